@@ -1,0 +1,3 @@
+//! The binary `broker`.
+
+fn main() {}

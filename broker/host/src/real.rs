@@ -1,0 +1,1 @@
+//! The real machine: tokio, files, the system's clocks.

@@ -1,0 +1,52 @@
+//! Tasks that end with their owner, and waits that end in time.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{AbortHandle, Abortable, Either, select};
+
+use crate::Host;
+
+/// A running task; dropping it ends the task at its next wait.
+#[must_use = "dropping a task ends it"]
+pub struct Task(AbortHandle);
+
+impl Task {
+    /// True once the task has been told to end.
+    pub fn is_ended(&self) -> bool {
+        self.0.is_aborted()
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs `future` beside its caller for as long as the returned [`Task`] is held.
+pub fn spawn<H: Host>(host: &H, future: impl Future<Output = ()> + Send + 'static) -> Task {
+    let (handle, registration) = AbortHandle::new_pair();
+    let abortable = Abortable::new(future, registration);
+    host.spawn_detached(async move {
+        let _ended_by_owner = abortable.await;
+    });
+    Task(handle)
+}
+
+/// The time given to [`timeout`] ran out first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+/// Waits for `future`, but no longer than `duration`.
+pub async fn timeout<H: Host, T>(
+    host: &H,
+    duration: Duration,
+    future: impl Future<Output = T> + Send,
+) -> Result<T, Elapsed> {
+    match select(pin!(future), pin!(host.sleep(duration))).await {
+        Either::Left((output, _)) => Ok(output),
+        Either::Right(_) => Err(Elapsed),
+    }
+}

@@ -1,0 +1,105 @@
+//! Numbers with a meaning, each its own type.
+
+use std::fmt;
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+        #[serde(transparent)]
+        #[cbor(transparent)]
+        pub struct $name(#[n(0)] pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// Position of a record in its partition, counted in records from zero. Ends are exclusive.
+    Offset(i64)
+}
+number! {
+    /// Identity of a broker or a controller in its cluster (`node.id`), zero or more.
+    BrokerId(i32)
+}
+number! {
+    /// One registration of a broker: the metadata offset of its registration record (KIP-631). A later one fences the earlier.
+    BrokerEpoch(i64)
+}
+number! {
+    /// One leadership of a partition or of the metadata quorum. Only ever rises.
+    LeaderEpoch(i32)
+}
+number! {
+    /// One state of a partition's leader and in-sync set in the metadata. Rises with every change.
+    PartitionEpoch(i32)
+}
+number! {
+    /// Identity of a topic: 128 random bits (KIP-516), so that a topic created again is another topic.
+    TopicId(u128)
+}
+
+impl Offset {
+    pub const ZERO: Offset = Offset(0);
+
+    /// The offset `count` records on.
+    pub fn plus(self, count: i64) -> Offset {
+        Offset(self.0 + count)
+    }
+}
+
+impl LeaderEpoch {
+    /// "No epoch known", as the wire says it.
+    pub const NONE: LeaderEpoch = LeaderEpoch(-1);
+
+    pub fn next(self) -> LeaderEpoch {
+        LeaderEpoch(self.0 + 1)
+    }
+}
+
+impl PartitionEpoch {
+    pub fn next(self) -> PartitionEpoch {
+        PartitionEpoch(self.0 + 1)
+    }
+}
+
+impl TopicId {
+    /// The metadata log's topic, `__cluster_metadata` (KIP-595).
+    pub const METADATA: TopicId = TopicId(1);
+}
+
+/// One partition of one topic. `Copy`, so that events and maps can carry it for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PartitionId {
+    pub topic: TopicId,
+    pub index: i32,
+}
+
+impl PartitionId {
+    /// The one partition of the metadata log.
+    pub const METADATA: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}/{}", self.topic.0, self.index)
+    }
+}
+
+/// Name of a cluster, held by each data directory so that a directory of another cluster is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterId(pub String);
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

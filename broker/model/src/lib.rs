@@ -1,0 +1,17 @@
+//! The nouns of a replicated log: what every other room speaks of, and nothing that acts.
+//!
+//! Absent from here: sockets, files, clocks, tasks, wire formats other than the record batch header, and decisions.
+
+mod batch;
+mod bug;
+mod epochs;
+mod event;
+mod ids;
+mod time;
+
+pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, batches, patch_batch};
+pub use bug::{Bug, Planted};
+pub use epochs::{EpochStart, Epochs};
+pub use event::Event;
+pub use ids::{BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+pub use time::{Time, Timestamp};

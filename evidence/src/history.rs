@@ -1,0 +1,1 @@
+//! The history of clients' operations, as JSON lines.

@@ -1,0 +1,55 @@
+//! The trace: who witnessed what, when, in the order in which it happened.
+//!
+//! Low in volume: the world's packets and disk operations go into the digest, not in here.
+
+use std::fmt;
+
+use model::{Event, Time};
+use serde::{Deserialize, Serialize};
+
+/// A node of the world, by the name that scenarios use: `broker 1`, `client 3`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeName(pub String);
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One line of the trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Rises by one from line to line.
+    pub index: u64,
+    /// World time since the run began; no node's own clock.
+    pub time: Time,
+    pub node: NodeName,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "of", rename_all = "snake_case")]
+pub enum What {
+    /// A broker's own witness.
+    Witnessed(Event),
+    NodeStarted,
+    /// The process died; its page cache and its machine live on.
+    NodeCrashed,
+    /// The machine went dark: what was not synced is lost or torn.
+    PowerLost,
+    NodePaused,
+    NodeResumed,
+    /// The node ended by itself, in order or with an error.
+    NodeStopped { error: Option<String> },
+    /// A fault of the scenario begins; the text is for people, the id pairs it with its end.
+    FaultBegan { id: u32, text: String },
+    FaultEnded { id: u32 },
+    /// A client's operation, for time lines; the history has the whole of it.
+    Client { operation: String },
+    /// A note of the run itself: a phase begins, the workload is done.
+    Note { text: String },
+}
