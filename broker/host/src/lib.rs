@@ -22,8 +22,8 @@ pub use disk::{Disk, File};
 use std::future::Future;
 use std::time::Duration;
 
-use model::{Event, Planted, Time, Timestamp};
-pub use network::{Connection, Endpoint, Listener, Reader, Writer};
+use model::{Endpoint, Event, Planted, Time, Timestamp};
+pub use network::{Connection, Listener, Reader, Writer};
 pub use task::{Elapsed, Task, spawn, timeout};
 
 /// One machine, or one node of a simulated world. Cheap to clone.

@@ -4,6 +4,7 @@
 
 mod batch;
 mod bug;
+mod endpoint;
 mod epochs;
 mod event;
 mod ids;
@@ -11,6 +12,7 @@ mod time;
 
 pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, batches, patch_batch};
 pub use bug::{Bug, Planted};
+pub use endpoint::Endpoint;
 pub use epochs::{EpochStart, Epochs};
 pub use event::Event;
 pub use ids::{BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};

@@ -1,1 +1,5 @@
-//! server
+//! The shell: sockets and timers in, outputs done.
+
+mod config;
+
+pub use config::{Config, FlushPolicy, Voter};

@@ -1,0 +1,122 @@
+//! The configuration of one node: every key, its default and its reason. Names are Kafka's where Kafka has the key.
+
+use std::time::Duration;
+
+use model::{BrokerId, ClusterId, Endpoint};
+
+/// When an append is safe enough to speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushPolicy {
+    /// Every replica syncs a batch, grouped with others, before it counts as replicated. Survives a loss of power everywhere.
+    Commit,
+    /// The operating system syncs when it likes: Kafka's way. Survives crashes of processes, not of all machines at once.
+    Os,
+}
+
+/// One member of the metadata quorum: who, and where it listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voter {
+    pub id: BrokerId,
+    pub endpoint: Endpoint,
+}
+
+/// Everything that one node must be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `node.id`
+    pub node_id: BrokerId,
+    /// `cluster.id`; none lets a node that is its own whole quorum make one up on its first start.
+    pub cluster_id: Option<ClusterId>,
+    /// `process.roles` has `broker`: holds partitions and serves clients.
+    pub is_broker: bool,
+    /// `listeners`: where this node listens, for clients and peers alike.
+    pub listener: Endpoint,
+    /// `advertised.listeners`: what clients are told to connect to; none means the listener itself.
+    pub advertised: Option<Endpoint>,
+    /// `controller.quorum.voters`: the metadata quorum. A node that is among them is a controller.
+    pub voters: Vec<Voter>,
+    /// `log.dirs`: one directory, relative to the host's root.
+    pub log_directory: String,
+    /// `broker.rack`
+    pub rack: Option<String>,
+    /// `flush.policy`
+    pub flush_policy: FlushPolicy,
+    /// `log.segment.bytes`
+    pub segment_bytes: u64,
+    /// `num.partitions`
+    pub default_partitions: i32,
+    /// `default.replication.factor`
+    pub default_replication_factor: i16,
+    /// `min.insync.replicas`, for topics that do not set their own.
+    pub min_insync_replicas: i32,
+    /// `auto.create.topics.enable`
+    pub auto_create_topics: bool,
+    /// `replica.lag.time.max.ms`: a follower that has not caught up for so long leaves the in-sync set.
+    pub replica_lag_time_max: Duration,
+    /// `replica.fetch.wait.max.ms`: how long a leader holds a follower's fetch that finds nothing.
+    pub replica_fetch_wait_max: Duration,
+    /// `replica.fetch.max.bytes`: for one partition in one fetch.
+    pub replica_fetch_max_bytes: i32,
+    /// `broker.heartbeat.interval.ms`
+    pub broker_heartbeat_interval: Duration,
+    /// `broker.session.timeout.ms`: a broker that is silent for so long is fenced.
+    pub broker_session_timeout: Duration,
+    /// `controller.quorum.election.timeout.ms`: a candidate that did not win tries again after this, plus chance.
+    pub quorum_election_timeout: Duration,
+    /// `controller.quorum.fetch.timeout.ms`: a follower that heard nothing from its leader for so long stands for election.
+    pub quorum_fetch_timeout: Duration,
+    /// `request.timeout.ms`, for requests between nodes.
+    pub request_timeout: Duration,
+    /// `socket.request.max.bytes`: a frame that claims more closes its connection.
+    pub request_bytes_max: usize,
+    /// `message.max.bytes`: the largest batch that is taken.
+    pub batch_bytes_max: usize,
+    /// `max.connections`
+    pub connections_max: usize,
+    /// `controlled.shutdown.max.wait.ms` (ours): how long an orderly stop waits for leaders to move.
+    pub controlled_shutdown_wait_max: Duration,
+}
+
+impl Config {
+    /// One node, broker and controller in one, that listens at `listener`: what `broker serve` starts.
+    pub fn single(listener: Endpoint) -> Config {
+        Config {
+            node_id: BrokerId(1),
+            cluster_id: None,
+            is_broker: true,
+            voters: vec![Voter { id: BrokerId(1), endpoint: listener.clone() }],
+            listener,
+            advertised: None,
+            log_directory: "data".into(),
+            rack: None,
+            flush_policy: FlushPolicy::Commit,
+            segment_bytes: 1 << 30,
+            default_partitions: 1,
+            default_replication_factor: 1,
+            min_insync_replicas: 1,
+            auto_create_topics: true,
+            replica_lag_time_max: Duration::from_secs(10),
+            replica_fetch_wait_max: Duration::from_millis(500),
+            replica_fetch_max_bytes: 1 << 20,
+            broker_heartbeat_interval: Duration::from_secs(2),
+            broker_session_timeout: Duration::from_secs(9),
+            quorum_election_timeout: Duration::from_secs(1),
+            quorum_fetch_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(5),
+            request_bytes_max: 100 << 20,
+            batch_bytes_max: 1 << 20,
+            connections_max: 10_000,
+            controlled_shutdown_wait_max: Duration::from_secs(10),
+        }
+    }
+
+    /// True if this node votes in the metadata quorum.
+    pub fn is_controller(&self) -> bool {
+        self.voters.iter().any(|voter| voter.id == self.node_id)
+    }
+
+    /// Where clients and peers are told to find this node.
+    pub fn advertised(&self) -> &Endpoint {
+        self.advertised.as_ref().unwrap_or(&self.listener)
+    }
+}
