@@ -1,0 +1,71 @@
+//! The follower's part: where to fetch, what to take, where to cut.
+
+use model::{BrokerId, LeaderEpoch, Offset};
+
+use super::{FetchPosition, LogView, Output, Refusal, Replica, Role};
+
+pub(crate) struct Follower {
+    pub(crate) leader: BrokerId,
+}
+
+impl Replica {
+    /// Where this follower goes on; none if it does not follow. It asks from the end of what it holds *safely*, since the leader
+    /// counts what it asks from as replicated.
+    pub fn fetch_position(&self, log: LogView<'_>) -> Option<FetchPosition> {
+        let Role::Follower(follower) = &self.role else { return None };
+        Some(FetchPosition {
+            leader: follower.leader,
+            leader_epoch: self.leader_epoch,
+            offset: log.safe_end,
+            last_epoch: log.epochs.epoch_at(log.safe_end.plus(-1)).unwrap_or(LeaderEpoch::NONE),
+        })
+    }
+
+    /// May what the leader of `leader_epoch` sent for `offset` be appended? An answer to an older question must not touch the log
+    /// (KAFKA-18991).
+    ///
+    /// # Errors
+    /// `FencedLeaderEpoch` if the leadership is another by now; `OffsetOutOfRange` if the log moved meanwhile.
+    pub fn admit_fetched(&self, log: LogView<'_>, leader_epoch: LeaderEpoch, offset: Offset) -> Result<(), Refusal> {
+        let Role::Follower(_) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
+        if leader_epoch != self.leader_epoch {
+            return Err(Refusal::FencedLeaderEpoch);
+        }
+        if offset != log.end {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        Ok(())
+    }
+
+    pub(super) fn follower_appended(
+        &mut self,
+        log: LogView<'_>,
+        leader_high_watermark: Offset,
+        out: &mut Vec<Output>,
+    ) {
+        if let Role::Follower(_) = &self.role {
+            self.raise_high_watermark(leader_high_watermark.min(log.end), out);
+        }
+    }
+
+    /// Cuts the log where it parts from the leader's: by epoch, never by the high watermark (KIP-101, KIP-279).
+    pub(super) fn diverging(
+        &mut self,
+        log: LogView<'_>,
+        leader_epoch: LeaderEpoch,
+        epoch: LeaderEpoch,
+        end: Offset,
+        out: &mut Vec<Output>,
+    ) {
+        let Role::Follower(_) = &self.role else { return };
+        if leader_epoch != self.leader_epoch {
+            return;
+        }
+        let own_end = log.epochs.end_of(epoch, log.end).map_or(log.start, |(_, end)| end);
+        let to = own_end.min(end).max(log.start);
+        if to < log.end {
+            self.high_watermark = self.high_watermark.min(to);
+            out.push(Output::Truncate { to });
+        }
+    }
+}

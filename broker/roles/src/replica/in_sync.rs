@@ -1,0 +1,80 @@
+//! The in-sync set: who leaves it for lagging, who comes back, and what the controller may believe meanwhile.
+//!
+//! A leader may only propose; the metadata decides. Between a proposal and the metadata's next word nobody knows which set holds,
+//! so the high watermark waits for every member of either ([`super::leader::Leader::in_sync_at_most`]), and a proposal that may
+//! have got through is answered by another one, never by forgetting it.
+
+use model::{BrokerId, Bug, PartitionEpoch, Time};
+
+use super::{InSyncProposal, LogView, Output, Replica};
+
+/// Where a proposal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    None,
+    /// Sent; no answer yet, or accepted and not yet seen in the metadata.
+    Proposed,
+    /// Sent, and nobody knows what became of it: the next word must be ours.
+    InDoubt,
+}
+
+impl Replica {
+    pub(super) fn tick(&mut self, now: Time, log: LogView<'_>, out: &mut Vec<Output>) {
+        self.advance(log, out);
+        self.propose_in_sync(now, out);
+    }
+
+    /// Asks for the in-sync set that the followers' progress calls for, unless a proposal is under way.
+    pub(super) fn propose_in_sync(&mut self, now: Time, out: &mut Vec<Output>) {
+        let (local, lag_max, high_watermark) = (self.local, self.lag_max, self.high_watermark);
+        let too_early = self.planted.has(Bug::IsrJoinTooEarly);
+        let (leader_epoch, partition_epoch) = (self.leader_epoch, self.partition_epoch);
+        let Some(leader) = self.leader_state() else { return };
+        if leader.change == Change::Proposed {
+            return;
+        }
+        let belongs = |id: BrokerId| {
+            id == local
+                || leader.followers.get(&id).is_some_and(|progress| {
+                    if leader.in_sync.contains(&id) {
+                        now.since(progress.caught_up_at) <= lag_max
+                    } else {
+                        // Having reached the high watermark is not enough: it may be stale at a leader's start (KAFKA-7128).
+                        progress.broker_epoch.is_some()
+                            && high_watermark <= progress.end
+                            && (leader.epoch_start <= progress.end || too_early)
+                    }
+                })
+        };
+        let wanted: Vec<BrokerId> =
+            std::iter::once(local).chain(leader.followers.keys().copied()).filter(|&id| belongs(id)).collect();
+        let is_wanted = wanted.len() == leader.in_sync.len() && wanted.iter().all(|id| leader.in_sync.contains(id));
+        if is_wanted && leader.change == Change::None {
+            return;
+        }
+        leader.change = Change::Proposed;
+        leader.in_sync_at_most.extend(&wanted);
+        let in_sync =
+            wanted.into_iter().map(|id| (id, leader.followers.get(&id).and_then(|f| f.broker_epoch))).collect();
+        out.push(Output::AlterInSync(InSyncProposal { leader_epoch, partition_epoch, in_sync }));
+    }
+
+    pub(super) fn in_sync_refused(&mut self, partition_epoch: PartitionEpoch) {
+        if partition_epoch != self.partition_epoch {
+            return; // The metadata has moved on, and the proposal with it.
+        }
+        if let Some(leader) = self.leader_state() {
+            leader.change = Change::None;
+            leader.in_sync_at_most = leader.in_sync.clone();
+        }
+    }
+
+    pub(super) fn in_sync_in_doubt(&mut self, partition_epoch: PartitionEpoch) {
+        if partition_epoch != self.partition_epoch {
+            return;
+        }
+        if let Some(leader) = self.leader_state() {
+            leader.change = Change::InDoubt;
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The leader's part: appends, followers' fetches, the high watermark, answers to producers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use model::{Bug, BrokerEpoch, BrokerId, Event, LeaderEpoch, Offset, Time};
+
+use super::in_sync::Change;
+use super::{Acks, Assignment, FollowerFetch, LogView, Output, Refusal, Replica, Role, Ticket, members};
+
+/// What one leadership knows.
+pub(crate) struct Leader {
+    /// Where the log ended when it began: a follower that has not reached it may lack committed records.
+    pub(crate) epoch_start: Offset,
+    pub(crate) in_sync: BTreeSet<BrokerId>,
+    /// The in-sync set as the controller may see it: ours and everything that was asked for since the metadata last moved. The
+    /// high watermark waits for all of them (the maximal in-sync set, KIP-497).
+    pub(crate) in_sync_at_most: BTreeSet<BrokerId>,
+    pub(crate) in_sync_min: usize,
+    pub(crate) change: Change,
+    pub(crate) followers: BTreeMap<BrokerId, Progress>,
+    waiting_for_leader: VecDeque<Waiting>,
+    waiting_for_all: VecDeque<Waiting>,
+}
+
+/// How far a follower is, by its own fetches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    /// It has everything below, safely.
+    pub(crate) end: Offset,
+    /// When it last had everything that the leader had.
+    pub(crate) caught_up_at: Time,
+    /// When it last fetched, and where our log ended then.
+    last_fetch: (Time, Offset),
+    pub(crate) broker_epoch: Option<BrokerEpoch>,
+}
+
+struct Waiting {
+    ticket: Ticket,
+    base: Offset,
+    end: Offset,
+}
+
+impl Leader {
+    pub(crate) fn new(now: Time, local: BrokerId, log_end: Offset, assignment: &Assignment) -> Leader {
+        let in_sync = members(&assignment.in_sync);
+        let unknown =
+            Progress { end: Offset(-1), caught_up_at: now, last_fetch: (now, log_end), broker_epoch: None };
+        Leader {
+            epoch_start: log_end,
+            in_sync_at_most: in_sync.clone(),
+            in_sync,
+            in_sync_min: assignment.in_sync_min,
+            change: Change::None,
+            followers: assignment.replicas.iter().filter(|&&id| id != local).map(|&id| (id, unknown)).collect(),
+            waiting_for_leader: VecDeque::new(),
+            waiting_for_all: VecDeque::new(),
+        }
+    }
+
+    /// The same leadership, with another in-sync set or other replicas. Requests for changes of the older state can no longer succeed.
+    pub(crate) fn metadata_changed(&mut self, assignment: &Assignment) {
+        self.in_sync = members(&assignment.in_sync);
+        self.in_sync_at_most = self.in_sync.clone();
+        self.in_sync_min = assignment.in_sync_min;
+        self.change = Change::None;
+        self.followers.retain(|id, _| assignment.replicas.contains(id));
+    }
+
+    pub(crate) fn refuse_all_waiting(self, out: &mut Vec<Output>) {
+        for waiting in self.waiting_for_leader.into_iter().chain(self.waiting_for_all) {
+            out.push(Output::Reply { ticket: waiting.ticket, result: Err(Refusal::NotLeaderOrFollower) });
+        }
+    }
+
+    /// The offset below which every replica that may be in sync has everything.
+    fn replicated_end(&self, local: BrokerId, log: LogView<'_>, planted: model::Planted) -> Offset {
+        let own = if planted.has(Bug::AckBeforeSync) { log.end } else { log.safe_end };
+        let followers = self.in_sync_at_most.iter().filter(|&&id| id != local);
+        let ends = followers.map(|id| self.followers.get(id).map_or(Offset(-1), |progress| progress.end));
+        if planted.has(Bug::HighWatermarkFromFastest) {
+            return ends.max().unwrap_or(own).min(own);
+        }
+        ends.fold(own, Offset::min)
+    }
+
+    pub(crate) fn check(&self, local: BrokerId) {
+        assert!(self.in_sync.is_subset(&self.in_sync_at_most));
+        assert!(!self.followers.contains_key(&local));
+        assert!(self.waiting_for_all.iter().zip(self.waiting_for_all.iter().skip(1)).all(|(a, b)| a.end <= b.end));
+    }
+}
+
+impl Replica {
+    /// May a producer's batches be appended now, and under which epoch?
+    ///
+    /// # Errors
+    /// `NotLeaderOrFollower`; `NotEnoughReplicas` for acks=all below `min.insync.replicas`.
+    pub fn admit(&self, acks: Acks) -> Result<LeaderEpoch, Refusal> {
+        let Role::Leader(leader) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
+        if acks == Acks::All && leader.in_sync.len() < leader.in_sync_min {
+            return Err(Refusal::NotEnoughReplicas);
+        }
+        Ok(self.leader_epoch)
+    }
+
+    /// May a consumer that believes in `epoch` read from `offset`? The answer is the end (exclusive) of what it may see.
+    ///
+    /// # Errors
+    /// `NotLeaderOrFollower`, `FencedLeaderEpoch`, `UnknownLeaderEpoch`, `OffsetOutOfRange`.
+    pub fn admit_read(&self, log: LogView<'_>, epoch: LeaderEpoch, offset: Offset) -> Result<Offset, Refusal> {
+        self.leading(epoch)?;
+        if offset < log.start || log.end < offset {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        Ok(self.high_watermark.max(log.start))
+    }
+
+    /// The end of what is committed, for ListOffsets.
+    ///
+    /// # Errors
+    /// As [`Replica::admit_read`]; `OffsetNotAvailable` until the high watermark has reached this leadership's start: an older one
+    /// would seem to go back (KIP-207).
+    pub fn committed_end(&self, epoch: LeaderEpoch) -> Result<Offset, Refusal> {
+        let leader = self.leading(epoch)?;
+        if self.high_watermark < leader.epoch_start {
+            return Err(Refusal::OffsetNotAvailable);
+        }
+        Ok(self.high_watermark)
+    }
+
+    fn leading(&self, epoch: LeaderEpoch) -> Result<&Leader, Refusal> {
+        let Role::Leader(leader) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
+        self.check_epoch(epoch)?;
+        Ok(leader)
+    }
+
+    pub(super) fn appended(
+        &mut self,
+        log: LogView<'_>,
+        ticket: Ticket,
+        acks: Acks,
+        base: Offset,
+        out: &mut Vec<Output>,
+    ) {
+        let lone_ack = self.planted.has(Bug::AckBeforeReplication);
+        let Role::Leader(leader) = &mut self.role else {
+            out.push(Output::Reply { ticket, result: Err(Refusal::NotLeaderOrFollower) });
+            return;
+        };
+        let waiting = Waiting { ticket, base, end: log.end };
+        match acks {
+            Acks::None => {}
+            Acks::All if !lone_ack => leader.waiting_for_all.push_back(waiting),
+            Acks::Leader | Acks::All => leader.waiting_for_leader.push_back(waiting),
+        }
+        self.advance(log, out);
+    }
+
+    pub(super) fn synced(&mut self, log: LogView<'_>, out: &mut Vec<Output>) {
+        self.advance(log, out);
+    }
+
+    pub(super) fn fetch(&mut self, now: Time, log: LogView<'_>, fetch: FollowerFetch, out: &mut Vec<Output>) {
+        if let Err(refusal) = self.check_fetch(log, &fetch) {
+            out.push(Output::FetchRefused(refusal));
+            return;
+        }
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.followers.get_mut(&fetch.replica) else { return };
+        progress.end = fetch.offset;
+        progress.broker_epoch = Some(fetch.broker_epoch);
+        if log.end <= fetch.offset {
+            progress.caught_up_at = now;
+        } else if progress.last_fetch.1 <= fetch.offset {
+            progress.caught_up_at = progress.caught_up_at.max(progress.last_fetch.0);
+        }
+        progress.last_fetch = (now, log.end);
+        self.advance(log, out);
+        self.propose_in_sync(now, out);
+    }
+
+    fn check_fetch(&self, log: LogView<'_>, fetch: &FollowerFetch) -> Result<(), Refusal> {
+        let leader = self.leading(fetch.leader_epoch)?;
+        if !leader.followers.contains_key(&fetch.replica) {
+            return Err(Refusal::UnknownReplica);
+        }
+        if LeaderEpoch(0) <= fetch.last_epoch {
+            let (epoch, end) =
+                log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((LeaderEpoch::NONE, log.start));
+            if epoch < fetch.last_epoch || end < fetch.offset {
+                return Err(Refusal::Diverging { epoch, end });
+            }
+        }
+        if fetch.offset < log.start || log.end < fetch.offset {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        Ok(())
+    }
+
+    /// Moves the high watermark as far as the maximal in-sync set allows, and answers whoever waited for that.
+    pub(super) fn advance(&mut self, log: LogView<'_>, out: &mut Vec<Output>) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        // With fewer in-sync replicas than the minimum a commit could be lost with the last of them (KIP-966).
+        if leader.in_sync_min <= leader.in_sync.len() {
+            let to = leader.replicated_end(self.local, log, self.planted);
+            self.raise_high_watermark(to, out);
+        }
+        let Role::Leader(leader) = &mut self.role else { return };
+        let own_end = if self.planted.has(Bug::AckBeforeSync) { log.end } else { log.safe_end };
+        for (queue, reached, acks) in [
+            (&mut leader.waiting_for_leader, own_end, 1),
+            (&mut leader.waiting_for_all, self.high_watermark, -1),
+        ] {
+            while let Some(waiting) = queue.pop_front_if(|waiting| waiting.end <= reached) {
+                // A planted early answer claims what its producer asked for.
+                let acks = if self.planted.has(Bug::AckBeforeReplication) { -1 } else { acks };
+                let base = if self.planted.has(Bug::AckWrongOffset) { waiting.base.plus(1) } else { waiting.base };
+                out.push(Output::Witness(Event::Acked {
+                    partition: self.partition,
+                    epoch: self.leader_epoch,
+                    base,
+                    end: waiting.end,
+                    acks,
+                }));
+                out.push(Output::Reply { ticket: waiting.ticket, result: Ok(base) });
+            }
+        }
+    }
+
+    pub(super) fn forget(&mut self, ticket: Ticket) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.waiting_for_leader.retain(|waiting| waiting.ticket != ticket);
+            leader.waiting_for_all.retain(|waiting| waiting.ticket != ticket);
+        }
+    }
+
+    pub(super) fn leader_state(&mut self) -> Option<&mut Leader> {
+        match &mut self.role {
+            Role::Leader(leader) => Some(leader),
+            Role::Waiting | Role::Follower(_) => None,
+        }
+    }
+}
