@@ -1,0 +1,170 @@
+//! One thread that makes written bytes safe. While it waits for the device requests pile up; it then takes all that wait,
+//! syncs each file once, and answers everybody: the slower the device, the larger the groups.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+/// A file or a directory whose bytes shall outlive a loss of power.
+struct Request {
+    file: Arc<File>,
+    kind: Kind,
+    answer: oneshot::Sender<io::Result<()>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Bytes, and the length that is needed to read them.
+    Data,
+    /// The entries of a directory.
+    Directory,
+}
+
+/// The door to the thread; it ends when the last clone is gone.
+#[derive(Clone)]
+pub(super) struct Syncer(mpsc::Sender<Request>);
+
+impl Syncer {
+    /// # Errors
+    /// What the system says if it gives no thread.
+    pub(super) fn start() -> io::Result<Syncer> {
+        Self::start_with(|file, kind| match kind {
+            Kind::Data => file.sync_data(),
+            Kind::Directory => file.sync_all(),
+        })
+    }
+
+    fn start_with(sync: impl FnMut(&Arc<File>, Kind) -> io::Result<()> + Send + 'static) -> io::Result<Syncer> {
+        let (sender, requests) = mpsc::channel();
+        thread::Builder::new().name("disk-sync".into()).spawn(move || run(&requests, sync))?;
+        Ok(Syncer(sender))
+    }
+
+    /// Answers once everything written to `file` before the call is on the device.
+    pub(super) async fn sync(&self, file: Arc<File>, kind: Kind) -> io::Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || io::Error::other("the thread that syncs files is gone");
+        self.0.send(Request { file, kind, answer }).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+fn run(requests: &mpsc::Receiver<Request>, mut sync: impl FnMut(&Arc<File>, Kind) -> io::Result<()>) {
+    while let Ok(first) = requests.recv() {
+        // Taken before the first sync: a request that comes later may speak of bytes that came later.
+        let mut waiting: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
+        while let Some(file) = waiting.first().map(|request| Arc::clone(&request.file)) {
+            let result = sync(&file, waiting[0].kind);
+            for request in waiting.extract_if(.., |request| Arc::ptr_eq(&request.file, &file)) {
+                // A caller that went away no longer asks.
+                let _gone = request.answer.send(copy(&result));
+            }
+        }
+    }
+}
+
+/// The same result for every caller, which `io::Error` does not copy by itself.
+fn copy(result: &io::Result<()>) -> io::Result<()> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    type Calls = Arc<Mutex<Vec<Arc<File>>>>;
+
+    /// A device that takes one sync each time the test lets it, and the syncs that it began.
+    struct Device {
+        syncer: Syncer,
+        began: tokio::sync::mpsc::UnboundedReceiver<()>,
+        finish: mpsc::Sender<io::Result<()>>,
+        calls: Calls,
+    }
+
+    fn device() -> Device {
+        let (begin, began) = tokio::sync::mpsc::unbounded_channel();
+        let (finish, finished) = mpsc::channel();
+        let calls = Calls::default();
+        let noted = Arc::clone(&calls);
+        let syncer = Syncer::start_with(move |file, _| {
+            noted.lock().unwrap().push(Arc::clone(file));
+            begin.send(()).unwrap();
+            finished.recv().unwrap()
+        })
+        .unwrap();
+        Device { syncer, began, finish, calls }
+    }
+
+    fn file() -> Arc<File> {
+        Arc::new(tempfile::tempfile().unwrap())
+    }
+
+    fn request(syncer: &Syncer, file: &Arc<File>) -> tokio::task::JoinHandle<io::Result<()>> {
+        let (syncer, file) = (syncer.clone(), Arc::clone(file));
+        tokio::task::spawn(async move { syncer.sync(file, Kind::Data).await })
+    }
+
+    #[tokio::test]
+    async fn requests_that_wait_share_one_sync_of_each_file() {
+        let mut device = device();
+        let (left, right) = (file(), file());
+        let first = request(&device.syncer, &left);
+        device.began.recv().await.unwrap();
+
+        // The first sync is on its way, so it proves nothing about what these four wrote since.
+        let later: Vec<_> =
+            [&left, &right, &left, &right].into_iter().map(|file| request(&device.syncer, file)).collect();
+        tokio::task::yield_now().await;
+        for _ in 0..3 {
+            device.finish.send(Ok(())).unwrap();
+        }
+        first.await.unwrap().unwrap();
+        for request in later {
+            request.await.unwrap().unwrap();
+        }
+        let calls = device.calls.lock().unwrap();
+        assert_eq!(calls.len(), 3, "one for the first, one for each file that waited");
+        assert!(Arc::ptr_eq(&calls[1], &left) && Arc::ptr_eq(&calls[2], &right));
+    }
+
+    #[tokio::test]
+    async fn every_waiting_caller_hears_of_a_failed_sync() {
+        let mut device = device();
+        let (other, file) = (file(), file());
+        let first = request(&device.syncer, &other);
+        device.began.recv().await.unwrap();
+        let waiting = [request(&device.syncer, &file), request(&device.syncer, &file)];
+        tokio::task::yield_now().await;
+        device.finish.send(Ok(())).unwrap();
+        device.finish.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        first.await.unwrap().unwrap();
+        for request in waiting {
+            assert_eq!(request.await.unwrap().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_went_away_holds_up_nobody() {
+        let mut device = device();
+        let file = file();
+        let gone = request(&device.syncer, &file);
+        device.began.recv().await.unwrap();
+        gone.abort();
+        let second = request(&device.syncer, &file);
+        device.finish.send(Ok(())).unwrap();
+        device.finish.send(Ok(())).unwrap();
+        second.await.unwrap().unwrap();
+    }
+}
