@@ -1,0 +1,61 @@
+//! The message structures that server and client speak in, and how the model's nouns look on the wire.
+//!
+//! A structure is made with `default()` and its `with_…` methods. A field that the version at hand does not have must keep
+//! its default where Kafka's schema does not call it ignorable, or encoding refuses.
+
+use model::TopicId;
+pub use proto_kafka::messages::{
+    AlterPartitionRequest, AlterPartitionResponse, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
+    BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerId,
+    BrokerRegistrationRequest, BrokerRegistrationResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DescribeClusterRequest, DescribeClusterResponse, DescribeQuorumRequest, DescribeQuorumResponse,
+    EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest, FetchResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, TopicName, VoteRequest,
+    VoteResponse,
+};
+/// The parts of each message, by the message's name: `fetch_response::PartitionData`.
+pub use proto_kafka::messages::{
+    alter_partition_request, alter_partition_response, api_versions_request, api_versions_response,
+    begin_quorum_epoch_request, begin_quorum_epoch_response, broker_heartbeat_request, broker_heartbeat_response,
+    broker_registration_request, broker_registration_response, create_topics_request, create_topics_response,
+    describe_cluster_request, describe_cluster_response, describe_quorum_request, describe_quorum_response,
+    end_quorum_epoch_request, end_quorum_epoch_response, fetch_request, fetch_response, list_offsets_request,
+    list_offsets_response, metadata_request, metadata_response, produce_request, produce_response, vote_request,
+    vote_response,
+};
+/// What every request structure is: it knows its key and its response.
+pub use proto_kafka::protocol::Request as RequestMessage;
+pub use proto_kafka::protocol::StrBytes;
+pub use uuid::Uuid;
+
+/// A topic's identity as the wire says it.
+pub fn uuid(id: TopicId) -> Uuid {
+    Uuid::from_u128(id.0)
+}
+
+/// A topic's identity from the wire; the nil id means "none given".
+pub fn topic_id(uuid: Uuid) -> TopicId {
+    TopicId(uuid.as_u128())
+}
+
+/// A string of the wire.
+pub fn string(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// A topic's name of the wire.
+pub fn topic_name(text: &str) -> TopicName {
+    TopicName(string(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_id_keeps_its_bits_over_the_wire() {
+        let id = TopicId(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
+        assert_eq!(topic_id(uuid(id)), id);
+        assert_eq!(uuid(id).as_bytes()[..2], [0x01, 0x23]);
+    }
+}

@@ -1,0 +1,133 @@
+//! The four codecs that batches know, each decompressing up to a limit and no further.
+
+use std::io::{self, Read, Write};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::decode::DecodeError;
+
+/// How the records of a batch are compressed, by the number that its attributes carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    #[default]
+    None = 0,
+    Gzip = 1,
+    Snappy = 2,
+    Lz4 = 3,
+    /// KIP-110.
+    Zstd = 4,
+}
+
+impl Compression {
+    pub const ALL: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
+    /// The codec of a batch header's [`compression`](model::BatchHeader::compression); none if nobody has defined it.
+    pub fn from_number(number: i16) -> Option<Compression> {
+        Compression::ALL.into_iter().find(|codec| *codec as i16 == number)
+    }
+}
+
+/// Appends `plain` to `out`, compressed.
+pub(super) fn compress(codec: Compression, plain: &[u8], out: &mut BytesMut) {
+    let done = match codec {
+        Compression::None => Ok(out.put_slice(plain)),
+        Compression::Gzip => gzip(plain, out),
+        Compression::Snappy => snappy(plain, out),
+        Compression::Lz4 => lz4(plain, out),
+        Compression::Zstd => zstd::stream::copy_encode(plain, out.writer(), 0),
+    };
+    // Compressing from memory into memory has nothing outside that could fail.
+    assert!(done.is_ok(), "{codec:?} failed in memory: {done:?}");
+}
+
+fn gzip(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
+    let mut encoder = flate2::write::GzEncoder::new(out.writer(), flate2::Compression::default());
+    encoder.write_all(plain)?;
+    encoder.finish()?;
+    Ok(())
+}
+
+fn lz4(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
+    let mut encoder = lz4::EncoderBuilder::new().block_mode(lz4::BlockMode::Independent).build(out.writer())?;
+    encoder.write_all(plain)?;
+    encoder.finish().1
+}
+
+/// The framing that Java's snappy library gives its streams, and that every Kafka client therefore writes: a magic, two
+/// versions, then blocks with their compressed length in front.
+const SNAPPY_FRAMING: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
+const SNAPPY_BLOCK: usize = 32 << 10;
+
+fn snappy(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
+    out.put_slice(&SNAPPY_FRAMING);
+    for block in plain.chunks(SNAPPY_BLOCK) {
+        let block = snap::raw::Encoder::new().compress_vec(block)?;
+        out.put_u32(block.len() as u32);
+        out.put_slice(&block);
+    }
+    Ok(())
+}
+
+/// What `bytes` were before they were compressed.
+///
+/// # Errors
+/// `Bomb` if that is more than `bytes_max`; `Codec` if they are not what the codec makes.
+pub(super) fn decompress(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<Bytes, DecodeError> {
+    match codec {
+        Compression::None => Ok(bytes),
+        Compression::Gzip => read_all(flate2::read::MultiGzDecoder::new(&bytes[..]), bytes_max),
+        Compression::Snappy => unsnappy(&bytes, bytes_max),
+        Compression::Lz4 => read_all(lz4::Decoder::new(&bytes[..]).map_err(codec_error)?, bytes_max),
+        Compression::Zstd => {
+            read_all(zstd::stream::read::Decoder::with_buffer(&bytes[..]).map_err(codec_error)?, bytes_max)
+        }
+    }
+}
+
+fn read_all(stream: impl Read, bytes_max: usize) -> Result<Bytes, DecodeError> {
+    let mut plain = Vec::new();
+    stream.take(bytes_max as u64 + 1).read_to_end(&mut plain).map_err(codec_error)?;
+    if plain.len() > bytes_max {
+        return Err(DecodeError::Bomb { max: bytes_max });
+    }
+    Ok(plain.into())
+}
+
+fn unsnappy(bytes: &[u8], bytes_max: usize) -> Result<Bytes, DecodeError> {
+    let mut plain = Vec::new();
+    // Some clients write one bare block without the framing.
+    let Some(mut rest) = bytes.strip_prefix(&SNAPPY_FRAMING[..8]).and_then(|rest| rest.get(8..)) else {
+        unsnappy_block(bytes, &mut plain, bytes_max)?;
+        return Ok(plain.into());
+    };
+    while !rest.is_empty() {
+        let (length, after) =
+            rest.split_first_chunk::<4>().ok_or(DecodeError::Codec("a block has no length".into()))?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (block, after) =
+            after.split_at_checked(length).ok_or(DecodeError::Codec("a block goes past the end".into()))?;
+        unsnappy_block(block, &mut plain, bytes_max)?;
+        rest = after;
+    }
+    Ok(plain.into())
+}
+
+fn unsnappy_block(block: &[u8], plain: &mut Vec<u8>, bytes_max: usize) -> Result<(), DecodeError> {
+    let claimed = snap::raw::decompress_len(block).map_err(codec_error)?;
+    let start = plain.len();
+    if bytes_max - start < claimed {
+        return Err(DecodeError::Bomb { max: bytes_max });
+    }
+    // Snappy makes at most 64 bytes out of three, so a claim beyond that is false and gets no memory.
+    if claimed / 64 > block.len() {
+        return Err(DecodeError::Codec("a block claims more than it can hold".into()));
+    }
+    plain.resize(start + claimed, 0);
+    snap::raw::Decoder::new().decompress(block, &mut plain[start..]).map_err(codec_error)?;
+    Ok(())
+}
+
+fn codec_error(error: impl std::fmt::Display) -> DecodeError {
+    DecodeError::Codec(error.to_string())
+}

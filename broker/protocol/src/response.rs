@@ -1,0 +1,107 @@
+//! Responses: one message to the parts of a frame.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use proto_kafka::ProtoError;
+use proto_kafka::protocol::{Encodable, HeaderVersion};
+use thiserror::Error;
+
+use crate::fetch_parts;
+use crate::messages::*;
+use crate::request::Header;
+
+/// Why a message cannot be written: a fault of ours, not of the peer.
+#[derive(Debug, Error)]
+pub enum EncodeError {
+    #[error("the answer to API key {api_key} was given for another API")]
+    OtherApi { api_key: i16 },
+    #[error("version {version} of API key {api_key} cannot say it: {source}")]
+    Message { api_key: i16, version: i16, source: ProtoError },
+    #[error("the frame would have {0} bytes")]
+    TooLarge(usize),
+}
+
+macro_rules! responses {
+    ($($name:ident($message:ident)),* $(,)?) => {
+        /// One response.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "moved a few times at most; a box would cost each response more")]
+        pub enum Response {
+            $($name($message),)*
+        }
+
+        fn key(response: &Response) -> ApiKey {
+            match response {
+                $(Response::$name(_) => ApiKey::$name,)*
+            }
+        }
+
+        /// Version of the response header (KIP-482): 1 has tagged fields. That of ApiVersions is always 0 (KIP-511).
+        fn header_version(response: &Response, version: i16) -> i16 {
+            match response {
+                $(Response::$name(_) => $message::header_version(version),)*
+            }
+        }
+
+        fn size(response: &Response, version: i16) -> Result<usize, ProtoError> {
+            match response {
+                $(Response::$name(message) => message.compute_size(version),)*
+            }
+        }
+
+        fn encode_body(response: &Response, version: i16, out: &mut BytesMut) -> Result<(), ProtoError> {
+            match response {
+                $(Response::$name(message) => message.encode(out, version),)*
+            }
+        }
+    };
+}
+
+responses! {
+    Produce(ProduceResponse),
+    Fetch(FetchResponse),
+    ListOffsets(ListOffsetsResponse),
+    Metadata(MetadataResponse),
+    ApiVersions(ApiVersionsResponse),
+    CreateTopics(CreateTopicsResponse),
+    Vote(VoteResponse),
+    BeginQuorumEpoch(BeginQuorumEpochResponse),
+    EndQuorumEpoch(EndQuorumEpochResponse),
+    DescribeQuorum(DescribeQuorumResponse),
+    AlterPartition(AlterPartitionResponse),
+    DescribeCluster(DescribeClusterResponse),
+    BrokerRegistration(BrokerRegistrationResponse),
+    BrokerHeartbeat(BrokerHeartbeatResponse),
+}
+
+/// Writes the answer to the request of `header`, length included, as parts to send one after the other. Large records of a
+/// Fetch response are parts of their own and are not copied; any other response is one part.
+///
+/// # Errors
+/// If a field is set that the version does not have, or the answer belongs to another API.
+pub fn encode_response(header: &Header, response: &Response) -> Result<Vec<Bytes>, EncodeError> {
+    let key = key(response);
+    if key as i16 != header.api_key {
+        return Err(EncodeError::OtherApi { api_key: header.api_key });
+    }
+    let version = header.version;
+    let failed = |source| EncodeError::Message { api_key: header.api_key, version, source };
+    let body_size = size(response, version).map_err(failed)?;
+    let tagged_fields = usize::from(header_version(response, version) >= 1);
+    let frame_size = 4 + tagged_fields + body_size;
+    let length = i32::try_from(frame_size).map_err(|_| EncodeError::TooLarge(frame_size))?;
+    let shared = match response {
+        Response::Fetch(fetch) => fetch_parts::shared_bytes(fetch),
+        _ => 0,
+    };
+    let mut out = BytesMut::with_capacity(4 + frame_size - shared);
+    out.put_i32(length);
+    out.put_i32(header.correlation_id);
+    out.put_bytes(0, tagged_fields);
+    match response {
+        Response::Fetch(fetch) if shared > 0 => fetch_parts::encode(fetch, version, out).map_err(failed),
+        _ => {
+            encode_body(response, version, &mut out).map_err(failed)?;
+            Ok(vec![out.freeze()])
+        }
+    }
+}
