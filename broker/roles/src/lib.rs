@@ -2,4 +2,5 @@
 //!
 //! Absent from here: sockets, files, clocks, tasks, randomness, wire formats. A role never waits.
 
+pub mod controller;
 pub mod replica;

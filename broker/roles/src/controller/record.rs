@@ -1,0 +1,193 @@
+//! The records of the metadata log: what is decided about the cluster, one fact a record.
+//!
+//! Each is the value of one record in a batch, in CBOR (RFC 8949): `[kind, {field number: value, …}]`. Evolution:
+//! - a field has a number for good; a new field is an `Option` under a new number;
+//! - a reader skips fields that it does not know and takes an absent one as `None`;
+//! - a kind that it does not know is an error: to skip a fact would make its image another one. So a new kind may be written only
+//!   when every voter and broker of the cluster reads it.
+//!
+//! The records of one decision stand in one batch, so that an image never shows half of it.
+
+use minicbor::{Decode, Encode};
+use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, PartitionEpoch, TopicId};
+use thiserror::Error;
+
+/// One fact of the metadata log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Record {
+    /// Says nothing: the first record of a leader's epoch (KIP-595's leader change message).
+    #[n(0)]
+    NoOp,
+    #[n(1)]
+    RegisterBroker(#[n(0)] RegisterBroker),
+    #[n(2)]
+    BrokerChange(#[n(0)] BrokerChange),
+    #[n(3)]
+    Topic(#[n(0)] TopicRecord),
+    #[n(4)]
+    Partition(#[n(0)] PartitionRecord),
+    #[n(5)]
+    PartitionChange(#[n(0)] PartitionChange),
+    #[n(6)]
+    TopicConfig(#[n(0)] TopicConfig),
+}
+
+/// A process of a broker made itself known. Its epoch is this record's offset (KIP-631); it starts fenced.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RegisterBroker {
+    #[n(0)]
+    pub broker: BrokerId,
+    /// Random, new with each start of the process.
+    #[n(1)]
+    pub incarnation: u128,
+    #[n(2)]
+    pub endpoint: Endpoint,
+    #[n(3)]
+    pub rack: Option<String>,
+}
+
+/// A registered broker may serve, may not serve, or is about to leave. `None` leaves a side as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct BrokerChange {
+    #[n(0)]
+    pub broker: BrokerId,
+    /// The registration that is meant: the change of an earlier one is void.
+    #[n(1)]
+    pub epoch: BrokerEpoch,
+    #[n(2)]
+    pub fenced: Option<bool>,
+    #[n(3)]
+    pub in_controlled_shutdown: Option<bool>,
+}
+
+/// A topic was created. Its partitions follow in the same batch.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct TopicRecord {
+    #[n(0)]
+    pub id: TopicId,
+    #[n(1)]
+    pub name: String,
+}
+
+/// A partition was created. Indexes of a topic come in order, from zero.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct PartitionRecord {
+    #[n(0)]
+    pub topic: TopicId,
+    #[n(1)]
+    pub index: i32,
+    /// The first one is the preferred leader.
+    #[n(2)]
+    pub replicas: Vec<BrokerId>,
+    #[n(3)]
+    pub in_sync: Vec<BrokerId>,
+    #[n(4)]
+    pub leader: Option<BrokerId>,
+    #[n(5)]
+    pub leader_epoch: LeaderEpoch,
+    #[n(6)]
+    pub partition_epoch: PartitionEpoch,
+}
+
+/// A partition's leader or in-sync set is another: the whole of its new state.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct PartitionChange {
+    #[n(0)]
+    pub topic: TopicId,
+    #[n(1)]
+    pub index: i32,
+    #[n(2)]
+    pub in_sync: Vec<BrokerId>,
+    /// None: the partition is offline.
+    #[n(3)]
+    pub leader: Option<BrokerId>,
+    #[n(4)]
+    pub leader_epoch: LeaderEpoch,
+    #[n(5)]
+    pub partition_epoch: PartitionEpoch,
+}
+
+/// A topic's own setting; `None` takes it back to the default.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct TopicConfig {
+    #[n(0)]
+    pub topic: TopicId,
+    #[n(1)]
+    pub name: String,
+    #[n(2)]
+    pub value: Option<String>,
+}
+
+/// Bytes of the metadata log that are no record of this version.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("a metadata record cannot be read ({0}): a newer version may have written it; run that version here")]
+pub struct RecordError(String);
+
+impl Record {
+    pub fn encode(&self) -> Vec<u8> {
+        minicbor::to_vec(self).unwrap_or_else(|never: minicbor::encode::Error<_>| {
+            unreachable!("a vector takes all that is written: {never}")
+        })
+    }
+
+    /// # Errors
+    /// If the bytes are no record, or one of a kind that this version does not know.
+    pub fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
+        minicbor::decode(bytes).map_err(|error| RecordError(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registration() -> Record {
+        Record::RegisterBroker(RegisterBroker {
+            broker: BrokerId(3),
+            incarnation: u128::MAX - 7,
+            endpoint: Endpoint::new("three", 9092),
+            rack: Some("north".into()),
+        })
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was_written() {
+        let partition = Record::PartitionChange(PartitionChange {
+            topic: TopicId(9),
+            index: 4,
+            in_sync: vec![BrokerId(2)],
+            leader: None,
+            leader_epoch: LeaderEpoch(3),
+            partition_epoch: PartitionEpoch(8),
+        });
+        for record in [Record::NoOp, registration(), partition] {
+            assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_skipped_and_an_absent_one_is_none() {
+        let mut bytes = Vec::new();
+        let mut encoder = minicbor::Encoder::new(&mut bytes);
+        encoder.array(2).unwrap().u32(2).unwrap().array(1).unwrap().map(3).unwrap();
+        encoder.u8(0).unwrap().i32(1).unwrap().u8(1).unwrap().i64(5).unwrap();
+        encoder.u8(77).unwrap().str("a field of tomorrow").unwrap();
+        let change =
+            BrokerChange { broker: BrokerId(1), epoch: BrokerEpoch(5), fenced: None, in_controlled_shutdown: None };
+        assert_eq!(Record::decode(&bytes), Ok(Record::BrokerChange(change)));
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_is_refused() {
+        let mut bytes = Vec::new();
+        minicbor::Encoder::new(&mut bytes).array(2).unwrap().u32(99).unwrap().array(0).unwrap();
+        assert!(Record::decode(&bytes).is_err());
+        assert!(Record::decode(&registration().encode()[..5]).is_err());
+    }
+}
