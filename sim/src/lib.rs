@@ -1,1 +1,28 @@
-//! sim
+//! The world: a simulated Host on madsim, with our own network, disk and clock. Same binary and seed, same digest.
+//!
+//! ```text
+//!   run(options, |world| …)          a fresh thread, a fresh madsim runtime
+//!        │
+//!      World ── node(name) ──► Node  start, crash, power_loss, restart, pause, clock
+//!        │                       └─► SimHost (host::Host): what server::run and client are given
+//!        └───── network() ──► Network  links, partitions, hold
+//!   Streams (chance by label) · Clock (world time) · Digest (every event)
+//! ```
+//! Absent from here: what a broker is, what a promise is, real sockets, real files.
+
+#[cfg(not(madsim))]
+compile_error!(
+    "`sim` needs `--cfg madsim`, which .cargo/config.toml sets; the RUSTFLAGS variable hides that file: unset it, or add `--cfg madsim` to it"
+);
+
+pub mod clock;
+pub mod digest;
+mod life;
+mod seam;
+pub mod streams;
+
+pub use clock::Clock;
+pub use digest::{Digest, NodeIndex};
+pub use life::Life;
+pub use seam::DiskSeam;
+pub use streams::{Stream, Streams};
