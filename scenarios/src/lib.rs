@@ -1,1 +1,30 @@
-//! scenarios
+//! The tales: scenario files as plain data, read strictly, written back, drawn at random, and the catalogue of them.
+//!
+//! ```text
+//! text --parse--> Scenario --to_toml--> text      random(seed, profile) --> Scenario      catalogue() --> the .toml files
+//! ```
+//! A scenario says what the world is, who works in it, what goes wrong and what must come of it. Its ranges are drawn, and its
+//! selectors resolved, by whoever runs it. Absent from here: running, time, files, the broker.
+
+mod catalogue;
+mod check;
+mod client;
+mod cluster;
+mod error;
+mod expect;
+mod fault;
+mod parse;
+mod random;
+mod scenario;
+mod words;
+mod write;
+
+pub use catalogue::{Tale, catalogue};
+pub use client::{Acks, Consumer, Producer, ReadFrom, Sleep};
+pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Topic};
+pub use error::ScenarioError;
+pub use expect::{Expect, PROMISES, Reach};
+pub use fault::{Clients, Clock, Cut, Direction, Fault, FaultKind, Lossy, Slow, When};
+pub use random::{Profile, random};
+pub use scenario::{Scenario, schema};
+pub use words::{Chance, ClockOffset, PartitionName, Range, Rate, Selector, Span, WordError};

@@ -1,0 +1,39 @@
+//! The catalogue: every scenario file of the project, by theme, carried inside the program.
+
+use crate::error::ScenarioError;
+use crate::scenario::Scenario;
+
+/// One file of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Tale {
+    /// Theme and file name: `replication/leader-crashes-before-answering.toml`.
+    pub path: &'static str,
+    pub text: &'static str,
+}
+
+impl Tale {
+    /// The file's name without its theme and ending.
+    pub fn name(&self) -> &'static str {
+        let file = self.path.rsplit('/').next().unwrap_or(self.path);
+        file.strip_suffix(".toml").unwrap_or(file)
+    }
+
+    /// # Errors
+    /// Never for the files of this project: a test reads them all.
+    pub fn scenario(&self) -> Result<Scenario, ScenarioError> {
+        Scenario::parse(self.path, self.text)
+    }
+}
+
+macro_rules! tales {
+    ($($path:literal,)*) => {
+        &[$(Tale { path: $path, text: include_str!(concat!("../", $path)) },)*]
+    };
+}
+
+/// Every tale; the first is the one to begin with.
+pub fn catalogue() -> &'static [Tale] {
+    TALES
+}
+
+const TALES: &[Tale] = tales![];

@@ -1,0 +1,77 @@
+//! What is wrong with a scenario file, pointing at the place.
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use thiserror::Error;
+
+/// One mistake in a file: where it is, what it is, and what to write instead. As a `miette` diagnostic it shows the lines.
+#[derive(Clone, Debug, Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct ScenarioError {
+    file: String,
+    line: usize,
+    column: usize,
+    message: String,
+    help: Option<String>,
+    label: String,
+    span: std::ops::Range<usize>,
+    text: NamedSource<String>,
+}
+
+impl ScenarioError {
+    pub(crate) fn new(file: &str, text: &str, span: std::ops::Range<usize>, mistake: Mistake) -> ScenarioError {
+        let start = span.start.min(text.len());
+        let before = text.get(..start).unwrap_or("");
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        ScenarioError {
+            file: file.into(),
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or("").chars().count() + 1,
+            message: mistake.message,
+            help: mistake.help,
+            label: mistake.label,
+            span: start..span.end.clamp(start, text.len()),
+            text: NamedSource::new(file, text.into()),
+        }
+    }
+
+    /// Line and column in the file, both from 1.
+    pub fn place(&self) -> (usize, usize) {
+        (self.line, self.column)
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub fn remedy(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl Diagnostic for ScenarioError {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.text)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let label = LabeledSpan::new(Some(self.label.clone()), self.span.start, self.span.len());
+        Some(Box::new(std::iter::once(label)))
+    }
+}
+
+/// A mistake before it has a place.
+pub(crate) struct Mistake {
+    pub(crate) message: String,
+    pub(crate) label: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Mistake {
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Mistake {
+        Mistake { message: message.into(), label: "here".into(), help: Some(help.into()) }
+    }
+}

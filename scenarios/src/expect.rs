@@ -1,0 +1,78 @@
+//! What must come of a run: what it must reach, how long it may be out of service, which promises must break.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::words::Span;
+
+/// What must come of the run, besides every promise kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// What must have happened at least once; a run that misses one proves nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<Reach>,
+    /// The longest time in which no record of some partition is acknowledged, though its producers send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unavailable_at_most: Option<Span>,
+    /// Promises that this lesson must break, by their sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
+}
+
+macro_rules! reaches {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
+        /// Something that a run may reach, counted from when the workload begins.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum Reach { $($(#[doc = $doc])+ #[serde(rename = $word)] $name,)+ }
+
+        impl Reach {
+            pub const ALL: &'static [Reach] = &[$(Reach::$name,)+];
+
+            /// The words for it in files and reports.
+            pub fn words(self) -> &'static str {
+                match self { $(Reach::$name => $word,)+ }
+            }
+        }
+    };
+}
+
+reaches! {
+    /// A partition got another leader than it had.
+    LeaderChanged = "leader changed",
+    /// The metadata quorum got another leader than it had.
+    ControllerChanged = "controller changed",
+    /// A replica left the in-sync set of a partition.
+    InSyncSetShrank = "in-sync set shrank",
+    /// A replica came back into the in-sync set of a partition.
+    InSyncSetGrew = "in-sync set grew",
+    /// A partition had no leader.
+    PartitionOffline = "partition offline",
+    /// The controller fenced a broker.
+    BrokerFenced = "broker fenced",
+    /// A replica threw away the tail of its log to agree with its leader.
+    LogTruncated = "log truncated",
+    /// Recovery cut a torn tail.
+    TornTailCut = "torn tail cut",
+    /// A log was opened again after its broker went down.
+    LogRecovered = "log recovered",
+    /// A producer sent a record again.
+    ProducerRetried = "producer retried",
+    /// A producer was refused or never answered, and gave a record up.
+    SendFailed = "send failed",
+    /// A consumer slept, and woke.
+    ConsumerSlept = "consumer slept",
+    /// Every consumer read all that was acknowledged for it.
+    AllRead = "all read",
+    /// An acknowledged record is on no replica.
+    AckedRecordLost = "acked record lost",
+}
+
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.words())
+    }
+}
+
+/// The sentences of the promises, for `broken`; `invariants` judges by the same.
+pub const PROMISES: &[&str] = &["acked records survive"];

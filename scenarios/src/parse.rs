@@ -1,0 +1,106 @@
+//! Text to scenario: TOML, then the types, then sense; every mistake with its place.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::check;
+use crate::error::{Mistake, ScenarioError};
+use crate::scenario::Scenario;
+use crate::words::{WordError, nearest};
+
+/// A scenario is written by hand: a larger file is something else.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+impl Scenario {
+    /// Reads a scenario. `file_name` is for messages.
+    ///
+    /// # Errors
+    /// The first mistake: of TOML, of a key or a value, or of sense (a fault on a partition that no topic has, …).
+    pub fn parse(file_name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        if text.len() > TEXT_BYTES_MAX {
+            let message = format!("the file has {} bytes; a scenario has at most {TEXT_BYTES_MAX}", text.len());
+            let mistake = Mistake::new(message, "check that this is a scenario file");
+            return Err(ScenarioError::new(file_name, "", 0..0, mistake));
+        }
+        let refuse = |error: toml::de::Error| {
+            let span = error.span().unwrap_or(0..0);
+            ScenarioError::new(file_name, text, span, translate(error.message()))
+        };
+        let tree = DeTable::parse(text).map_err(refuse)?;
+        let scenario: Scenario = toml::from_str(text).map_err(refuse)?;
+        match check::first_mistake(&scenario) {
+            None => Ok(scenario),
+            Some((path, mistake)) => Err(ScenarioError::new(file_name, text, locate(tree.get_ref(), &path), mistake)),
+        }
+    }
+}
+
+/// One step into a file: a key or a place in a list.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Key(String),
+    Item(usize),
+}
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Step {
+        Step::Key(key.into())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(item: usize) -> Step {
+        Step::Item(item)
+    }
+}
+
+/// Where a path leads, or as far along it as the file goes.
+fn locate(root: &DeTable<'_>, path: &[Step]) -> Range<usize> {
+    let mut span = 0..0;
+    let mut steps = path.iter();
+    let mut here = match steps.next() {
+        Some(Step::Key(key)) => root.get(key.as_str()),
+        _ => None,
+    };
+    while let Some(value) = here {
+        span = value.span();
+        here = match (steps.next(), value.get_ref()) {
+            (Some(Step::Key(key)), DeValue::Table(table)) => table.get(key.as_str()),
+            (Some(Step::Item(item)), DeValue::Array(array)) => array.get(*item),
+            _ => None,
+        };
+    }
+    span
+}
+
+/// The parser's words in ours.
+fn translate(message: &str) -> Mistake {
+    if let Some(WordError { message, help }) = WordError::unpack(message) {
+        return Mistake::new(message, help);
+    }
+    // In serde's messages what is quoted comes in this order: the wrong word, then the right ones.
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let word = quoted.next().unwrap_or("").to_string();
+    if message.starts_with("unknown field") {
+        return unknown(format!("unknown key `{word}`"), &word, "keys", quoted);
+    }
+    if message.starts_with("unknown variant") {
+        return unknown(format!("unknown word \"{word}\""), &word, "words", quoted);
+    }
+    if message.starts_with("missing field") {
+        let mistake = Mistake::new(format!("`{word}` is missing"), format!("add {word} = …"));
+        return Mistake { label: "in here".into(), ..mistake };
+    }
+    Mistake { message: message.replace('\n', "; "), label: "here".into(), help: None }
+}
+
+fn unknown<'a>(message: String, word: &str, what: &str, known: impl Iterator<Item = &'a str>) -> Mistake {
+    let known: Vec<&str> = known.collect();
+    let list = format!("{what} that fit here: {}", known.join(", "));
+    let help = match nearest(word, known) {
+        Some(meant) => format!("did you mean `{meant}`? ({list})"),
+        None => list,
+    };
+    Mistake::new(message, help)
+}
