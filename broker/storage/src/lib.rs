@@ -1,1 +1,40 @@
-//! storage
+//! A log on a disk: segments of record batches, their indexes in memory, recovery, and what makes a record outlive a loss
+//! of power.
+//!
+//! ```text
+//! <directory>/00000000000000000000.log     batches, one after the other, exactly as they travel (Kafka's format)
+//!             00000000000000184213.log     the next segment, named by the offset of its first record
+//!             recovery-point-checkpoint    how far the files are known to be synced: what recovery need not check
+//! ```
+//! Indexes by offset and by time, and the leader epochs, are read from the batch headers when a log is opened; no file holds
+//! a second truth about them.
+//!
+//! Fault model. A crash of the process keeps all that was written. A loss of power keeps what was synced and any subset of
+//! the sectors that were not; creations, renames and removals in one directory happen in their order, up to some point.
+//! Whatever a log called synced, it has after either. What it did not call synced may be gone, and is never half there: a
+//! torn tail is cut at its first bad batch. Damage *below* the recovery point is not a torn tail but rot: a named error,
+//! because only another replica can heal it. Not survived: a device that says "synced" and lies, and bytes that the device
+//! lost after a failed sync while the page cache still shows them.
+//!
+//! Two rules make that hold:
+//! 1. *A position of a file is written once.* A truncation, or an append that failed half way, begins a new segment file;
+//!    bytes of two histories never mix in one file, in whatever order its sectors reach the device.
+//! 2. *Nothing is overwritten in place.* Small state files are replaced whole: temporary file, sync, rename, directory sync.
+//!
+//! Absent from here: who leads, what is committed, clocks, and every wait except for the device.
+
+pub mod checkpoint;
+mod error;
+mod index;
+mod log;
+mod recovery;
+mod recovery_point;
+mod segment;
+mod sync;
+mod timestamps;
+mod walk;
+
+pub use error::StorageError;
+pub use log::{Log, LogConfig};
+pub use recovery::Recovery;
+pub use sync::{PendingSync, SyncedTo};

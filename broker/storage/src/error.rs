@@ -1,0 +1,56 @@
+//! What can go wrong with a log, and whether it is final.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use model::{BatchError, Offset};
+use thiserror::Error;
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StorageError {
+    #[error("the disk is full: nothing was added to {file}; free some space and try again")]
+    Full { file: String },
+    /// Final for this log: every later call gives it again. What was not synced before is in doubt.
+    #[error("{file} failed ({reason}): this log takes no more until it is opened again")]
+    Failed { file: String, reason: String },
+    #[error("{file} cannot be read at byte {position} ({reason})")]
+    Unreadable { file: String, position: u64, reason: String },
+    /// Bytes that were safe are damaged. Cutting them off would lose what others were promised.
+    #[error("{file} is damaged at byte {position} ({reason}): move this log away and let another replica restore it")]
+    Corrupt { file: String, position: u64, reason: String },
+    #[error("the log ends at {end}, and the batch begins at {base}: appends must leave no gap and no overlap")]
+    Gap { end: Offset, base: Offset },
+    #[error("the batch is refused: {0}")]
+    Batch(#[from] BatchError),
+    #[error("offset {offset} is outside of the log, which has {start}..{end}")]
+    OutOfRange { offset: Offset, start: Offset, end: Offset },
+}
+
+impl StorageError {
+    /// The error of a step that the log does not survive, unless it only was that the disk is full.
+    pub(crate) fn of(file: &str, error: &io::Error) -> StorageError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full { file: file.into() },
+            _ => StorageError::Failed { file: file.into(), reason: error.to_string() },
+        }
+    }
+}
+
+/// The first failure of a log, seen by it and by the syncs that it has begun. Once set, it stays.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failure(Arc<OnceLock<StorageError>>);
+
+impl Failure {
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        match self.0.get() {
+            Some(first) => Err(first.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes note of `error`, and gives the failure that came first.
+    pub(crate) fn note(&self, file: &str, error: &io::Error) -> StorageError {
+        let failed = StorageError::Failed { file: file.into(), reason: error.to_string() };
+        self.0.get_or_init(|| failed).clone()
+    }
+}

@@ -1,0 +1,286 @@
+//! A log: batches in the order of their offsets, in segments, the last of which is appended to.
+
+use bytes::Bytes;
+use host::{Disk, File};
+use model::{BatchHeader, Epochs, LeaderEpoch, Offset, Planted, Timestamp, batches};
+
+use crate::error::Failure;
+use crate::recovery::{self, Recovered, segment_path};
+use crate::recovery_point::{self, RecoveryPoint};
+use crate::segment::Segment;
+use crate::{Recovery, StorageError, timestamps};
+
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    /// A segment that would grow beyond this is followed by a new one (`log.segment.bytes`).
+    pub segment_bytes: u64,
+    /// Bytes between two entries of the index: what a look-up walks at most (`log.index.interval.bytes`).
+    pub index_interval_bytes: u64,
+    pub planted: Planted,
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig { segment_bytes: 1 << 30, index_interval_bytes: 4096, planted: Planted::NONE }
+    }
+}
+
+/// The log of one replica. Its owner keeps it under a lock: nothing but [`Log::open`] and a [`PendingSync`](crate::PendingSync)
+/// waits. After a write or a sync that failed, every call gives [`StorageError::Failed`].
+pub struct Log<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) directory: String,
+    config: LogConfig,
+    /// Oldest first, each beginning where the one before it ends; never none.
+    pub(crate) segments: Vec<Segment<D::File>>,
+    epochs: Epochs,
+    pub(crate) synced: Offset,
+    /// The last segment takes no more: the next append begins a new one.
+    is_sealed: bool,
+    pub(crate) recovery_point: Option<RecoveryPoint>,
+    /// Rises with every file that is made or removed; what `directory_synced` has reached is safe.
+    pub(crate) directory_changes: u64,
+    pub(crate) directory_synced: u64,
+    pub(crate) truncations: u64,
+    pub(crate) syncs_begun: u64,
+    pub(crate) failure: Failure,
+}
+
+impl<D: Disk> Log<D> {
+    /// Opens the log in `directory`, making it if there is none, and recovers it: afterwards everything in it is safe.
+    ///
+    /// # Errors
+    /// `Corrupt` if bytes below the recovery point are damaged: they are left as they are; others as the disk gives them.
+    pub async fn open(disk: &D, directory: &str, config: LogConfig) -> Result<(Log<D>, Recovery), StorageError> {
+        let Recovered { segments, epochs, point, recovery } = recovery::recover(disk, directory, &config).await?;
+        let mut log = Log {
+            disk: disk.clone(),
+            directory: directory.into(),
+            config,
+            segments,
+            epochs,
+            synced: Offset::ZERO,
+            is_sealed: false,
+            recovery_point: point,
+            directory_changes: 0,
+            directory_synced: 0,
+            truncations: 0,
+            syncs_begun: 0,
+            failure: Failure::default(),
+        };
+        log.synced = log.end();
+        log.assert_invariants();
+        Ok((log, recovery))
+    }
+
+    /// The offset of the first record.
+    pub fn start(&self) -> Offset {
+        self.segments[0].base
+    }
+
+    /// The offset after the last record.
+    pub fn end(&self) -> Offset {
+        self.active().end
+    }
+
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
+    /// Adds whole batches, whose offsets and epochs are stamped. They are written when this returns, and safe when a sync
+    /// that begins later has ended.
+    ///
+    /// # Errors
+    /// `Gap` or `Batch` if they are not what may come next; `Full` if there is no room. None of them is then in the log, and
+    /// the log can still be used.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.failure.check()?;
+        let headers = self.admit(bytes)?;
+        let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return Ok(()) };
+        if self.must_roll(bytes.len() as u64, last.end_offset()) {
+            self.roll(bytes.len() as u64, first.base_offset)?;
+        }
+
+        let active = self.segments.len() - 1;
+        let segment = &mut self.segments[active];
+        if let Err(error) = segment.file.write_at(segment.length, bytes) {
+            // Some of the bytes may be there. They are cut off, and their place in the file is not used again.
+            let refused = StorageError::of(&segment.path, &error);
+            let cut = segment.file.set_length(segment.length);
+            if cut.is_err() || !matches!(refused, StorageError::Full { .. }) {
+                return Err(self.failure.note(&segment.path, &error));
+            }
+            self.is_sealed = true;
+            return Err(refused);
+        }
+        for header in &headers {
+            segment.note(header);
+            self.epochs.assign(header.leader_epoch, header.base_offset);
+        }
+        self.assert_invariants();
+        Ok(())
+    }
+
+    /// Whole batches from the one that holds `from`, none that begins at or after `below`; at least one, even if larger than
+    /// `bytes_max`; none if `from` is the log's end or not below `below`. May stop short at the end of a segment.
+    ///
+    /// # Errors
+    /// `OutOfRange` if `from` is not in the log.
+    pub fn read(&self, from: Offset, below: Offset, bytes_max: usize) -> Result<Bytes, StorageError> {
+        self.failure.check()?;
+        if from < self.start() || self.end() < from {
+            return Err(StorageError::OutOfRange { offset: from, start: self.start(), end: self.end() });
+        }
+        if from == self.end() || below <= from {
+            return Ok(Bytes::new());
+        }
+        self.segments[self.segment_of(from)].read(from, below, bytes_max)
+    }
+
+    /// Removes every batch whose last offset is at or after `end`, so that the log ends at or before it.
+    ///
+    /// # Errors
+    /// Final ones only: `Failed`, `Corrupt`, `Unreadable`.
+    pub fn truncate_to(&mut self, end: Offset) -> Result<(), StorageError> {
+        self.failure.check()?;
+        if self.end() <= end {
+            return Ok(());
+        }
+        let end = end.max(self.start());
+        let keep = self.segment_of(end);
+        let Some((position, first_gone)) = self.segments[keep].locate(end)? else { return Ok(()) };
+        let end = first_gone.base_offset;
+        let base = self.segments[keep].base;
+
+        self.truncations += 1;
+        self.synced = self.synced.min(end);
+        self.epochs.truncate_to(end);
+        // In this order: whatever part of it survives a loss of power, a start finds a beginning of the old log or the new.
+        if self.recovery_point.is_some_and(|point| position < point.synced_bytes(base)) {
+            self.recovery_point = None;
+            self.remove(&format!("{}/{}", self.directory, recovery_point::FILE_NAME))?;
+        }
+        while keep + 1 < self.segments.len() {
+            self.remove_last_segment()?;
+        }
+        self.segments[keep].cut(position, end)?;
+        self.is_sealed = true;
+        match self.roll(0, end) {
+            // The next append begins the new file, when there is room. Until then a crash brings the old tail back.
+            Ok(()) | Err(StorageError::Full { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.assert_invariants();
+        Ok(())
+    }
+
+    /// The first record whose timestamp is at or after `at`, with its timestamp and its epoch; of a compressed batch, the
+    /// batch's first record. None if every record is earlier.
+    ///
+    /// # Errors
+    /// As for [`Log::read`].
+    pub fn offset_for_time(&self, at: Timestamp) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, StorageError> {
+        self.failure.check()?;
+        for segment in &self.segments {
+            let Some((position, header)) = segment.locate_time(at)? else { continue };
+            let batch = segment.read_exactly(position, header.size)?;
+            let (offset, timestamp) = timestamps::first_record_from(&header, &batch, at);
+            return Ok(Some((offset, timestamp, header.leader_epoch)));
+        }
+        Ok(None)
+    }
+
+    /// The first record that has the latest timestamp of all, as [`Log::offset_for_time`] finds it. None if the log is empty.
+    ///
+    /// # Errors
+    /// As for [`Log::read`].
+    pub fn offset_of_latest_time(&self) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, StorageError> {
+        let latest = self.segments.iter().map(|segment| segment.index.latest()).max();
+        self.offset_for_time(latest.unwrap_or(Timestamp(i64::MIN)))
+    }
+
+    pub(crate) fn active(&self) -> &Segment<D::File> {
+        &self.segments[self.segments.len() - 1]
+    }
+
+    /// Index of the last segment that begins at or before `offset`.
+    fn segment_of(&self, offset: Offset) -> usize {
+        self.segments.partition_point(|segment| segment.base <= offset).saturating_sub(1)
+    }
+
+    /// The headers of the batches in `bytes`, if they may come next.
+    fn admit(&self, bytes: &[u8]) -> Result<Vec<BatchHeader>, StorageError> {
+        let mut headers = Vec::new();
+        let mut end = self.end();
+        for batch in batches(bytes) {
+            let (_, batch) = batch?;
+            // A batch that fails its checksum would be cut at the next start, and all that follow it.
+            let header = BatchHeader::verify(batch)?;
+            if header.base_offset != end {
+                return Err(StorageError::Gap { end, base: header.base_offset });
+            }
+            end = header.end_offset();
+            headers.push(header);
+        }
+        Ok(headers)
+    }
+
+    fn must_roll(&self, bytes: u64, end: Offset) -> bool {
+        let active = self.active();
+        let is_full = 0 < active.length && self.config.segment_bytes < active.length + bytes;
+        // Kafka's index files count from the segment's base in 32 bits.
+        let is_wide = i64::from(i32::MAX) < end.0 - active.base.0 && active.base < active.end;
+        self.is_sealed || is_full || is_wide
+    }
+
+    /// Begins a new segment at `base`, the log's end.
+    fn roll(&mut self, bytes: u64, base: Offset) -> Result<(), StorageError> {
+        let path = segment_path(&self.directory, base);
+        let is_again = self.active().base == base;
+        if self.is_sealed {
+            // A sealed segment may have met a full disk: do not make an empty file for each attempt.
+            let free = self.disk.free_space().map_err(|error| self.failure.note(&path, &error))?;
+            if free < bytes {
+                return Err(StorageError::Full { file: path });
+            }
+        }
+        if is_again {
+            self.remove(&path)?;
+        }
+        self.directory_changes += 1;
+        let file = match self.disk.create(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                let refused = StorageError::of(&path, &error);
+                let is_refused = matches!(refused, StorageError::Full { .. }) && !is_again;
+                return Err(if is_refused { refused } else { self.failure.note(&path, &error) });
+            }
+        };
+        let segment = Segment::new(base, path, file, self.config.index_interval_bytes);
+        if is_again {
+            self.segments.pop();
+        }
+        self.segments.push(segment);
+        self.is_sealed = false;
+        Ok(())
+    }
+
+    fn remove_last_segment(&mut self) -> Result<(), StorageError> {
+        let path = self.active().path.clone();
+        self.remove(&path)?;
+        self.segments.pop();
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> Result<(), StorageError> {
+        self.directory_changes += 1;
+        self.disk.remove(path).map_err(|error| self.failure.note(path, &error))
+    }
+
+    pub(crate) fn assert_invariants(&self) {
+        assert!(self.start() <= self.synced);
+        assert!(self.synced <= self.end());
+        assert!(self.directory_synced <= self.directory_changes);
+        assert!(self.active().synced_length <= self.active().length);
+    }
+}

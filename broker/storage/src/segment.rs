@@ -1,0 +1,136 @@
+//! One file of a log, and how batches are found in it.
+
+use bytes::{Bytes, BytesMut};
+use host::File;
+use model::{BatchHeader, Offset, Timestamp, batches};
+
+use crate::StorageError;
+use crate::index::Index;
+use crate::walk::{HEADER_CHUNK, Walk, WalkError};
+
+pub(crate) struct Segment<F: File> {
+    pub(crate) base: Offset,
+    /// The offset after its last record; the base if it has none.
+    pub(crate) end: Offset,
+    pub(crate) path: String,
+    pub(crate) file: F,
+    /// Bytes that belong to the log. The file may be longer while a truncation is not yet safe.
+    pub(crate) length: u64,
+    /// Bytes that outlive a loss of power.
+    pub(crate) synced_length: u64,
+    /// The file is longer than `length`: the next segment's file says where it ends.
+    pub(crate) has_surplus: bool,
+    pub(crate) index: Index,
+}
+
+/// A batch and where it stands in its segment.
+type Found = (u64, BatchHeader);
+
+impl<F: File> Segment<F> {
+    pub(crate) fn new(base: Offset, path: String, file: F, index_interval_bytes: u64) -> Segment<F> {
+        Segment {
+            base,
+            end: base,
+            path,
+            file,
+            length: 0,
+            synced_length: 0,
+            has_surplus: false,
+            index: Index::new(index_interval_bytes),
+        }
+    }
+
+    /// Takes the batch at the segment's end for its own.
+    pub(crate) fn note(&mut self, header: &BatchHeader) {
+        self.index.note(header, self.length);
+        self.length += header.size as u64;
+        self.end = header.end_offset();
+    }
+
+    /// Gives up the batches from `position` on, the first of which begins at `end`. The file keeps its bytes.
+    pub(crate) fn cut(&mut self, position: u64, end: Offset) -> Result<(), StorageError> {
+        let mut index = self.index.clone();
+        let from = index.forget_from(position);
+        let mut walk = Walk::new(&self.file, from, position, HEADER_CHUNK);
+        while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
+            index.note(&header, walk.position());
+            walk.step(&header);
+        }
+        self.index = index;
+        self.has_surplus |= position < self.length;
+        self.length = position;
+        self.synced_length = self.synced_length.min(position);
+        self.end = end;
+        Ok(())
+    }
+
+    /// The first batch whose last offset is at or after `offset`.
+    pub(crate) fn locate(&self, offset: Offset) -> Result<Option<Found>, StorageError> {
+        self.find(self.index.position_before(offset), |header| offset <= header.last_offset())
+    }
+
+    /// The first batch that has a timestamp at or after `at`.
+    pub(crate) fn locate_time(&self, at: Timestamp) -> Result<Option<Found>, StorageError> {
+        if self.index.latest() < at {
+            return Ok(None);
+        }
+        self.find(self.index.position_before_time(at), |header| at <= header.max_timestamp)
+    }
+
+    fn find(&self, from: u64, is_it: impl Fn(&BatchHeader) -> bool) -> Result<Option<Found>, StorageError> {
+        let mut walk = Walk::new(&self.file, from, self.length, HEADER_CHUNK);
+        while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
+            if is_it(&header) {
+                return Ok(Some((walk.position(), header)));
+            }
+            walk.step(&header);
+        }
+        Ok(None)
+    }
+
+    /// Whole batches from the one that holds `from`, none that begins at or after `below`; at least one, even if larger than
+    /// `bytes_max`.
+    pub(crate) fn read(&self, from: Offset, below: Offset, bytes_max: usize) -> Result<Bytes, StorageError> {
+        let Some((position, first)) = self.locate(from)? else { return Ok(Bytes::new()) };
+        if below <= first.base_offset {
+            return Ok(Bytes::new());
+        }
+        let limit = self.position_of_first_from(below)?;
+        let want = (limit - position).min(bytes_max.max(first.size) as u64) as usize;
+        let mut bytes = self.read_exactly(position, want)?;
+        let whole = batches(&bytes).map_while(Result::ok).map(|(header, _)| header.size).sum();
+        bytes.truncate(whole);
+        Ok(bytes.freeze())
+    }
+
+    pub(crate) fn read_exactly(&self, position: u64, length: usize) -> Result<BytesMut, StorageError> {
+        let mut bytes = BytesMut::zeroed(length);
+        let have =
+            self.file.read_at(position, &mut bytes).map_err(|error| self.refused(position, WalkError::Read(error)))?;
+        if have < length {
+            let reason = format!("the file ends after {have} of {length} bytes");
+            return Err(StorageError::Corrupt { file: self.path.clone(), position, reason });
+        }
+        Ok(bytes)
+    }
+
+    /// Where the first batch stands that begins at or after `offset`; the segment's length if there is none.
+    fn position_of_first_from(&self, offset: Offset) -> Result<u64, StorageError> {
+        if self.end <= offset {
+            return Ok(self.length);
+        }
+        Ok(match self.locate(offset)? {
+            Some((position, header)) if offset <= header.base_offset => position,
+            Some((position, header)) => position + header.size as u64,
+            None => self.length,
+        })
+    }
+
+    pub(crate) fn refused(&self, position: u64, error: WalkError) -> StorageError {
+        let file = self.path.clone();
+        match error {
+            WalkError::Read(error) => StorageError::Unreadable { file, position, reason: error.to_string() },
+            WalkError::Damage(error) => StorageError::Corrupt { file, position, reason: error.to_string() },
+        }
+    }
+}
