@@ -2,7 +2,12 @@
 //!
 //! Plain data with stable text forms. Promises judge it, reports show it. Absent from here: judgement.
 
-mod history;
+mod claims;
+pub mod history;
 mod trace;
 
+pub use claims::{Acks, Claims, Isolation};
+pub use history::{
+    Action, History, HistoryError, Key, Membership, MicroOperation, Operation, Outcome, Process, Recorder, Value,
+};
 pub use trace::{Entry, NodeName, What};

@@ -44,12 +44,23 @@ pub enum What {
     NodePaused,
     NodeResumed,
     /// The node ended by itself, in order or with an error.
-    NodeStopped { error: Option<String> },
+    NodeStopped {
+        error: Option<String>,
+    },
     /// A fault of the scenario begins; the text is for people, the id pairs it with its end.
-    FaultBegan { id: u32, text: String },
-    FaultEnded { id: u32 },
+    FaultBegan {
+        id: u32,
+        text: String,
+    },
+    FaultEnded {
+        id: u32,
+    },
     /// A client's operation, for time lines; the history has the whole of it.
-    Client { operation: String },
+    Client {
+        operation: String,
+    },
     /// A note of the run itself: a phase begins, the workload is done.
-    Note { text: String },
+    Note {
+        text: String,
+    },
 }

@@ -1,1 +1,14 @@
-//! invariants
+//! The promises: what a cluster must keep, each a file and a sentence, pure over a history or a trace.
+//!
+//! ```text
+//!   trace ── Entry ──▶ Watch::observe ──▶ Violation at the first bad event
+//!   history ─────────▶ Watch::finish ───▶ a Verdict for each promise
+//!   history alone ───▶ check ───────────▶ Report: findings with their names, and verdicts
+//! ```
+//! Absent from here: the broker. A promise knows the nouns of `model` and the evidence, and nothing of how a record travels.
+
+mod verdict;
+mod watch;
+
+pub use verdict::{Outcome, Verdict, Violation};
+pub use watch::{Expectations, Watch};

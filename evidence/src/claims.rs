@@ -1,0 +1,57 @@
+//! What a run claims of its cluster: the ground on which an anomaly is a broken promise, or a price that was agreed to.
+
+use serde::{Deserialize, Serialize};
+
+/// When producers count a record as safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Acks {
+    /// Every in-sync replica has it.
+    #[default]
+    #[serde(rename = "all")]
+    All,
+    /// The leader has it.
+    #[serde(rename = "1")]
+    Leader,
+    /// It was sent.
+    #[serde(rename = "0")]
+    None,
+}
+
+/// Which records of transactions a consumer sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    #[default]
+    ReadCommitted,
+    ReadUncommitted,
+}
+
+/// The claims of a history's first line. The default is the strictest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Claims {
+    pub acks: Acks,
+    /// A retried send leaves one record.
+    pub idempotent: bool,
+    pub isolation: Isolation,
+    /// A replica that is not in sync may be elected, and what it lacks is lost.
+    pub unclean_election: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_insync_replicas: Option<u32>,
+    /// How many losses of power acknowledged records outlive; none: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crash_budget: Option<u32>,
+}
+
+impl Default for Claims {
+    fn default() -> Claims {
+        Claims {
+            acks: Acks::All,
+            idempotent: true,
+            isolation: Isolation::ReadCommitted,
+            unclean_election: false,
+            min_insync_replicas: None,
+            crash_budget: None,
+        }
+    }
+}
