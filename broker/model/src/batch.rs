@@ -108,7 +108,7 @@ impl BatchHeader {
         if bytes.len() < header.size {
             return Err(BatchError::Truncated { have: bytes.len(), need: header.size });
         }
-        let computed = crc32c::crc32c(&bytes[CRC_START..header.size]);
+        let computed = batch_checksum(&bytes[..header.size]);
         if computed != header.crc {
             return Err(BatchError::Checksum { stored: header.crc, computed });
         }
@@ -169,6 +169,11 @@ pub fn patch_batch(bytes: &mut [u8], base_offset: Offset, leader_epoch: LeaderEp
     assert!(BATCH_HEADER_LENGTH <= bytes.len(), "only a parsed batch can be patched");
     bytes[..8].copy_from_slice(&base_offset.0.to_be_bytes());
     bytes[12..16].copy_from_slice(&leader_epoch.0.to_be_bytes());
+}
+
+/// The checksum that the one whole batch in `bytes` should carry.
+pub fn batch_checksum(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(&bytes[CRC_START..])
 }
 
 fn i16_at(bytes: &[u8], at: usize) -> i16 {

@@ -1,5 +1,148 @@
 //! The shell: sockets and timers in, outputs done.
+//!
+//! ```text
+//!  connection ─▶ router ─▶ handlers/produce ─▶ partition ─▶ roles::replica, storage::Log
+//!      ▲                                          │
+//!      └───────────── answer ◀── errands (sync) ◀─┘      fetcher ─▶ partition (followers)
+//!  metadata: the quorum, the controller, the metadata log    lifecycle: registration, heartbeats
+//! ```
+//! [`run`] is the whole of a node, in production and in a trial: only its Host differs.
+//!
+//! Absent from here: decisions (roles make them), the outside world (the Host has it).
 
 mod config;
+mod connection;
+mod controller_channel;
+mod data_directory;
+mod errands;
+mod errors;
+mod fetcher;
+mod handlers;
+mod lifecycle;
+mod metadata;
+mod node;
+mod partition;
+mod router;
+
+use std::sync::Arc;
+
+use host::{Host, Listener, Task, spawn, timeout};
+use model::Endpoint;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
 
 pub use config::{Config, FlushPolicy, Voter};
+pub use data_directory::DataDirectoryError;
+
+use crate::lifecycle::Standing;
+use crate::node::Node;
+
+/// Why a node did not start, or did not go on.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    DataDirectory(#[from] DataDirectoryError),
+    #[error("cannot listen at {endpoint}: {}", explain(.source))]
+    Listen { endpoint: Endpoint, source: std::io::Error },
+    #[error("cannot open the metadata log: {0}")]
+    Metadata(String),
+    #[error("a disk failed, and nothing that was written to it since can be trusted: {0}")]
+    Storage(String),
+}
+
+fn explain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "somebody else listens there; stop it, or choose another port".into(),
+        std::io::ErrorKind::AddrNotAvailable => "the address is not one of this machine's".into(),
+        std::io::ErrorKind::PermissionDenied => "this user may not; choose a port above 1023".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Runs one node until `stop` resolves, then ends in order: leaders move first. `ready` is called once, when clients are served.
+///
+/// # Errors
+/// If the node cannot start, or a disk failed for good.
+pub async fn run<H: Host>(
+    mut config: Config,
+    host: H,
+    stop: impl Future<Output = ()> + Send,
+    ready: impl FnOnce(&Endpoint) + Send,
+) -> Result<(), StartError> {
+    let directory = data_directory::open(&config, &host).await?;
+    let listener = host
+        .listen(&config.listener)
+        .await
+        .map_err(|source| StartError::Listen { endpoint: config.listener.clone(), source })?;
+    take_free_port(&mut config, listener.endpoint());
+    let metadata = metadata::open(&config, &directory.cluster_id, &host)
+        .await
+        .map_err(|error| StartError::Metadata(error.to_string()))?;
+    let (errands, errands_to_run) = mpsc::unbounded_channel();
+    let node = Arc::new(Node::new(config, directory.cluster_id.clone(), host.clone(), metadata, errands));
+
+    let mut tasks: Vec<Task> = Vec::new();
+    tasks.push(spawn(&host, connection::accept(node.clone(), listener)));
+    tasks.push(spawn(&host, apply_metadata(node.clone())));
+    let (standing, mut stands) = watch::channel(Standing::Fenced);
+    let (stopping, wants_to_stop) = watch::channel(false);
+    if node.config.is_broker {
+        tasks.push(spawn(&host, errands::run(node.clone(), errands_to_run)));
+        tasks.push(spawn(&host, errands::tick(node.clone())));
+        tasks.push(spawn(&host, fetcher::run(node.clone())));
+        tasks.push(spawn(&host, lifecycle::run(node.clone(), standing, wants_to_stop)));
+    } else {
+        standing.send_replace(Standing::Serving);
+    }
+
+    let mut failed = node.failed.subscribe();
+    let end = async {
+        let _ = stands.wait_for(|standing| *standing == Standing::Serving).await;
+        ready(node.config.advertised());
+        stop.await;
+        stopping.send_replace(true);
+        if node.config.is_broker {
+            let may_stop = stands.wait_for(|standing| *standing == Standing::MayStop);
+            let _ = timeout(&host, node.config.controlled_shutdown_wait_max, may_stop).await;
+        }
+        node.metadata.resign().await;
+    };
+    let failure = tokio::select! {
+        biased;
+        failure = failed.wait_for(Option::is_some) => failure.ok().and_then(|failure| failure.clone()),
+        () = end => None,
+    };
+    drop(tasks);
+    match failure {
+        Some(failure) => Err(StartError::Storage(failure)),
+        None => Ok(()),
+    }
+}
+
+/// Port 0 asks for any free one; everybody must be told which it became.
+fn take_free_port(config: &mut Config, bound: Endpoint) {
+    for endpoint in std::iter::once(&mut config.listener)
+        .chain(&mut config.advertised)
+        .chain(config.voters.iter_mut().filter(|voter| voter.id == config.node_id).map(|voter| &mut voter.endpoint))
+    {
+        if endpoint.port == 0 {
+            endpoint.port = bound.port;
+        }
+    }
+}
+
+/// Brings committed metadata to this node's partitions, and then to everybody who asks.
+async fn apply_metadata<H: Host>(node: Arc<Node<H>>) {
+    let mut images = node.metadata.images();
+    loop {
+        let image = images.borrow_and_update().clone();
+        let before = node.image();
+        if node.config.is_broker {
+            node.apply(&before, &image).await;
+        }
+        node.applied.send_replace(image);
+        if images.changed().await.is_err() {
+            return;
+        }
+    }
+}

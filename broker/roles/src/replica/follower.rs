@@ -37,12 +37,7 @@ impl Replica {
         Ok(())
     }
 
-    pub(super) fn follower_appended(
-        &mut self,
-        log: LogView<'_>,
-        leader_high_watermark: Offset,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn follower_appended(&mut self, log: LogView<'_>, leader_high_watermark: Offset, out: &mut Vec<Output>) {
         if let Role::Follower(_) = &self.role {
             self.raise_high_watermark(leader_high_watermark.min(log.end), out);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use model::{Bug, BrokerEpoch, BrokerId, Event, LeaderEpoch, Offset, Time};
+use model::{BrokerEpoch, BrokerId, Bug, Event, LeaderEpoch, Offset, Time};
 
 use super::in_sync::Change;
 use super::{Acks, Assignment, FollowerFetch, LogView, Output, Refusal, Replica, Role, Ticket, members};
@@ -43,8 +43,7 @@ struct Waiting {
 impl Leader {
     pub(crate) fn new(now: Time, local: BrokerId, log_end: Offset, assignment: &Assignment) -> Leader {
         let in_sync = members(&assignment.in_sync);
-        let unknown =
-            Progress { end: Offset(-1), caught_up_at: now, last_fetch: (now, log_end), broker_epoch: None };
+        let unknown = Progress { end: Offset(-1), caught_up_at: now, last_fetch: (now, log_end), broker_epoch: None };
         Leader {
             epoch_start: log_end,
             in_sync_at_most: in_sync.clone(),
@@ -185,8 +184,7 @@ impl Replica {
             return Err(Refusal::UnknownReplica);
         }
         if LeaderEpoch(0) <= fetch.last_epoch {
-            let (epoch, end) =
-                log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((LeaderEpoch::NONE, log.start));
+            let (epoch, end) = log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((LeaderEpoch::NONE, log.start));
             if epoch < fetch.last_epoch || end < fetch.offset {
                 return Err(Refusal::Diverging { epoch, end });
             }
@@ -207,10 +205,9 @@ impl Replica {
         }
         let Role::Leader(leader) = &mut self.role else { return };
         let own_end = if self.planted.has(Bug::AckBeforeSync) { log.end } else { log.safe_end };
-        for (queue, reached, acks) in [
-            (&mut leader.waiting_for_leader, own_end, 1),
-            (&mut leader.waiting_for_all, self.high_watermark, -1),
-        ] {
+        for (queue, reached, acks) in
+            [(&mut leader.waiting_for_leader, own_end, 1), (&mut leader.waiting_for_all, self.high_watermark, -1)]
+        {
             while let Some(waiting) = queue.pop_front_if(|waiting| waiting.end <= reached) {
                 // A planted early answer claims what its producer asked for.
                 let acks = if self.planted.has(Bug::AckBeforeReplication) { -1 } else { acks };

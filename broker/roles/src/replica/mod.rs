@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::{
-    Bug, BrokerEpoch, BrokerId, Epochs, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Planted, Time,
+    BrokerEpoch, BrokerId, Bug, Epochs, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Planted, Time,
 };
 use thiserror::Error;
 
@@ -90,32 +90,55 @@ pub struct FetchPosition {
 pub enum Input {
     Assigned(Assignment),
     /// A producer's batches are in the leader's log, from `base` to the log's end.
-    Appended { ticket: Ticket, acks: Acks, base: Offset },
+    Appended {
+        ticket: Ticket,
+        acks: Acks,
+        base: Offset,
+    },
     /// The log's safe end moved.
     Synced,
     /// A follower asks for more; the shell reads only if no refusal comes.
     Fetch(FollowerFetch),
     /// What a leader sent is in the follower's log.
-    FollowerAppended { leader_high_watermark: Offset },
+    FollowerAppended {
+        leader_high_watermark: Offset,
+    },
     /// The leader of `leader_epoch` says that the logs part: it ends `epoch` at `end` (KIP-595).
-    Diverging { leader_epoch: LeaderEpoch, epoch: LeaderEpoch, end: Offset },
+    Diverging {
+        leader_epoch: LeaderEpoch,
+        epoch: LeaderEpoch,
+        end: Offset,
+    },
     /// The controller refused the in-sync set, and no earlier attempt may still be under way.
-    InSyncRefused { partition_epoch: PartitionEpoch },
+    InSyncRefused {
+        partition_epoch: PartitionEpoch,
+    },
     /// Nobody knows whether the controller took the in-sync set.
-    InSyncInDoubt { partition_epoch: PartitionEpoch },
+    InSyncInDoubt {
+        partition_epoch: PartitionEpoch,
+    },
     /// Time passes.
     Tick,
     /// Nobody waits for this answer any more.
-    Forget { ticket: Ticket },
+    Forget {
+        ticket: Ticket,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    Reply { ticket: Ticket, result: Result<Offset, Refusal> },
+    Reply {
+        ticket: Ticket,
+        result: Result<Offset, Refusal>,
+    },
     /// The log's tail from here on must go.
-    Truncate { to: Offset },
+    Truncate {
+        to: Offset,
+    },
     /// Committed up to here: fetches and readers may look again.
-    HighWatermark { to: Offset },
+    HighWatermark {
+        to: Offset,
+    },
     AlterInSync(InSyncProposal),
     /// The fetch of this step is answered with this instead of records.
     FetchRefused(Refusal),

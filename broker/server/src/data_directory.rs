@@ -1,0 +1,95 @@
+//! The data directory: whose it is, and that nobody else is in it.
+//!
+//! `meta.properties` names the cluster and the node, as Kafka's does, so that a directory of another cluster is refused.
+
+use host::{Disk, Host};
+use model::{BrokerId, ClusterId};
+use thiserror::Error;
+
+use crate::config::Config;
+
+const FILE: &str = "meta.properties";
+
+/// Why a node cannot use its data directory.
+#[derive(Debug, Error)]
+pub enum DataDirectoryError {
+    #[error("the data directory {0} is in use by another process: stop it, or choose another directory")]
+    InUse(String),
+    #[error(
+        "the data directory {directory} belongs to cluster {found}, and this node to cluster {expected}: choose another \
+         directory, or set cluster.id to {found}"
+    )]
+    OtherCluster { directory: String, found: ClusterId, expected: ClusterId },
+    #[error(
+        "the data directory {directory} belongs to node {found}, and this is node {expected}: choose another directory, or set \
+         node.id to {found}"
+    )]
+    OtherNode { directory: String, found: BrokerId, expected: BrokerId },
+    #[error("{directory}/{FILE} cannot be understood: {line:?} is not one of version=1, cluster.id=… and node.id=…")]
+    Malformed { directory: String, line: String },
+    #[error("cluster.id is missing: a node of a quorum of several must be told which cluster it belongs to")]
+    NoClusterId,
+    #[error("cannot use the data directory {directory}: {source}")]
+    Disk { directory: String, source: std::io::Error },
+}
+
+/// A data directory that is ours until this is dropped.
+pub(crate) struct DataDirectory {
+    pub(crate) cluster_id: ClusterId,
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// Takes the directory, and marks it as ours if it is new.
+pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirectory, DataDirectoryError> {
+    let directory = &config.log_directory;
+    let failed = |source| DataDirectoryError::Disk { directory: directory.clone(), source };
+    let disk = host.disk();
+    disk.create_directory(directory).map_err(failed)?;
+    let lock = disk.lock(&format!("{directory}/.lock")).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => DataDirectoryError::InUse(directory.clone()),
+        _ => failed(error),
+    })?;
+    let path = format!("{directory}/{FILE}");
+    let cluster_id = match storage::checkpoint::read_file(disk, &path).map_err(failed)? {
+        Some(bytes) => check(config, &String::from_utf8_lossy(&bytes))?,
+        None => {
+            let cluster_id = new_cluster_id(config, host)?;
+            let text = format!("version=1\ncluster.id={cluster_id}\nnode.id={}\n", config.node_id);
+            storage::checkpoint::replace_file(disk, &path, text.as_bytes()).await.map_err(failed)?;
+            cluster_id
+        }
+    };
+    Ok(DataDirectory { cluster_id, _lock: lock })
+}
+
+fn new_cluster_id<H: Host>(config: &Config, host: &H) -> Result<ClusterId, DataDirectoryError> {
+    match &config.cluster_id {
+        Some(cluster_id) => Ok(cluster_id.clone()),
+        None if config.voters.len() <= 1 && config.is_controller() => {
+            Ok(ClusterId(format!("{:016x}{:016x}", host.entropy(), host.entropy())))
+        }
+        None => Err(DataDirectoryError::NoClusterId),
+    }
+}
+
+fn check(config: &Config, text: &str) -> Result<ClusterId, DataDirectoryError> {
+    let directory = config.log_directory.clone();
+    let malformed = |line: &str| DataDirectoryError::Malformed { directory: directory.clone(), line: line.into() };
+    let (mut cluster_id, mut node_id) = (None, None);
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+        match line.split_once('=') {
+            Some(("version", "1")) => {}
+            Some(("cluster.id", id)) => cluster_id = Some(ClusterId(id.into())),
+            Some(("node.id", id)) => node_id = Some(BrokerId(id.parse().map_err(|_| malformed(line))?)),
+            _ => return Err(malformed(line)),
+        }
+    }
+    let (Some(found), Some(node)) = (cluster_id, node_id) else { return Err(malformed("(the file ends)")) };
+    if let Some(expected) = config.cluster_id.clone().filter(|expected| *expected != found) {
+        return Err(DataDirectoryError::OtherCluster { directory, found, expected });
+    }
+    if node != config.node_id {
+        return Err(DataDirectoryError::OtherNode { directory, found: node, expected: config.node_id });
+    }
+    Ok(found)
+}

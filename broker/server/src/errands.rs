@@ -1,0 +1,189 @@
+//! What partitions leave to be done once their lock is free: syncs, and words with the controller about in-sync sets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use host::Host;
+use model::PartitionId;
+use protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
+use protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId as WireBrokerId, topic_id, uuid};
+use protocol::{ErrorCode, NO_ERROR};
+use roles::replica::InSyncProposal;
+use storage::{PendingSync, StorageError, SyncedTo};
+use tokio::sync::mpsc;
+
+use crate::controller_channel::ControllerError;
+use crate::node::Node;
+use crate::partition::{Errand, PartitionError};
+
+/// How often leaders look for followers that lag, and abandoned requests are dropped.
+const TICK: Duration = Duration::from_millis(500);
+
+/// AlterPartition with broker epochs (KIP-903).
+const ALTER_PARTITION_VERSION: i16 = 3;
+
+/// Runs errands for as long as the node lives. Syncs of different partitions run side by side: the host groups them.
+pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::UnboundedReceiver<Errand<H::Disk>>) {
+    let (proposals, proposed) = mpsc::unbounded_channel();
+    let _in_sync = host::spawn(&node.host, speak_for_in_sync_sets(node.clone(), proposed));
+    let mut syncs = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some((id, result)) = syncs.next(), if !syncs.is_empty() => {
+                if let Some(next) = synced(&node, id, result) {
+                    syncs.push(sync::<H>(id, next));
+                }
+            }
+            errand = errands.recv() => match errand {
+                Some(Errand::Sync(id, pending)) => syncs.push(sync::<H>(id, pending)),
+                Some(Errand::AlterInSync(id, proposal)) => {
+                    let _node_stops = proposals.send((id, proposal));
+                }
+                None => return,
+            }
+        }
+    }
+}
+
+async fn sync<H: Host>(
+    id: PartitionId,
+    pending: PendingSync<H::Disk>,
+) -> (PartitionId, Result<SyncedTo, StorageError>) {
+    (id, pending.run().await)
+}
+
+/// Tells the partition how its sync went; what came meanwhile is the next one.
+pub(crate) fn synced<H: Host>(
+    node: &Node<H>,
+    id: PartitionId,
+    result: Result<SyncedTo, StorageError>,
+) -> Option<PendingSync<H::Disk>> {
+    let partition = node.partition(id)?;
+    let next = result.map_err(PartitionError::from).and_then(|done| partition.synced(done));
+    next.unwrap_or_else(|error| {
+        tracing::error!(%id, %error, "cannot sync the log");
+        node.note(id, &error);
+        None
+    })
+}
+
+/// Lets time pass for every partition.
+pub(crate) async fn tick<H: Host>(node: Arc<Node<H>>) {
+    loop {
+        node.host.sleep(TICK).await;
+        for partition in node.partitions() {
+            let result = partition.forget_abandoned().and_then(|()| partition.tick());
+            if let Err(error) = result {
+                node.note(partition.id, &error);
+            }
+        }
+    }
+}
+
+/// Brings leaders' proposals to the controller, all that wait in one request.
+async fn speak_for_in_sync_sets<H: Host>(
+    node: Arc<Node<H>>,
+    mut proposed: mpsc::UnboundedReceiver<(PartitionId, InSyncProposal)>,
+) {
+    while let Some((id, proposal)) = proposed.recv().await {
+        let mut proposals = BTreeMap::from([(id, proposal)]);
+        while let Ok((id, proposal)) = proposed.try_recv() {
+            proposals.insert(id, proposal);
+        }
+        match node.controller.call(ALTER_PARTITION_VERSION, &request(&node, &proposals)).await {
+            Ok(response) => answer(&node, &proposals, &response).await,
+            Err(error) => {
+                tracing::debug!(%error, "cannot change in-sync sets");
+                let never_left = matches!(error, ControllerError::Unknown | ControllerError::Unreachable(_));
+                for (id, proposal) in &proposals {
+                    settle(&node, *id, proposal, if never_left { Fate::Refused } else { Fate::InDoubt });
+                }
+                node.host.sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn request<H: Host>(node: &Node<H>, proposals: &BTreeMap<PartitionId, InSyncProposal>) -> AlterPartitionRequest {
+    let mut topics: Vec<TopicData> = Vec::new();
+    for (id, proposal) in proposals {
+        let members = proposal.in_sync.iter().map(|(member, epoch)| {
+            let own = *node.broker_epoch.lock();
+            let epoch = if *member == node.config.node_id { own } else { *epoch };
+            BrokerState::default()
+                .with_broker_id(WireBrokerId(member.0))
+                .with_broker_epoch(epoch.map_or(-1, |epoch| epoch.0))
+        });
+        let partition = PartitionData::default()
+            .with_partition_index(id.index)
+            .with_leader_epoch(proposal.leader_epoch.0)
+            .with_partition_epoch(proposal.partition_epoch.0)
+            .with_new_isr_with_epochs(members.collect());
+        match topics.last_mut().filter(|topic| topic.topic_id == uuid(id.topic)) {
+            Some(topic) => topic.partitions.push(partition),
+            None => topics.push(TopicData::default().with_topic_id(uuid(id.topic)).with_partitions(vec![partition])),
+        }
+    }
+    AlterPartitionRequest::default()
+        .with_broker_id(WireBrokerId(node.config.node_id.0))
+        .with_broker_epoch(node.broker_epoch.lock().map_or(-1, |epoch| epoch.0))
+        .with_topics(topics)
+}
+
+/// What became of a proposal.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// The metadata holds it, or something newer, and will tell.
+    MetadataWillTell,
+    Refused,
+    InDoubt,
+}
+
+async fn answer<H: Host>(
+    node: &Node<H>,
+    proposals: &BTreeMap<PartitionId, InSyncProposal>,
+    response: &AlterPartitionResponse,
+) {
+    if response.error_code != NO_ERROR {
+        // Not the controller, or our registration is not the current one: nothing was changed.
+        node.controller.forget().await;
+        for (id, proposal) in proposals {
+            settle(node, *id, proposal, Fate::Refused);
+        }
+        node.host.sleep(Duration::from_millis(50)).await;
+        return;
+    }
+    let mut codes = BTreeMap::new();
+    for topic in &response.topics {
+        for partition in &topic.partitions {
+            let id = PartitionId { topic: topic_id(topic.topic_id), index: partition.partition_index };
+            codes.insert(id, partition.error_code);
+        }
+    }
+    for (id, proposal) in proposals {
+        let fate = match codes.get(id).map(|&code| ErrorCode::try_from_code(code)) {
+            Some(None) => Fate::MetadataWillTell,
+            // The proposal speaks of a state that is no more: the newer one is on its way to us.
+            Some(Some(ErrorCode::InvalidUpdateVersion | ErrorCode::FencedLeaderEpoch)) => Fate::MetadataWillTell,
+            Some(Some(_)) => Fate::Refused,
+            None => Fate::InDoubt,
+        };
+        settle(node, *id, proposal, fate);
+    }
+}
+
+fn settle<H: Host>(node: &Node<H>, id: PartitionId, proposal: &InSyncProposal, fate: Fate) {
+    let Some(partition) = node.partition(id) else { return };
+    let result = match fate {
+        Fate::MetadataWillTell => Ok(()),
+        Fate::Refused => partition.in_sync_refused(proposal.partition_epoch),
+        Fate::InDoubt => partition.in_sync_in_doubt(proposal.partition_epoch),
+    };
+    if let Err(error) = result {
+        node.note(id, &error);
+    }
+}

@@ -1,0 +1,187 @@
+//! Followers' fetching: one task for each leader that this broker follows, over one connection, one fetch at a time.
+//!
+//! A fetch tells the leader that everything below its offset is safe here, so what came is synced before the next one leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{CallError, Channel};
+use futures_util::future;
+use host::{Host, Task};
+use model::{BrokerId, LeaderEpoch, Offset, PartitionId};
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use protocol::messages::fetch_response::PartitionData;
+use protocol::messages::{BrokerId as WireBrokerId, FetchRequest, FetchResponse, topic_id, uuid};
+use protocol::{ErrorCode, NO_ERROR};
+use roles::replica::FetchPosition;
+use storage::PendingSync;
+
+use crate::errands;
+use crate::node::Node;
+use crate::partition::{Fetched, PartitionError};
+
+/// Fetch with the follower's broker epoch (KIP-903) and topic ids.
+const FETCH_VERSION: i16 = 15;
+/// How long to wait after a leader could not be reached, or had nothing but errors.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// What one answer may hold, over all partitions.
+const RESPONSE_BYTES_MAX: i32 = 10 << 20;
+
+/// Starts and ends fetchers as leaders come and go.
+pub(crate) async fn run<H: Host>(node: Arc<Node<H>>) {
+    let mut applied = node.applied.subscribe();
+    let mut fetchers: BTreeMap<BrokerId, Task> = BTreeMap::new();
+    loop {
+        let image = applied.borrow_and_update().clone();
+        let own = node.config.node_id;
+        let leaders: BTreeSet<BrokerId> = image
+            .topics
+            .values()
+            .flat_map(|topic| &topic.partitions)
+            .filter(|partition| partition.replicas.contains(&own))
+            .filter_map(|partition| partition.leader)
+            .filter(|&leader| leader != own)
+            .collect();
+        fetchers.retain(|leader, _| leaders.contains(leader));
+        for leader in leaders {
+            fetchers.entry(leader).or_insert_with(|| host::spawn(&node.host, follow(node.clone(), leader)));
+        }
+        if applied.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
+    let mut channel = None;
+    loop {
+        let positions = positions(&node, leader);
+        if positions.is_empty() {
+            channel = None;
+            node.host.sleep(BACKOFF).await;
+            continue;
+        }
+        match fetch(&node, leader, &mut channel, &positions).await {
+            Ok(response) => {
+                if !take(&node, &positions, response).await {
+                    node.host.sleep(BACKOFF).await;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%leader, %error, "cannot fetch");
+                channel = None;
+                node.host.sleep(BACKOFF).await;
+            }
+        }
+    }
+}
+
+/// Where each partition that follows `leader` goes on.
+fn positions<H: Host>(node: &Node<H>, leader: BrokerId) -> BTreeMap<PartitionId, FetchPosition> {
+    let partitions = node.partitions();
+    let positions = partitions.iter().filter_map(|partition| Some((partition.id, partition.fetch_position()?)));
+    positions.filter(|(_, position)| position.leader == leader).collect()
+}
+
+async fn fetch<H: Host>(
+    node: &Node<H>,
+    leader: BrokerId,
+    channel: &mut Option<Channel<H>>,
+    positions: &BTreeMap<PartitionId, FetchPosition>,
+) -> Result<FetchResponse, CallError> {
+    let timeout = node.config.request_timeout;
+    let channel = match channel {
+        Some(channel) => channel,
+        None => {
+            let endpoint = node.endpoint(leader).ok_or(CallError::Closed)?;
+            let client_id = format!("broker-{}-fetcher", node.config.node_id);
+            channel.insert(Channel::connect(&node.host, &endpoint, &client_id, timeout).await?)
+        }
+    };
+    channel.call(FETCH_VERSION, &request(node, positions), node.config.replica_fetch_wait_max + timeout).await
+}
+
+fn request<H: Host>(node: &Node<H>, positions: &BTreeMap<PartitionId, FetchPosition>) -> FetchRequest {
+    let mut topics: Vec<FetchTopic> = Vec::new();
+    for (id, position) in positions {
+        let partition = FetchPartition::default()
+            .with_partition(id.index)
+            .with_current_leader_epoch(position.leader_epoch.0)
+            .with_fetch_offset(position.offset.0)
+            .with_last_fetched_epoch(position.last_epoch.0)
+            .with_partition_max_bytes(node.config.replica_fetch_max_bytes);
+        match topics.last_mut().filter(|topic| topic.topic_id == uuid(id.topic)) {
+            Some(topic) => topic.partitions.push(partition),
+            None => topics.push(FetchTopic::default().with_topic_id(uuid(id.topic)).with_partitions(vec![partition])),
+        }
+    }
+    let broker_epoch = node.broker_epoch.lock().map_or(-1, |epoch| epoch.0);
+    let replica =
+        ReplicaState::default().with_replica_id(WireBrokerId(node.config.node_id.0)).with_replica_epoch(broker_epoch);
+    FetchRequest::default()
+        .with_replica_state(replica)
+        .with_max_wait_ms(i32::try_from(node.config.replica_fetch_wait_max.as_millis()).unwrap_or(i32::MAX))
+        .with_min_bytes(1)
+        .with_max_bytes(RESPONSE_BYTES_MAX)
+        .with_topics(topics)
+}
+
+/// Takes what came and makes it safe. False if every partition had an error.
+async fn take<H: Host>(
+    node: &Node<H>,
+    positions: &BTreeMap<PartitionId, FetchPosition>,
+    response: FetchResponse,
+) -> bool {
+    if response.error_code != NO_ERROR {
+        return false;
+    }
+    let mut syncs = Vec::new();
+    let mut is_any_well = false;
+    for topic in response.responses {
+        for data in topic.partitions {
+            let id = PartitionId { topic: topic_id(topic.topic_id), index: data.partition_index };
+            let Some(position) = positions.get(&id) else { continue };
+            match take_one(node, id, position, data) {
+                Ok(pending) => {
+                    is_any_well = true;
+                    syncs.extend(pending.map(|pending| async move { (id, pending.run().await) }));
+                }
+                Err(error) => {
+                    tracing::debug!(%id, %error, "cannot follow");
+                    node.note(id, &error);
+                }
+            }
+        }
+    }
+    for (id, result) in future::join_all(syncs).await {
+        // Nobody else writes to a follower's log; if its role changed meanwhile, the next sync is an errand like any other.
+        if let Some(next) = errands::synced(node, id, result) {
+            let _node_stops = node.errands.send(crate::partition::Errand::Sync(id, next));
+        }
+    }
+    is_any_well
+}
+
+fn take_one<H: Host>(
+    node: &Node<H>,
+    id: PartitionId,
+    position: &FetchPosition,
+    data: PartitionData,
+) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+    let Some(partition) = node.partition(id) else { return Ok(None) };
+    if let Some(error) = ErrorCode::try_from_code(data.error_code) {
+        tracing::debug!(%id, ?error, leader = %position.leader, "the leader refused the fetch");
+        return Err(roles::replica::Refusal::NotLeaderOrFollower.into());
+    }
+    if 0 <= data.diverging_epoch.end_offset {
+        let end = Offset(data.diverging_epoch.end_offset);
+        return partition.diverging(position.leader_epoch, LeaderEpoch(data.diverging_epoch.epoch), end);
+    }
+    partition.take_fetched(&Fetched {
+        leader_epoch: position.leader_epoch,
+        offset: position.offset,
+        records: data.records.unwrap_or_default(),
+        leader_high_watermark: Offset(data.high_watermark),
+    })
+}

@@ -1,0 +1,95 @@
+//! Metadata: which brokers there are, and who leads what.
+
+use std::sync::Arc;
+
+use host::Host;
+use model::BrokerId;
+use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
+use protocol::messages::{MetadataRequest, MetadataResponse, TopicName, string, topic_id, topic_name, uuid};
+use protocol::{ErrorCode, NO_ERROR, Response};
+use roles::controller::{Image, Partition, Topic};
+
+use super::{create_topics, wire_id, wire_ids};
+use crate::node::Node;
+
+pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: MetadataRequest) -> Response {
+    let image = node.image();
+    // Before version 1 there was no null: an empty list asked for everything (KIP-4).
+    let all = request.topics.is_none() || (version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty));
+    let topics = if all {
+        image.topics.values().map(|topic| describe(&image, topic)).collect()
+    } else {
+        let asked = request.topics.unwrap_or_default();
+        let may_create = node.config.auto_create_topics && (version < 4 || request.allow_auto_topic_creation);
+        asked
+            .into_iter()
+            .map(|topic| match topic.name {
+                Some(name) => by_name(node, &image, name, may_create),
+                None => match image.topics.get(&topic_id(topic.topic_id)) {
+                    Some(known) => describe(&image, known),
+                    None => MetadataResponseTopic::default()
+                        .with_error_code(ErrorCode::UnknownTopicId.code())
+                        .with_topic_id(topic.topic_id),
+                },
+            })
+            .collect()
+    };
+    let brokers = image.brokers.iter().filter(|(_, registration)| !registration.fenced).map(|(id, registration)| {
+        MetadataResponseBroker::default()
+            .with_node_id(wire_id(Some(*id)))
+            .with_host(string(&registration.endpoint.host))
+            .with_port(i32::from(registration.endpoint.port))
+            .with_rack(registration.rack.as_deref().map(string))
+    });
+    Response::Metadata(
+        MetadataResponse::default()
+            .with_brokers(brokers.collect())
+            .with_cluster_id(Some(string(&node.cluster_id.0)))
+            .with_controller_id(wire_id(some_live_broker(node, &image)))
+            .with_topics(topics),
+    )
+}
+
+/// Whom clients should send administrative requests to: any live broker forwards them, this one with the fewest steps.
+pub(super) fn some_live_broker<H: Host>(node: &Node<H>, image: &Image) -> Option<BrokerId> {
+    let controller = node.metadata.leader().map(|(id, _)| id);
+    let is_live = |id: &BrokerId| image.brokers.get(id).is_some_and(|registration| !registration.fenced);
+    controller.filter(is_live).or_else(|| image.brokers.keys().copied().find(is_live))
+}
+
+fn by_name<H: Host>(node: &Arc<Node<H>>, image: &Image, name: TopicName, may_create: bool) -> MetadataResponseTopic {
+    if let Some(topic) = image.topic_by_name(&name) {
+        return describe(image, topic);
+    }
+    let error = if !create_topics::is_valid_name(&name) {
+        ErrorCode::InvalidTopicException
+    } else if may_create {
+        create_topics::create_by_default(node, &name);
+        ErrorCode::LeaderNotAvailable
+    } else {
+        ErrorCode::UnknownTopicOrPartition
+    };
+    MetadataResponseTopic::default().with_error_code(error.code()).with_name(Some(name))
+}
+
+fn describe(image: &Image, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = (0..).zip(&topic.partitions).map(|(index, partition)| describe_partition(image, index, partition));
+    MetadataResponseTopic::default()
+        .with_name(Some(topic_name(&topic.name)))
+        .with_topic_id(uuid(topic.id))
+        .with_partitions(partitions.collect())
+}
+
+fn describe_partition(image: &Image, index: i32, partition: &Partition) -> MetadataResponsePartition {
+    let is_offline = |id: &BrokerId| image.brokers.get(id).is_none_or(|registration| registration.fenced);
+    let offline: Vec<BrokerId> = partition.replicas.iter().copied().filter(is_offline).collect();
+    let error = if partition.leader.is_none() { ErrorCode::LeaderNotAvailable.code() } else { NO_ERROR };
+    MetadataResponsePartition::default()
+        .with_error_code(error)
+        .with_partition_index(index)
+        .with_leader_id(wire_id(partition.leader))
+        .with_leader_epoch(partition.leader_epoch.0)
+        .with_replica_nodes(wire_ids(&partition.replicas))
+        .with_isr_nodes(wire_ids(&partition.in_sync))
+        .with_offline_replicas(wire_ids(&offline))
+}

@@ -1,0 +1,25 @@
+//! One file an API: a request of the wire in, a response of the wire out.
+
+pub(crate) mod alter_partition;
+pub(crate) mod api_versions;
+pub(crate) mod broker_heartbeat;
+pub(crate) mod broker_registration;
+pub(crate) mod create_topics;
+pub(crate) mod describe_cluster;
+pub(crate) mod fetch;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod produce;
+pub(crate) mod quorum;
+
+use model::BrokerId;
+use protocol::messages;
+
+/// A broker's id as the wire says it; -1 for none.
+fn wire_id(id: Option<BrokerId>) -> messages::BrokerId {
+    messages::BrokerId(id.map_or(-1, |id| id.0))
+}
+
+fn wire_ids(ids: &[BrokerId]) -> Vec<messages::BrokerId> {
+    ids.iter().map(|id| messages::BrokerId(id.0)).collect()
+}

@@ -1,0 +1,161 @@
+//! Produce: a producer's batches into the logs that this broker leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future;
+use host::{Elapsed, Host, timeout};
+use model::{BatchHeader, Offset, PartitionId, TopicId};
+use protocol::messages::produce_request::TopicProduceData;
+use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string};
+use protocol::{ErrorCode, NO_ERROR, Response};
+use roles::replica::{Acks, Refusal};
+
+use crate::errors::{error_code, refusal_code};
+use crate::node::Node;
+use crate::partition::Answer as Waiting;
+use crate::router::Answer;
+
+/// The highest compression type that the format knows: zstd.
+const COMPRESSION_MAX: i16 = 4;
+
+/// One partition of the request, appended or refused.
+struct Outcome {
+    index: i32,
+    waiting: Result<Waiting, Refused>,
+}
+
+struct Refused {
+    code: i16,
+    message: Option<String>,
+}
+
+impl Refused {
+    fn new(error: ErrorCode, message: impl Into<String>) -> Refused {
+        Refused { code: error.code(), message: Some(message.into()) }
+    }
+}
+
+pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, request: ProduceRequest) -> Answer {
+    let acks = match request.acks {
+        0 => Some(Acks::None),
+        1 => Some(Acks::Leader),
+        -1 => Some(Acks::All),
+        _ => None,
+    };
+    let outcomes: Vec<(TopicName, Vec<Outcome>)> =
+        request.topic_data.into_iter().map(|topic| append_topic(node, topic, acks)).collect();
+    if acks == Some(Acks::None) {
+        return Answer::Never;
+    }
+    let wait_max = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let host = node.host.clone();
+    Answer::later(async move {
+        let deadline = host.now() + wait_max;
+        let mut topics = Vec::with_capacity(outcomes.len());
+        for (name, outcomes) in outcomes {
+            let waits = outcomes.into_iter().map(|outcome| {
+                let rest = deadline.since(host.now());
+                settle(&host, outcome, rest)
+            });
+            let partitions = future::join_all(waits).await;
+            topics.push(TopicProduceResponse::default().with_name(name).with_partition_responses(partitions));
+        }
+        Response::Produce(ProduceResponse::default().with_responses(topics))
+    })
+}
+
+fn append_topic<H: Host>(
+    node: &Arc<Node<H>>,
+    topic: TopicProduceData,
+    acks: Option<Acks>,
+) -> (TopicName, Vec<Outcome>) {
+    let id = node.applied.borrow().topic_ids.get(topic.name.as_str()).copied();
+    let append = |data: protocol::messages::produce_request::PartitionProduceData| {
+        let waiting = match (acks, id) {
+            (None, _) => Err(Refused::new(ErrorCode::InvalidRequiredAcks, "acks must be 0, 1 or -1")),
+            (_, None) => Err(Refused { code: ErrorCode::UnknownTopicOrPartition.code(), message: None }),
+            (Some(acks), Some(topic)) => append(node, topic, data.index, data.records, acks),
+        };
+        Outcome { index: data.index, waiting }
+    };
+    let outcomes = topic.partition_data.into_iter().map(append).collect();
+    (topic.name, outcomes)
+}
+
+fn append<H: Host>(
+    node: &Arc<Node<H>>,
+    topic: TopicId,
+    index: i32,
+    records: Option<Bytes>,
+    acks: Acks,
+) -> Result<Waiting, Refused> {
+    let id = PartitionId { topic, index };
+    let Some(partition) = node.partition(id) else {
+        let is_known = node.applied.borrow().partition(id).is_some();
+        let code = if is_known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition };
+        return Err(Refused { code: code.code(), message: None });
+    };
+    let records = records.unwrap_or_default();
+    validate(&records, node.config.batch_bytes_max)?;
+    partition.produce(&records, acks).map_err(|error| {
+        node.note(id, &error);
+        Refused { code: error_code(&error), message: Some(error.to_string()) }
+    })
+}
+
+/// Refuses what no log may hold. The records themselves stay opaque.
+fn validate(records: &[u8], batch_bytes_max: usize) -> Result<(), Refused> {
+    if records.is_empty() {
+        return Err(Refused::new(ErrorCode::InvalidRecord, "the request holds no batch for this partition"));
+    }
+    let mut rest = records;
+    while !rest.is_empty() {
+        let header = BatchHeader::verify(rest)
+            .map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
+        if batch_bytes_max < header.size {
+            let message = format!("a batch of {} bytes exceeds message.max.bytes, {batch_bytes_max}", header.size);
+            return Err(Refused::new(ErrorCode::MessageTooLarge, message));
+        }
+        if COMPRESSION_MAX < header.compression() {
+            let message = format!("compression type {} is unknown", header.compression());
+            return Err(Refused::new(ErrorCode::UnsupportedCompressionType, message));
+        }
+        if header.record_count == 0 || header.record_count != header.last_offset_delta + 1 {
+            return Err(Refused::new(ErrorCode::InvalidRecord, "a producer's offsets must have no holes"));
+        }
+        if header.is_control() {
+            return Err(Refused::new(ErrorCode::InvalidRecord, "a producer may not write control records"));
+        }
+        if header.is_transactional() || 0 <= header.producer_id {
+            let message = "idempotence and transactions are not served: set enable.idempotence=false";
+            return Err(Refused::new(ErrorCode::InvalidRecord, message));
+        }
+        rest = &rest[header.size..];
+    }
+    Ok(())
+}
+
+async fn settle<H: Host>(host: &H, outcome: Outcome, wait_max: Duration) -> PartitionProduceResponse {
+    let response = PartitionProduceResponse::default().with_index(outcome.index).with_base_offset(-1);
+    let result = match outcome.waiting {
+        Ok(waiting) => match timeout(host, wait_max, waiting).await {
+            Ok(Ok(Ok(base))) => Ok(base),
+            Ok(Ok(Err(refusal))) => Err(Refused { code: refusal_code(refusal), message: Some(refusal.to_string()) }),
+            // The partition dropped the right to answer: the node is stopping.
+            Ok(Err(_)) => Err(Refused { code: refusal_code(Refusal::NotLeaderOrFollower), message: None }),
+            Err(Elapsed) => {
+                Err(Refused::new(ErrorCode::RequestTimedOut, "not every in-sync replica has the batch yet"))
+            }
+        },
+        Err(refused) => Err(refused),
+    };
+    match result {
+        Ok(Offset(base)) => response.with_base_offset(base).with_error_code(NO_ERROR),
+        Err(refused) => {
+            response.with_error_code(refused.code).with_error_message(refused.message.as_deref().map(string))
+        }
+    }
+}

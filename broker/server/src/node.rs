@@ -1,0 +1,157 @@
+//! What every task of one node shares: configuration, host, metadata, partitions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use host::Host;
+use model::{BrokerEpoch, BrokerId, ClusterId, Event, PartitionId};
+use parking_lot::{Mutex, RwLock};
+use roles::controller::{Image, Topic};
+use roles::replica::{Assignment, Replica};
+use storage::{Log, LogConfig, StorageError};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Config;
+use crate::controller_channel::ControllerChannel;
+use crate::metadata::Metadata;
+use crate::partition::{Errand, Partition, PartitionError};
+
+/// One node. Tasks hold it by `Arc`.
+pub(crate) struct Node<H: Host> {
+    pub(crate) config: Config,
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) host: H,
+    pub(crate) metadata: Metadata<H>,
+    pub(crate) controller: ControllerChannel<H>,
+    /// Committed metadata as this node has applied it to its partitions.
+    pub(crate) applied: watch::Sender<Arc<Image>>,
+    /// This node's registration; none before the first.
+    pub(crate) broker_epoch: Mutex<Option<BrokerEpoch>>,
+    pub(crate) errands: mpsc::UnboundedSender<Errand<H::Disk>>,
+    partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
+    /// A disk that failed for good stops the node: the first failure is kept.
+    pub(crate) failed: watch::Sender<Option<String>>,
+}
+
+impl<H: Host> Node<H> {
+    pub(crate) fn new(
+        config: Config,
+        cluster_id: ClusterId,
+        host: H,
+        metadata: Metadata<H>,
+        errands: mpsc::UnboundedSender<Errand<H::Disk>>,
+    ) -> Node<H> {
+        let controller = ControllerChannel::new(&config, host.clone(), metadata.clone());
+        Node {
+            config,
+            cluster_id,
+            host,
+            metadata,
+            controller,
+            applied: watch::Sender::new(Arc::new(Image::default())),
+            broker_epoch: Mutex::new(None),
+            errands,
+            partitions: RwLock::new(BTreeMap::new()),
+            failed: watch::Sender::new(None),
+        }
+    }
+
+    pub(crate) fn image(&self) -> Arc<Image> {
+        self.applied.borrow().clone()
+    }
+
+    pub(crate) fn partition(&self, id: PartitionId) -> Option<Arc<Partition<H>>> {
+        self.partitions.read().get(&id).cloned()
+    }
+
+    pub(crate) fn partitions(&self) -> Vec<Arc<Partition<H>>> {
+        self.partitions.read().values().cloned().collect()
+    }
+
+    /// Notes an error that no retry can mend, and so stops the node; any other is the caller's to answer.
+    pub(crate) fn note(&self, partition: PartitionId, error: &PartitionError) {
+        if let PartitionError::Storage(storage) = error
+            && matches!(storage, StorageError::Failed { .. } | StorageError::Corrupt { .. })
+        {
+            self.host.witness(Event::StorageFailed { partition });
+            self.failed.send_if_modified(|failed| {
+                let is_first = failed.is_none();
+                failed.get_or_insert_with(|| storage.to_string());
+                is_first
+            });
+        }
+    }
+
+    /// Brings this broker's partitions to what `image` says, skipping topics that did not change since `before`.
+    pub(crate) async fn apply(&self, before: &Image, image: &Image) {
+        for (id, topic) in &image.topics {
+            if before.topics.get(id).is_some_and(|known| Arc::ptr_eq(known, topic)) {
+                continue;
+            }
+            for (index, state) in (0..).zip(&topic.partitions) {
+                if state.replicas.contains(&self.config.node_id) {
+                    let id = PartitionId { topic: topic.id, index };
+                    if let Err(error) = self.assign(id, topic, state).await {
+                        tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
+                        self.note(id, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn assign(
+        &self,
+        id: PartitionId,
+        topic: &Topic,
+        state: &roles::controller::Partition,
+    ) -> Result<(), PartitionError> {
+        let partition = match self.partition(id) {
+            Some(partition) => partition,
+            None => self.open(id, &topic.name).await?,
+        };
+        partition.assign(Assignment {
+            leader: state.leader,
+            leader_epoch: state.leader_epoch,
+            partition_epoch: state.partition_epoch,
+            replicas: state.replicas.clone(),
+            in_sync: state.in_sync.clone(),
+            in_sync_min: self.in_sync_min(topic, state.replicas.len()),
+        })
+    }
+
+    /// `min.insync.replicas` of the topic, or ours; never more than there are replicas (KIP-966).
+    fn in_sync_min(&self, topic: &Topic, replicas: usize) -> usize {
+        let configured = topic.configs.get("min.insync.replicas").and_then(|value| value.parse().ok());
+        usize::try_from(configured.unwrap_or(self.config.min_insync_replicas)).unwrap_or(1).clamp(1, replicas.max(1))
+    }
+
+    async fn open(&self, id: PartitionId, topic: &str) -> Result<Arc<Partition<H>>, StorageError> {
+        let directory = format!("{}/{topic}-{}", self.config.log_directory, id.index);
+        let planted = self.host.planted();
+        let config = LogConfig { segment_bytes: self.config.segment_bytes, planted, ..LogConfig::default() };
+        let (log, recovery) = Log::open(self.host.disk(), &directory, config).await?;
+        self.host.witness(Event::Recovered {
+            partition: id,
+            log_start: log.start(),
+            log_end: log.end(),
+            cut_bytes: recovery.cut_bytes,
+        });
+        let replica = Replica::new(id, self.config.node_id, self.config.replica_lag_time_max, planted, log.start());
+        let partition = Arc::new(Partition::new(
+            id,
+            self.host.clone(),
+            self.config.flush_policy,
+            self.errands.clone(),
+            replica,
+            log,
+        ));
+        self.partitions.write().insert(id, partition.clone());
+        Ok(partition)
+    }
+
+    /// Where a live broker listens.
+    pub(crate) fn endpoint(&self, broker: BrokerId) -> Option<model::Endpoint> {
+        self.applied.borrow().brokers.get(&broker).map(|registration| registration.endpoint.clone())
+    }
+}

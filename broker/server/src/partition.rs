@@ -1,0 +1,402 @@
+//! One partition on this broker: its replica role, its log, and whoever waits for either.
+//!
+//! Everything happens under one short lock and nothing in there waits: a request steps the role, writes the log and performs what
+//! the role decided, on the task that brought the request. Only syncing waits, and that is the flusher's work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use host::{Disk, Host};
+use model::{
+    BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId,
+    Planted, Timestamp, batch_checksum, batches, patch_batch,
+};
+use parking_lot::{Mutex, MutexGuard};
+use roles::replica::{
+    Acks, Assignment, FetchPosition, FollowerFetch, InSyncProposal, Input, LogView, Output, Refusal, Replica, Ticket,
+};
+use storage::{Log, PendingSync, StorageError, SyncedTo};
+use thiserror::Error;
+use tokio::sync::{Notify, oneshot};
+
+use crate::config::FlushPolicy;
+
+/// Why a partition did not do what it was asked.
+#[derive(Debug, Error)]
+pub(crate) enum PartitionError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A producer's answer on its way: the base offset, once it is as safe as asked.
+pub(crate) type Answer = oneshot::Receiver<Result<Offset, Refusal>>;
+
+/// What a read found.
+pub(crate) struct Read {
+    pub(crate) records: Bytes,
+    pub(crate) high_watermark: Offset,
+    pub(crate) log_start: Offset,
+}
+
+/// What a leader answered to this follower's fetch.
+pub(crate) struct Fetched {
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) offset: Offset,
+    pub(crate) records: Bytes,
+    pub(crate) leader_high_watermark: Offset,
+}
+
+/// What the shell must do once the lock is free.
+pub(crate) enum Errand<D: Disk> {
+    Sync(PartitionId, PendingSync<D>),
+    AlterInSync(PartitionId, InSyncProposal),
+}
+
+/// One partition that this broker holds.
+pub(crate) struct Partition<H: Host> {
+    pub(crate) id: PartitionId,
+    host: H,
+    flush_policy: FlushPolicy,
+    errands: tokio::sync::mpsc::UnboundedSender<Errand<H::Disk>>,
+    state: Mutex<State<H>>,
+}
+
+struct State<H: Host> {
+    replica: Replica,
+    log: Log<H::Disk>,
+    answers: BTreeMap<Ticket, oneshot::Sender<Result<Offset, Refusal>>>,
+    next_ticket: u64,
+    is_syncing: bool,
+    /// Fetches that wait for this partition to change.
+    watchers: Vec<Arc<Notify>>,
+    outputs: Vec<Output>,
+}
+
+impl<H: Host> State<H> {
+    fn view(&self, policy: FlushPolicy) -> LogView<'_> {
+        view(&self.log, policy)
+    }
+}
+
+fn view<D: Disk>(log: &Log<D>, policy: FlushPolicy) -> LogView<'_> {
+    let safe_end = match policy {
+        FlushPolicy::Commit => log.synced(),
+        FlushPolicy::Os => log.end(),
+    };
+    LogView { start: log.start(), end: log.end(), safe_end, epochs: log.epochs() }
+}
+
+impl<H: Host> Partition<H> {
+    pub(crate) fn new(
+        id: PartitionId,
+        host: H,
+        flush_policy: FlushPolicy,
+        errands: tokio::sync::mpsc::UnboundedSender<Errand<H::Disk>>,
+        replica: Replica,
+        log: Log<H::Disk>,
+    ) -> Partition<H> {
+        let state = State {
+            replica,
+            log,
+            answers: BTreeMap::new(),
+            next_ticket: 0,
+            is_syncing: false,
+            watchers: Vec::new(),
+            outputs: Vec::new(),
+        };
+        Partition { id, host, flush_policy, errands, state: Mutex::new(state) }
+    }
+
+    /// Appends a producer's batches as leader. The answer comes when they are as safe as `acks` asks.
+    ///
+    /// # Errors
+    /// Nothing was written: the replica refused, the bytes are not whole batches, or the log failed.
+    pub(crate) fn produce(&self, records: &Bytes, acks: Acks) -> Result<Answer, PartitionError> {
+        let mut state = self.state.lock();
+        let epoch = state.replica.admit(acks)?;
+        let base = state.log.end();
+        let planted = self.host.planted();
+        let mut stamped = stamp(records, base, epoch)?;
+        if planted != Planted::NONE {
+            alter_if_planted(planted, &mut stamped);
+        }
+        self.append(&mut state, &stamped)?;
+        if planted.has(Bug::AppendTwice) {
+            let again = stamp(records, state.log.end(), epoch)?;
+            self.append(&mut state, &again)?;
+        }
+        let ticket = Ticket(state.next_ticket);
+        state.next_ticket += 1;
+        let (answer, receiver) = oneshot::channel();
+        state.answers.insert(ticket, answer);
+        self.step(&mut state, Input::Appended { ticket, acks, base })?;
+        if acks == Acks::None {
+            state.answers.remove(&ticket);
+        }
+        self.wake(&mut state); // Followers wait for the log's end to move, not only for what is committed.
+        self.sync_if_needed(&mut state);
+        Ok(receiver)
+    }
+
+    /// Drops the answers that nobody waits for any more.
+    pub(crate) fn forget_abandoned(&self) -> Result<(), PartitionError> {
+        let mut state = self.state.lock();
+        let abandoned: Vec<Ticket> =
+            state.answers.iter().filter(|(_, answer)| answer.is_closed()).map(|(&ticket, _)| ticket).collect();
+        for ticket in abandoned {
+            state.answers.remove(&ticket);
+            self.step(&mut state, Input::Forget { ticket })?;
+        }
+        Ok(())
+    }
+
+    /// Reads committed batches for a consumer.
+    pub(crate) fn read(&self, epoch: LeaderEpoch, offset: Offset, bytes_max: usize) -> Result<Read, PartitionError> {
+        let state = self.state.lock();
+        let below = state.replica.admit_read(state.view(self.flush_policy), epoch, offset)?;
+        self.read_below(&state, offset, below, bytes_max)
+    }
+
+    /// Reads for a follower, whose fetch tells what it has.
+    pub(crate) fn read_for_follower(&self, fetch: FollowerFetch, bytes_max: usize) -> Result<Read, PartitionError> {
+        let mut state = self.state.lock();
+        if let Some(refusal) = self.step(&mut state, Input::Fetch(fetch))? {
+            return Err(refusal.into());
+        }
+        let below = state.log.end();
+        self.read_below(&state, fetch.offset, below, bytes_max)
+    }
+
+    fn read_below(
+        &self,
+        state: &State<H>,
+        offset: Offset,
+        below: Offset,
+        bytes_max: usize,
+    ) -> Result<Read, PartitionError> {
+        let records =
+            if offset < below && bytes_max > 0 { state.log.read(offset, below, bytes_max)? } else { Bytes::new() };
+        Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
+    }
+
+    /// Calls `notify` once, at the next change that a fetch may wait for.
+    pub(crate) fn watch(&self, notify: &Arc<Notify>) {
+        let mut state = self.state.lock();
+        // Those who stopped waiting hold the only other handle no more.
+        state.watchers.retain(|watcher| Arc::strong_count(watcher) > 1);
+        state.watchers.push(notify.clone());
+    }
+
+    /// Where this replica goes on fetching, if it follows and its log is safe to its end.
+    pub(crate) fn fetch_position(&self) -> Option<FetchPosition> {
+        let state = self.state.lock();
+        let view = state.view(self.flush_policy);
+        if view.safe_end < view.end {
+            return None;
+        }
+        state.replica.fetch_position(view)
+    }
+
+    /// Takes what the leader answered; the pending sync makes it safe.
+    pub(crate) fn take_fetched(&self, fetched: &Fetched) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+        let mut state = self.state.lock();
+        state.replica.admit_fetched(state.view(self.flush_policy), fetched.leader_epoch, fetched.offset)?;
+        if !fetched.records.is_empty() {
+            for item in batches(&fetched.records) {
+                let (_, bytes) = item?;
+                BatchHeader::verify(bytes)?;
+            }
+            self.append(&mut state, &fetched.records)?;
+        }
+        self.step(&mut state, Input::FollowerAppended { leader_high_watermark: fetched.leader_high_watermark })?;
+        Ok(self.begin_sync(&mut state))
+    }
+
+    /// The leader says that our logs part.
+    pub(crate) fn diverging(
+        &self,
+        leader_epoch: LeaderEpoch,
+        epoch: LeaderEpoch,
+        end: Offset,
+    ) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+        let mut state = self.state.lock();
+        self.step(&mut state, Input::Diverging { leader_epoch, epoch, end })?;
+        Ok(self.begin_sync(&mut state))
+    }
+
+    /// The metadata speaks of this partition.
+    pub(crate) fn assign(&self, assignment: Assignment) -> Result<(), PartitionError> {
+        let mut state = self.state.lock();
+        self.step(&mut state, Input::Assigned(assignment))?;
+        self.wake(&mut state);
+        self.sync_if_needed(&mut state);
+        Ok(())
+    }
+
+    pub(crate) fn tick(&self) -> Result<(), PartitionError> {
+        let mut state = self.state.lock();
+        self.step(&mut state, Input::Tick)?;
+        self.sync_if_needed(&mut state);
+        Ok(())
+    }
+
+    /// A proposal of an in-sync set was refused for certain.
+    pub(crate) fn in_sync_refused(&self, partition_epoch: PartitionEpoch) -> Result<(), PartitionError> {
+        self.step(&mut self.state.lock(), Input::InSyncRefused { partition_epoch }).map(|_| ())
+    }
+
+    /// Nobody knows what became of a proposal.
+    pub(crate) fn in_sync_in_doubt(&self, partition_epoch: PartitionEpoch) -> Result<(), PartitionError> {
+        self.step(&mut self.state.lock(), Input::InSyncInDoubt { partition_epoch }).map(|_| ())
+    }
+
+    /// A sync ended well; the next one, if more came meanwhile.
+    pub(crate) fn synced(&self, done: SyncedTo) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+        let mut state = self.state.lock();
+        state.is_syncing = false;
+        let end = state.log.finish_sync(done);
+        self.host.witness(Event::Synced { partition: self.id, end });
+        self.step(&mut state, Input::Synced)?;
+        Ok(self.begin_sync(&mut state))
+    }
+
+    /// The committed end, for ListOffsets.
+    pub(crate) fn committed_end(&self, epoch: LeaderEpoch) -> Result<(Offset, LeaderEpoch), Refusal> {
+        let state = self.state.lock();
+        let end = state.replica.committed_end(epoch)?;
+        Ok((end, state.replica.leader_epoch()))
+    }
+
+    /// The first offset, for ListOffsets.
+    pub(crate) fn start(&self, epoch: LeaderEpoch) -> Result<(Offset, LeaderEpoch), Refusal> {
+        let state = self.state.lock();
+        state.replica.committed_end(epoch)?;
+        let start = state.log.start();
+        Ok((start, state.log.epochs().epoch_at(start).unwrap_or(LeaderEpoch::NONE)))
+    }
+
+    /// The first committed record whose timestamp is not before `at`.
+    pub(crate) fn offset_for_time(
+        &self,
+        epoch: LeaderEpoch,
+        at: Timestamp,
+    ) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, PartitionError> {
+        let state = self.state.lock();
+        let end = state.replica.committed_end(epoch)?;
+        Ok(state.log.offset_for_time(at)?.filter(|(offset, _, _)| *offset < end))
+    }
+
+    /// The committed record with the highest timestamp (KIP-734).
+    pub(crate) fn offset_of_latest_time(
+        &self,
+        epoch: LeaderEpoch,
+    ) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, PartitionError> {
+        let state = self.state.lock();
+        let end = state.replica.committed_end(epoch)?;
+        Ok(state.log.offset_of_latest_time()?.filter(|(offset, _, _)| *offset < end))
+    }
+
+    pub(crate) fn high_watermark(&self) -> Offset {
+        self.state.lock().replica.high_watermark()
+    }
+
+    fn append(&self, state: &mut MutexGuard<'_, State<H>>, bytes: &[u8]) -> Result<(), PartitionError> {
+        state.log.append(bytes)?;
+        for item in batches(bytes) {
+            let (header, _) = item?;
+            self.host.witness(Event::Appended {
+                partition: self.id,
+                epoch: header.leader_epoch,
+                base: header.base_offset,
+                end: header.end_offset(),
+                crc: header.crc,
+            });
+        }
+        Ok(())
+    }
+
+    /// Steps the role and performs what it decided. A fetch that the role refuses comes back.
+    fn step(&self, state: &mut MutexGuard<'_, State<H>>, input: Input) -> Result<Option<Refusal>, PartitionError> {
+        let state = &mut **state;
+        let mut outputs = std::mem::take(&mut state.outputs);
+        state.replica.step(self.host.now(), view(&state.log, self.flush_policy), input, &mut outputs);
+        let mut refused = None;
+        for output in outputs.drain(..) {
+            match output {
+                Output::Reply { ticket, result } => {
+                    if let Some(answer) = state.answers.remove(&ticket) {
+                        let _nobody_waits = answer.send(result);
+                    }
+                }
+                Output::Truncate { to } => {
+                    let from = state.log.end();
+                    state.log.truncate_to(to)?;
+                    self.host.witness(Event::Truncated { partition: self.id, from, to: state.log.end() });
+                }
+                Output::HighWatermark { .. } => wake(&mut state.watchers),
+                Output::AlterInSync(proposal) => {
+                    let _node_stops = self.errands.send(Errand::AlterInSync(self.id, proposal));
+                }
+                Output::FetchRefused(refusal) => refused = Some(refusal),
+                Output::Witness(event) => self.host.witness(event),
+            }
+        }
+        state.outputs = outputs;
+        Ok(refused)
+    }
+
+    fn wake(&self, state: &mut MutexGuard<'_, State<H>>) {
+        wake(&mut state.watchers);
+    }
+
+    fn sync_if_needed(&self, state: &mut MutexGuard<'_, State<H>>) {
+        if let Some(pending) = self.begin_sync(state) {
+            let _node_stops = self.errands.send(Errand::Sync(self.id, pending));
+        }
+    }
+
+    /// One sync at a time: what comes meanwhile goes with the next.
+    fn begin_sync(&self, state: &mut MutexGuard<'_, State<H>>) -> Option<PendingSync<H::Disk>> {
+        if state.is_syncing || self.flush_policy == FlushPolicy::Os {
+            return None;
+        }
+        let pending = state.log.begin_sync()?;
+        state.is_syncing = true;
+        Some(pending)
+    }
+}
+
+fn wake(watchers: &mut Vec<Arc<Notify>>) {
+    for watcher in watchers.drain(..) {
+        watcher.notify_one();
+    }
+}
+
+/// Copies `records` and writes offsets from `base` and the leader's epoch into each batch.
+fn stamp(records: &[u8], base: Offset, epoch: LeaderEpoch) -> Result<BytesMut, BatchError> {
+    let mut stamped = BytesMut::from(records);
+    let (mut position, mut next) = (0, base);
+    while position < stamped.len() {
+        let header = BatchHeader::parse(&stamped[position..])?;
+        patch_batch(&mut stamped[position..], next, epoch);
+        next = next.plus(i64::from(header.last_offset_delta) + 1);
+        position += header.size;
+    }
+    Ok(stamped)
+}
+
+/// The planted fault that promises about records' content are shown to catch.
+fn alter_if_planted(planted: Planted, stamped: &mut [u8]) {
+    let length = stamped.len();
+    if planted.has(Bug::AlterRecord) && BATCH_HEADER_LENGTH + 2 < length {
+        // The last byte counts a record's headers; the one before it ends its value.
+        stamped[length - 2] ^= 1;
+        let crc = batch_checksum(stamped);
+        stamped[17..21].copy_from_slice(&crc.to_be_bytes());
+    }
+}

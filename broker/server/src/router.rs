@@ -1,0 +1,47 @@
+//! Which request goes where: one match.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use host::Host;
+use protocol::{Header, Request, Response};
+
+use crate::handlers::{
+    alter_partition, api_versions, broker_heartbeat, broker_registration, create_topics, describe_cluster, fetch,
+    list_offsets, metadata, produce, quorum,
+};
+use crate::node::Node;
+
+/// How a request is answered.
+pub(crate) enum Answer {
+    Now(Response),
+    /// Its work has begun; none says that no answer is due after all.
+    Later(Pin<Box<dyn Future<Output = Option<Response>> + Send>>),
+    /// The client asked for none (acks=0).
+    Never,
+}
+
+impl Answer {
+    pub(crate) fn later(response: impl Future<Output = Response> + Send + 'static) -> Answer {
+        Answer::Later(Box::pin(async move { Some(response.await) }))
+    }
+}
+
+pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Request) -> Answer {
+    let version = header.version;
+    match request {
+        Request::ApiVersions(request) => Answer::Now(api_versions::handle(version, &request)),
+        Request::Metadata(request) => Answer::Now(metadata::handle(node, version, request)),
+        Request::Produce(request) => produce::handle(node, request),
+        Request::Fetch(request) => fetch::handle(node, version, request),
+        Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),
+        Request::CreateTopics(request) => create_topics::handle(node, version, request),
+        Request::DescribeCluster(request) => Answer::Now(describe_cluster::handle(node, version, &request)),
+        Request::AlterPartition(request) => alter_partition::handle(node, request),
+        Request::BrokerRegistration(request) => broker_registration::handle(node, request),
+        Request::BrokerHeartbeat(request) => broker_heartbeat::handle(node, request),
+        Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) | Request::DescribeQuorum(_) => {
+            quorum::handle(node, version, request)
+        }
+    }
+}
