@@ -3,4 +3,6 @@
 //! Absent from here: sockets, files, clocks, tasks, randomness, wire formats. A role never waits.
 
 pub mod controller;
+pub mod limits;
+pub mod quorum;
 pub mod replica;

@@ -1,0 +1,17 @@
+//! Every bound that the roles keep, and its reason.
+
+use std::time::Duration;
+
+use model::LeaderEpoch;
+
+/// Epochs above are refused: an epoch must have a next one, and honest elections will not come this far.
+pub const QUORUM_EPOCH_MAX: LeaderEpoch = LeaderEpoch(i32::MAX - 1);
+
+/// A fetch that brought nothing is sent again after this, so that a peer that refuses at once is not stormed.
+pub const QUORUM_RETRY_BACKOFF: Duration = Duration::from_millis(50);
+
+/// A fetch waits at the leader for a quarter of the fetch timeout at most: a follower must hear from it well before it gives it up.
+pub const QUORUM_FETCH_WAIT_DIVISOR: u32 = 4;
+
+/// Observers that a leader keeps count of; the one that was silent longest makes room for a new one.
+pub const QUORUM_OBSERVERS_MAX: usize = 10_000;

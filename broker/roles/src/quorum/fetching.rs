@@ -1,0 +1,79 @@
+//! One fetch at a time: what is under way, and when the next one may go.
+
+use model::{BrokerId, LeaderEpoch, Offset, Time};
+
+use super::message::{FetchRequest, Request, RequestId};
+use super::{Quorum, Role};
+use crate::limits::QUORUM_RETRY_BACKOFF;
+
+#[derive(Debug, Default)]
+pub(super) struct Fetching {
+    under_way: Option<RequestId>,
+    not_before: Time,
+}
+
+impl Fetching {
+    pub(super) fn from(not_before: Time) -> Fetching {
+        Fetching { under_way: None, not_before }
+    }
+
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        self.under_way.is_none() && self.not_before <= now
+    }
+
+    pub(super) fn deadline(&self, quorum: &Quorum) -> Time {
+        // While a fetch or a sync is under way, its end is the next event.
+        if self.under_way.is_some() || quorum.log.synced < quorum.log.end { Time(u64::MAX) } else { self.not_before }
+    }
+
+    /// True if `id` is the fetch under way, which ends with this.
+    pub(super) fn ends(&mut self, id: RequestId) -> bool {
+        let ends = self.under_way == Some(id);
+        if ends {
+            self.under_way = None;
+        }
+        ends
+    }
+
+    pub(super) fn back_off(&mut self, now: Time) {
+        self.not_before = now + QUORUM_RETRY_BACKOFF;
+    }
+}
+
+impl Quorum {
+    fn fetching(&mut self) -> Option<&mut Fetching> {
+        match &mut self.role {
+            Role::Unattached(unattached) => Some(unattached.fetching()),
+            Role::Follower(follower) => Some(&mut follower.fetching),
+            Role::Prospective(_) | Role::Candidate(_) | Role::Leader(_) => None,
+        }
+    }
+
+    /// Asks for what comes after this log's end, once all of it is safe: the leader counts on that.
+    pub(super) fn send_fetch(&mut self, to: BrokerId) {
+        if self.log.synced < self.log.end {
+            return;
+        }
+        let fetch = FetchRequest {
+            epoch: self.state.epoch,
+            replica: self.config.id,
+            offset: self.log.end,
+            last_epoch: if self.log.end == Offset::ZERO { LeaderEpoch::NONE } else { self.log.last_epoch() },
+            high_watermark: self.high_watermark,
+        };
+        let id = self.send(to, Request::Fetch(fetch));
+        if let Some(fetching) = self.fetching() {
+            fetching.under_way = Some(id);
+        }
+    }
+
+    /// The fetch `id` brought nothing: the next one goes a little later.
+    pub(super) fn fetch_failed(&mut self, id: RequestId) {
+        let now = self.now;
+        if let Some(fetching) = self.fetching()
+            && fetching.ends(id)
+        {
+            fetching.back_off(now);
+        }
+    }
+}

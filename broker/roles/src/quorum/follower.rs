@@ -1,0 +1,118 @@
+//! A node with a leader: it fetches, appends, syncs, fetches on; and gives a silent leader up.
+
+use bytes::Bytes;
+use model::{BrokerId, LeaderEpoch, Offset, Time};
+
+use super::fetching::Fetching;
+use super::message::{RequestId, Span};
+use super::unattached::Unattached;
+use super::{Output, Quorum, Role};
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) leader: BrokerId,
+    pub(super) fetching: Fetching,
+    /// When the leader has been silent for too long.
+    give_up_at: Time,
+    /// The leader has answered a fetch in this epoch: it is alive, and others need not stand (KIP-996).
+    pub(super) has_fetched: bool,
+}
+
+impl Follower {
+    pub(super) fn new(quorum: &Quorum, leader: BrokerId) -> Follower {
+        let give_up_at = quorum.now + quorum.config.fetch_timeout;
+        Follower { leader, fetching: Fetching::from(quorum.now), give_up_at, has_fetched: false }
+    }
+
+    pub(super) fn deadline(&self, quorum: &Quorum) -> Time {
+        self.give_up_at.min(self.fetching.deadline(quorum))
+    }
+}
+
+impl Quorum {
+    pub(super) fn tick_follower(&mut self) {
+        let Role::Follower(follower) = &self.role else { return };
+        let leader = follower.leader;
+        if follower.give_up_at <= self.now {
+            if self.is_voter() {
+                self.stand();
+            } else {
+                let unattached = Unattached::patient(self);
+                self.become_unattached(unattached);
+                self.tick_unattached();
+            }
+        } else if follower.fetching.is_due(self.now) {
+            self.send_fetch(leader);
+        }
+    }
+
+    pub(super) fn records_fetched(
+        &mut self,
+        id: RequestId,
+        epoch: LeaderEpoch,
+        leader_high_watermark: Offset,
+        spans: &[Span],
+        records: Bytes,
+    ) {
+        if !self.log.continues_with(spans, epoch) {
+            return self.fetch_failed(id);
+        }
+        if !self.fetch_answered(id, epoch) {
+            return;
+        }
+        if let Some(last) = spans.last() {
+            for span in spans {
+                self.log.append(span.epoch, span.end);
+            }
+            assert!(last.end == self.log.end);
+            self.perform(Output::AppendFetched { records });
+        }
+        self.raise_high_watermark(leader_high_watermark.min(self.log.end));
+    }
+
+    /// The leader's log parts from ours at or before the end of `diverging`: cut to where both may agree, and ask again.
+    pub(super) fn divergence_fetched(&mut self, id: RequestId, epoch: LeaderEpoch, diverging: LeaderEpoch, end: Offset) {
+        let to = self.log.end_of(diverging).1.min(end);
+        if to < Offset::ZERO || !self.fetch_answered(id, epoch) {
+            return self.fetch_failed(id);
+        }
+        if to < self.high_watermark {
+            let Role::Follower(follower) = &mut self.role else { return };
+            follower.fetching.back_off(self.now);
+            let leader = follower.leader;
+            let high_watermark = self.high_watermark;
+            self.perform(Output::CommittedIsMissing { leader, leader_end: end, high_watermark });
+        } else if to < self.log.end {
+            self.log.truncate(to);
+            self.perform(Output::Truncate { to });
+        }
+    }
+
+    /// Whom we follow says that it does not lead this epoch any more.
+    pub(super) fn leader_denies(&mut self, id: RequestId, from: BrokerId) {
+        let Role::Follower(follower) = &mut self.role else { return };
+        if follower.leader == from && follower.fetching.ends(id) {
+            let unattached = Unattached::patient(self);
+            self.become_unattached(unattached);
+        }
+    }
+
+    /// True if `id` is this follower's fetch of this epoch. The leader lives.
+    fn fetch_answered(&mut self, id: RequestId, epoch: LeaderEpoch) -> bool {
+        let Role::Follower(follower) = &mut self.role else { return false };
+        // An answer of another epoch speaks of another leader's log (KAFKA-18991).
+        if epoch != self.state.epoch || !follower.fetching.ends(id) {
+            return false;
+        }
+        follower.give_up_at = self.now + self.config.fetch_timeout;
+        follower.has_fetched = true;
+        true
+    }
+
+    pub(super) fn raise_high_watermark(&mut self, to: Offset) {
+        if self.high_watermark < to {
+            self.high_watermark = to;
+            self.perform(Output::HighWatermark { to });
+        }
+    }
+}

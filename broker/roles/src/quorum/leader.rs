@@ -1,0 +1,224 @@
+//! The leader: it answers fetches, counts who has what, commits, and resigns when no majority fetches from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{BrokerId, Offset, Time};
+
+use super::message::{BeginEpochRequest, Body, EndEpochRequest, FetchRequest, Refusal, Request};
+use super::unattached::Unattached;
+use super::{Output, Quorum, QuorumState, Role, Ticket};
+use crate::limits::{QUORUM_FETCH_WAIT_DIVISOR, QUORUM_OBSERVERS_MAX};
+
+#[derive(Debug)]
+pub(super) struct Leader {
+    /// Where its first record lies.
+    pub(super) epoch_start: Offset,
+    /// Of every voter but itself, and of observers that fetched.
+    pub(super) progress: BTreeMap<BrokerId, Progress>,
+}
+
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// It has everything below on its disk; None until it fetched in this epoch.
+    pub(super) synced: Option<Offset>,
+    pub(super) last_fetch: Time,
+    /// When it last had all that this leader had.
+    pub(super) last_caught_up: Option<Time>,
+    /// When it is told again that there is a leader.
+    announce_at: Time,
+    waiting: Option<Waiting>,
+}
+
+/// A fetch that found nothing new, until something is.
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    offset: Offset,
+    high_watermark: Offset,
+    until: Time,
+}
+
+impl Progress {
+    fn new(now: Time) -> Progress {
+        Progress { synced: None, last_fetch: now, last_caught_up: None, announce_at: now, waiting: None }
+    }
+}
+
+impl Leader {
+    pub(super) fn deadline(&self, quorum: &Quorum) -> Time {
+        let announce = quorum.other_voters().into_iter().filter_map(|voter| Some(self.progress.get(&voter)?.announce_at));
+        let waits = self.progress.values().filter_map(|progress| Some(progress.waiting.as_ref()?.until));
+        announce.chain(waits).chain([self.resign_at(quorum)]).min().unwrap_or(Time(u64::MAX))
+    }
+
+    /// When a majority will have been silent for one and a half fetch timeouts (KAFKA-15489).
+    fn resign_at(&self, quorum: &Quorum) -> Time {
+        if quorum.is_only_voter() {
+            return Time(u64::MAX);
+        }
+        let others = quorum.other_voters();
+        let mut heard: Vec<Time> = others.iter().filter_map(|id| Some(self.progress.get(id)?.last_fetch)).collect();
+        heard.sort_unstable_by(|one, other| other.cmp(one));
+        // With this leader itself, so many others make a majority.
+        heard[quorum.majority() - 2] + quorum.config.fetch_timeout * 3 / 2
+    }
+
+    /// Forgets the observer that was silent longest if there is one too many with `replica`; its waiting fetch has no answer then.
+    fn make_room_for(&mut self, replica: BrokerId, voters: &BTreeSet<BrokerId>) -> Vec<Ticket> {
+        if self.progress.contains_key(&replica) || self.progress.len() < voters.len() + QUORUM_OBSERVERS_MAX {
+            return Vec::new();
+        }
+        let observers = self.progress.iter().filter(|(id, _)| !voters.contains(id));
+        let silent = observers.min_by_key(|(_, progress)| progress.last_fetch).map(|(&id, _)| id);
+        let forgotten = silent.and_then(|id| self.progress.remove(&id));
+        forgotten.and_then(|progress| Some(progress.waiting?.ticket)).into_iter().collect()
+    }
+
+    pub(super) fn into_waiting(self) -> Vec<Ticket> {
+        self.progress.into_values().filter_map(|progress| Some(progress.waiting?.ticket)).collect()
+    }
+}
+
+impl Quorum {
+    pub(super) fn become_leader(&mut self) {
+        let epoch_start = self.log.end;
+        let progress = self.other_voters().into_iter().map(|voter| (voter, Progress::new(self.now))).collect();
+        self.persist(QuorumState { leader: Some(self.config.id), ..self.state });
+        self.change_role(Role::Leader(Leader { epoch_start, progress }));
+        // It has at least one record of its own to commit, and with it all before (Raft, section 5.4.2).
+        self.log.append(self.state.epoch, self.log.end.plus(1));
+        self.perform(Output::AppendLeaderChange { epoch: self.state.epoch });
+        self.tick_leader();
+    }
+
+    pub(super) fn tick_leader(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        if leader.resign_at(self) <= self.now {
+            return self.resign();
+        }
+        self.announce();
+        self.answer_waiting();
+    }
+
+    /// Tells every voter that does not fetch that there is a leader.
+    fn announce(&mut self) {
+        let epoch = self.state.epoch;
+        let again = self.now + self.config.fetch_timeout / 2;
+        let mut silent = Vec::new();
+        for voter in self.other_voters() {
+            let Role::Leader(leader) = &mut self.role else { return };
+            let Some(progress) = leader.progress.get_mut(&voter) else { continue };
+            if progress.announce_at <= self.now {
+                progress.announce_at = again;
+                silent.push(voter);
+            }
+        }
+        for voter in silent {
+            self.send(voter, Request::BeginEpoch(BeginEpochRequest { epoch, leader: self.config.id }));
+        }
+    }
+
+    pub(super) fn fetch_requested(&mut self, ticket: Ticket, fetch: FetchRequest) {
+        self.learn(fetch.epoch, None);
+        if !self.is_leader() {
+            return self.reply(ticket, Body::Refused(Refusal::NotLeader));
+        }
+        if fetch.epoch < self.state.epoch {
+            return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
+        }
+        if fetch.replica == self.config.id || fetch.offset < Offset::ZERO {
+            return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
+        }
+        let divergence = self.log.divergence(fetch.offset, fetch.last_epoch);
+        let wait = self.config.fetch_timeout / QUORUM_FETCH_WAIT_DIVISOR;
+        let again = self.now + self.config.fetch_timeout / 2;
+        let Role::Leader(leader) = &mut self.role else { return };
+        let mut earlier = leader.make_room_for(fetch.replica, &self.config.voters);
+        let progress = leader.progress.entry(fetch.replica).or_insert_with(|| Progress::new(self.now));
+        progress.last_fetch = self.now;
+        progress.announce_at = again;
+        earlier.extend(progress.waiting.take().map(|waiting| waiting.ticket));
+        if divergence.is_none() {
+            progress.synced = Some(fetch.offset);
+            if fetch.offset == self.log.end {
+                progress.last_caught_up = Some(self.now);
+            }
+            progress.waiting = Some(Waiting {
+                ticket,
+                offset: fetch.offset,
+                high_watermark: fetch.high_watermark,
+                until: self.now + wait,
+            });
+        }
+        // One fetch a replica waits: a second one means that nobody reads the first answer.
+        for ticket in earlier {
+            self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
+        }
+        if let Some((epoch, end)) = divergence {
+            return self.reply(ticket, Body::Diverging { epoch, end });
+        }
+        self.advance_high_watermark();
+        self.answer_waiting();
+    }
+
+    pub(super) fn appended(&mut self, end: Offset) {
+        assert!(self.is_leader(), "only a leader appends of its own");
+        self.log.append(self.state.epoch, end);
+        self.answer_waiting();
+    }
+
+    /// Commits what a majority of voters has on disk, once a record of this epoch is among it.
+    pub(super) fn advance_high_watermark(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        let mut synced: Vec<Offset> = self
+            .config
+            .voters
+            .iter()
+            .map(|voter| match leader.progress.get(voter) {
+                Some(progress) => progress.synced.unwrap_or(Offset::ZERO),
+                None => self.log.synced,
+            })
+            .collect();
+        synced.sort_unstable_by(|one, other| other.cmp(one));
+        let by_majority = synced[self.majority() - 1].min(self.log.end);
+        if leader.epoch_start < by_majority {
+            self.raise_high_watermark(by_majority);
+        }
+        self.answer_waiting();
+    }
+
+    /// Answers every fetch for which there is something new, or whose patience is over.
+    fn answer_waiting(&mut self) {
+        let (epoch, log_end, high_watermark) = (self.state.epoch, self.log.end, self.high_watermark);
+        let Role::Leader(leader) = &mut self.role else { return };
+        let mut answered = Vec::new();
+        for progress in leader.progress.values_mut() {
+            if progress.waiting.as_ref().is_some_and(|waiting| {
+                waiting.offset < log_end || waiting.high_watermark < high_watermark || waiting.until <= self.now
+            }) {
+                answered.extend(progress.waiting.take());
+            }
+        }
+        for Waiting { ticket, offset, .. } in answered {
+            self.speak(Output::ReplyRecords { ticket, epoch, from: offset, high_watermark });
+        }
+    }
+
+    /// Gives the leadership up and names the best successors.
+    pub(super) fn resign(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        let mut ends: Vec<(Offset, BrokerId)> = self
+            .other_voters()
+            .into_iter()
+            .filter_map(|voter| Some((leader.progress.get(&voter)?.synced.unwrap_or(Offset::ZERO), voter)))
+            .collect();
+        ends.sort_unstable_by(|one, other| other.cmp(one));
+        let successors: Vec<BrokerId> = ends.into_iter().map(|(_, voter)| voter).collect();
+        let end = EndEpochRequest { epoch: self.state.epoch, leader: self.config.id, successors: successors.clone() };
+        let unattached = Unattached::patient(self);
+        self.become_unattached(unattached);
+        for voter in successors {
+            self.send(voter, Request::EndEpoch(end.clone()));
+        }
+    }
+}

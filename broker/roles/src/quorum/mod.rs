@@ -1,0 +1,534 @@
+//! The metadata quorum: who leads, what is committed. Raft pulled by its followers, as KRaft does it (KIP-595, KIP-996).
+//!
+//! ```text
+//!               election timeout          majority would vote         majority voted
+//!  Unattached ────────────────▶ Prospective ─────────────▶ Candidate ───────────────▶ Leader
+//!      ▲  ▲                         │  ▲                     │                          │
+//!      │  └── a later epoch ────────┼──┼─────────────────────┴──── no majority fetches ─┘
+//!      │                            ▼  │ fetch timeout
+//!      └─ the leader resigned ── Follower ◀── a leader is known
+//! ```
+//! A node that is no voter is an observer: only Unattached (it looks for the leader) and Follower.
+//!
+//! What makes it safe:
+//! - epoch and vote are on disk before any message leaves that depends on them: such outputs wait inside for `StatePersisted`;
+//! - a vote goes only to a log that is not behind the voter's own, and once an epoch;
+//! - the high watermark is what a majority has *synced*, and moves only once a record of the leader's own epoch is below it;
+//! - a log is cut by comparing epochs (KIP-101, KIP-279), and never below what is known to be committed.
+//!
+//! Fault model: messages are lost, delayed, repeated, reordered; nodes stop, restart, and lose what was not synced; clocks stand
+//! still or run at any speed. Not survived: a majority of disks lost, a disk that lies about a sync, nodes that lie.
+//!
+//! The voters are fixed. Changing them (KIP-853) will be a record of the log that this role is told of.
+//!
+//! Absent from here: bytes of records, sockets, files, clocks, randomness (each step is given time and 64 random bits).
+
+mod describe;
+mod election;
+mod fetching;
+mod follower;
+mod leader;
+mod message;
+mod positions;
+#[cfg(test)]
+mod tests;
+mod unattached;
+mod vote;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+use model::{BrokerId, LeaderEpoch, Offset, Planted, Time};
+
+pub use self::describe::{Description, ReplicaProgress};
+use self::election::{Candidate, Prospective};
+use self::follower::Follower;
+use self::leader::Leader;
+pub use self::message::{
+    BeginEpochRequest, Body, EndEpochRequest, FetchRequest, Refusal, Request, RequestId, Response, Span, VoteRequest,
+};
+pub use self::positions::Positions;
+use self::unattached::Unattached;
+use crate::limits::QUORUM_EPOCH_MAX;
+pub use crate::replica::Ticket;
+
+/// Who this node is in the quorum, and its patience.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub id: BrokerId,
+    pub voters: BTreeSet<BrokerId>,
+    /// A node waits once to twice as long for an election to end.
+    pub election_timeout: Duration,
+    /// A follower gives its leader up after this, a leader itself after half as much again.
+    pub fetch_timeout: Duration,
+    pub planted: Planted,
+}
+
+/// What must outlive a loss of power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct QuorumState {
+    #[n(0)]
+    pub epoch: LeaderEpoch,
+    /// Whom this node voted for in this epoch.
+    #[n(1)]
+    pub voted_for: Option<BrokerId>,
+    /// Who won this epoch, as far as this node heard.
+    #[n(2)]
+    pub leader: Option<BrokerId>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time passes; nothing else happened. Due at [`Quorum::deadline`].
+    Tick,
+    /// A peer asks. Every ticket gets one reply, unless this node stops.
+    Request { ticket: Ticket, request: Request },
+    /// A peer answered.
+    Answered { id: RequestId, from: BrokerId, response: Response },
+    /// No answer will come, or in time.
+    Failed { id: RequestId },
+    /// The state of `PersistState { version }`, or a later one, is on disk.
+    StatePersisted { version: u64 },
+    /// This leader's own records are in its log, which ends at `end` now.
+    Appended { end: Offset },
+    /// Everything below `end` is on disk. Never of a sync that began before a truncation.
+    LogSynced { end: Offset },
+    /// This node is about to stop: if it leads, it tells the others.
+    Resign,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Make this outlive a loss of power, then say `StatePersisted`. A later one may take its place.
+    PersistState {
+        version: u64,
+        state: QuorumState,
+    },
+    Send {
+        id: RequestId,
+        to: BrokerId,
+        request: Request,
+    },
+    Reply {
+        ticket: Ticket,
+        response: Response,
+    },
+    /// Reply with the batches from `from` on, as many as fit.
+    ReplyRecords {
+        ticket: Ticket,
+        epoch: LeaderEpoch,
+        from: Offset,
+        high_watermark: Offset,
+    },
+    /// Append the one record that begins this leader's epoch.
+    AppendLeaderChange {
+        epoch: LeaderEpoch,
+    },
+    /// Append these batches as they are.
+    AppendFetched {
+        records: Bytes,
+    },
+    Truncate {
+        to: Offset,
+    },
+    /// Everything below is committed for good.
+    HighWatermark {
+        to: Offset,
+    },
+    RoleChanged {
+        epoch: LeaderEpoch,
+        standing: Standing,
+    },
+    /// The leader's log lacks what was committed: its disk or a quorum's was lost. Somebody must look at it; nothing was cut.
+    CommittedIsMissing {
+        leader: BrokerId,
+        leader_end: Offset,
+        high_watermark: Offset,
+    },
+}
+
+/// What a node is to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Leader,
+    Follower(BrokerId),
+    /// Without a leader: it waits, stands, or looks for one.
+    Unattached,
+}
+
+/// One node's part in the quorum.
+#[derive(Debug)]
+pub struct Quorum {
+    config: Config,
+    state: QuorumState,
+    /// Of the last `PersistState`.
+    version: u64,
+    /// Of the last one with another epoch or vote: what depends on it waits until `persisted` is there.
+    version_required: u64,
+    persisted: u64,
+    log: Positions,
+    high_watermark: Offset,
+    role: Role,
+    next_request: u64,
+    /// Outputs of this and earlier steps, each with the version that must be on disk first.
+    held: VecDeque<(u64, Output)>,
+    now: Time,
+    chance: u64,
+}
+
+#[derive(Debug)]
+enum Role {
+    Unattached(Unattached),
+    Prospective(Prospective),
+    Candidate(Candidate),
+    Follower(Follower),
+    Leader(Leader),
+}
+
+impl Quorum {
+    /// A node that starts with what it finds on its disk. Its first [`deadline`](Quorum::deadline) may be at once.
+    pub fn new(config: Config, persisted: QuorumState, log: Positions, now: Time, chance: u64) -> Quorum {
+        assert!(!config.voters.is_empty(), "a quorum has voters");
+        // A record of an epoch proves the epoch, whatever the state file says.
+        let state = if persisted.epoch < log.last_epoch() {
+            QuorumState { epoch: log.last_epoch(), voted_for: None, leader: None }
+        } else {
+            persisted
+        };
+        let mut quorum = Quorum {
+            config,
+            state,
+            version: 0,
+            version_required: 0,
+            persisted: 0,
+            log,
+            high_watermark: Offset::ZERO,
+            role: Role::Unattached(Unattached::default()),
+            next_request: 0,
+            held: VecDeque::new(),
+            now,
+            chance,
+        };
+        match quorum.state.leader {
+            Some(leader) if leader != quorum.config.id => quorum.role = Role::Follower(Follower::new(&quorum, leader)),
+            _ if quorum.is_only_voter() => quorum.role = Role::Unattached(Unattached::electing_at(&quorum, now)),
+            _ => quorum.role = Role::Unattached(Unattached::patient(&mut quorum)),
+        }
+        quorum
+    }
+
+    /// Takes one input at `now`, with 64 random bits, and pushes what must be done, in order.
+    pub fn step(&mut self, now: Time, chance: u64, input: Input, out: &mut Vec<Output>) {
+        let before = (self.state, self.high_watermark);
+        self.now = self.now.max(now);
+        self.chance = chance;
+        match input {
+            Input::Tick => {}
+            Input::Request { ticket, request } => self.request(ticket, request),
+            Input::Answered { id, from, response } => self.answered(id, from, response),
+            Input::Failed { id } => self.failed(id),
+            Input::StatePersisted { version } => self.state_persisted(version),
+            Input::Appended { end } => self.appended(end),
+            Input::LogSynced { end } => self.log_synced(end),
+            Input::Resign => self.resign(),
+        }
+        self.tick();
+        self.release(out);
+        self.check(before);
+    }
+
+    /// When a `Tick` is due, if nothing else happens before.
+    pub fn deadline(&self) -> Time {
+        match &self.role {
+            Role::Unattached(unattached) => unattached.deadline(self),
+            Role::Prospective(prospective) => prospective.deadline,
+            Role::Candidate(candidate) => candidate.deadline,
+            Role::Follower(follower) => follower.deadline(self),
+            Role::Leader(leader) => leader.deadline(self),
+        }
+    }
+
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.state.epoch
+    }
+
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// The leader of this epoch, if this node leads or follows it.
+    pub fn leader(&self) -> Option<BrokerId> {
+        match &self.role {
+            Role::Leader(_) => Some(self.config.id),
+            Role::Follower(follower) => Some(follower.leader),
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    pub fn log_end(&self) -> Offset {
+        self.log.end
+    }
+
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    fn request(&mut self, ticket: Ticket, request: Request) {
+        let epoch = match &request {
+            Request::Vote(vote) => vote.epoch,
+            Request::BeginEpoch(begin) => begin.epoch,
+            Request::EndEpoch(end) => end.epoch,
+            Request::Fetch(fetch) => fetch.epoch,
+        };
+        if !(LeaderEpoch::NONE..=QUORUM_EPOCH_MAX).contains(&epoch) {
+            return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
+        }
+        match request {
+            Request::Vote(vote) => self.vote_requested(ticket, vote),
+            Request::BeginEpoch(begin) => self.begin_epoch_requested(ticket, begin),
+            Request::EndEpoch(end) => self.end_epoch_requested(ticket, &end),
+            Request::Fetch(fetch) => self.fetch_requested(ticket, fetch),
+        }
+    }
+
+    fn answered(&mut self, id: RequestId, from: BrokerId, response: Response) {
+        if !(LeaderEpoch::NONE..=QUORUM_EPOCH_MAX).contains(&response.epoch) {
+            return self.failed(id);
+        }
+        // Whatever was asked in an epoch that has passed, its answer can still tell of a later one.
+        self.learn(response.epoch, response.leader);
+        match response.body {
+            Body::Vote { granted } => self.vote_answered(id, from, response.epoch, granted),
+            Body::Noted => {}
+            Body::Records { high_watermark, spans, records } => {
+                self.records_fetched(id, response.epoch, high_watermark, &spans, records);
+            }
+            Body::Diverging { epoch, end } => self.divergence_fetched(id, response.epoch, epoch, end),
+            Body::Refused(refusal) => self.refused(id, from, response.epoch, refusal),
+        }
+    }
+
+    fn refused(&mut self, id: RequestId, from: BrokerId, epoch: LeaderEpoch, refusal: Refusal) {
+        match refusal {
+            Refusal::NotLeader if epoch == self.state.epoch => self.leader_denies(id, from),
+            Refusal::NotLeader
+            | Refusal::FencedLeaderEpoch
+            | Refusal::UnknownLeaderEpoch
+            | Refusal::InconsistentVoterSet
+            | Refusal::InvalidRequest => {}
+        }
+        self.vote_answered(id, from, epoch, false);
+        self.failed(id);
+    }
+
+    fn failed(&mut self, id: RequestId) {
+        self.fetch_failed(id);
+    }
+
+    fn state_persisted(&mut self, version: u64) {
+        assert!(version <= self.version);
+        self.persisted = self.persisted.max(version);
+        self.own_vote_persisted();
+    }
+
+    fn log_synced(&mut self, end: Offset) {
+        self.log.synced = self.log.synced.max(end.min(self.log.end));
+        self.advance_high_watermark();
+    }
+
+    fn begin_epoch_requested(&mut self, ticket: Ticket, begin: BeginEpochRequest) {
+        if begin.epoch < self.state.epoch {
+            return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
+        }
+        if !self.config.voters.contains(&begin.leader) {
+            return self.reply(ticket, Body::Refused(Refusal::InconsistentVoterSet));
+        }
+        self.learn(begin.epoch, Some(begin.leader));
+        self.reply(ticket, Body::Noted);
+    }
+
+    fn end_epoch_requested(&mut self, ticket: Ticket, end: &EndEpochRequest) {
+        if end.epoch < self.state.epoch {
+            return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
+        }
+        self.learn(end.epoch, None);
+        if let Role::Follower(follower) = &self.role
+            && follower.leader == end.leader
+        {
+            let unattached = match end.successors.first() {
+                Some(&first) if first == self.config.id => Unattached::electing_at(self, self.now),
+                _ => Unattached::patient(self),
+            };
+            self.become_unattached(unattached);
+        }
+        self.reply(ticket, Body::Noted);
+    }
+
+    fn tick(&mut self) {
+        match &self.role {
+            Role::Unattached(_) => self.tick_unattached(),
+            Role::Prospective(prospective) if prospective.deadline <= self.now => self.stand(),
+            Role::Candidate(candidate) if candidate.deadline <= self.now => self.stand(),
+            Role::Prospective(_) | Role::Candidate(_) => {}
+            Role::Follower(_) => self.tick_follower(),
+            Role::Leader(_) => self.tick_leader(),
+        }
+    }
+
+    /// Takes in what somebody says about an epoch and its leader. What is behind, or contradicts what is known, says nothing.
+    fn learn(&mut self, epoch: LeaderEpoch, leader: Option<BrokerId>) {
+        let leader = leader.filter(|leader| *leader != self.config.id && self.config.voters.contains(leader));
+        if epoch < self.state.epoch {
+            return;
+        }
+        if self.state.epoch < epoch {
+            self.persist(QuorumState { epoch, voted_for: None, leader });
+            match leader {
+                Some(leader) => self.follow(leader),
+                None => {
+                    let unattached = Unattached::patient(self);
+                    self.become_unattached(unattached);
+                }
+            }
+            return;
+        }
+        let Some(leader) = leader else { return };
+        let known = self.state.leader;
+        let may_follow = match &self.role {
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => known.is_none_or(|known| known == leader),
+            Role::Follower(_) | Role::Leader(_) => false,
+        };
+        if may_follow {
+            if known.is_none() {
+                self.persist(QuorumState { leader: Some(leader), ..self.state });
+            }
+            self.follow(leader);
+        }
+    }
+
+    fn follow(&mut self, leader: BrokerId) {
+        let follower = Follower::new(self, leader);
+        self.change_role(Role::Follower(follower));
+    }
+
+    fn become_unattached(&mut self, unattached: Unattached) {
+        self.change_role(Role::Unattached(unattached));
+    }
+
+    fn change_role(&mut self, role: Role) {
+        let before = self.leader();
+        let fetches = match std::mem::replace(&mut self.role, role) {
+            Role::Leader(leader) => leader.into_waiting(),
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) | Role::Follower(_) => Vec::new(),
+        };
+        for ticket in fetches {
+            self.reply(ticket, Body::Refused(Refusal::NotLeader));
+        }
+        let standing = match &self.role {
+            Role::Leader(_) => Standing::Leader,
+            Role::Follower(follower) => Standing::Follower(follower.leader),
+            Role::Prospective(_) | Role::Candidate(_) if before.is_none() => return,
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => Standing::Unattached,
+        };
+        self.perform(Output::RoleChanged { epoch: self.state.epoch, standing });
+    }
+
+    fn persist(&mut self, state: QuorumState) {
+        assert!(self.state.epoch <= state.epoch, "epochs never fall");
+        self.version += 1;
+        // Who leads is a hint; only what this node promised must be safe before it speaks.
+        if (state.epoch, state.voted_for) != (self.state.epoch, self.state.voted_for) {
+            self.version_required = self.version;
+        }
+        self.state = state;
+        self.perform(Output::PersistState { version: self.version, state });
+    }
+
+    fn reply(&mut self, ticket: Ticket, body: Body) {
+        let leader = self.leader();
+        self.speak(Output::Reply { ticket, response: Response { epoch: self.state.epoch, leader, body } });
+    }
+
+    fn send(&mut self, to: BrokerId, request: Request) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.speak(Output::Send { id, to, request });
+        id
+    }
+
+    /// An output that tells others: it waits for the state that it speaks of.
+    fn speak(&mut self, output: Output) {
+        let required = if self.config.planted.has(model::Bug::UnsyncedVote) { 0 } else { self.version_required };
+        self.held.push_back((required, output));
+    }
+
+    /// An output that concerns this node alone.
+    fn perform(&mut self, output: Output) {
+        self.held.push_back((0, output));
+    }
+
+    fn release(&mut self, out: &mut Vec<Output>) {
+        for (required, output) in std::mem::take(&mut self.held) {
+            if required <= self.persisted {
+                out.push(output);
+            } else {
+                self.held.push_back((required, output));
+            }
+        }
+    }
+
+    fn is_voter(&self) -> bool {
+        self.config.voters.contains(&self.config.id)
+    }
+
+    fn is_only_voter(&self) -> bool {
+        self.is_voter() && self.config.voters.len() == 1
+    }
+
+    fn majority(&self) -> usize {
+        self.config.voters.len() / 2 + 1
+    }
+
+    fn other_voters(&self) -> Vec<BrokerId> {
+        self.config.voters.iter().copied().filter(|&voter| voter != self.config.id).collect()
+    }
+
+    /// Between one and two election timeouts from now, so that seldom two stand at once.
+    fn election_deadline(&mut self) -> Time {
+        let timeout = u64::try_from(self.config.election_timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let more = Duration::from_nanos(self.chance % timeout);
+        self.chance = self.chance.rotate_left(23);
+        self.now + self.config.election_timeout + more
+    }
+
+    fn check(&self, (before, high_watermark): (QuorumState, Offset)) {
+        assert!(before.epoch <= self.state.epoch, "epochs never fall");
+        assert!(
+            before.epoch < self.state.epoch || before.voted_for.is_none() || before.voted_for == self.state.voted_for,
+            "one vote an epoch"
+        );
+        assert!(high_watermark <= self.high_watermark, "what is committed stays committed");
+        assert!(self.high_watermark <= self.log.end);
+        assert!(self.log.synced <= self.log.end);
+        assert!(self.log.last_epoch() <= self.state.epoch);
+        assert!(self.persisted <= self.version);
+        assert!(self.version_required <= self.version);
+        match &self.role {
+            Role::Unattached(_) => {}
+            Role::Prospective(_) => assert!(self.is_voter()),
+            Role::Candidate(_) => assert!(self.is_voter() && self.state.voted_for == Some(self.config.id)),
+            Role::Follower(follower) => {
+                assert!(follower.leader != self.config.id && self.state.leader == Some(follower.leader));
+            }
+            Role::Leader(leader) => {
+                assert!(self.is_voter() && self.state.voted_for == Some(self.config.id));
+                assert!(self.state.leader == Some(self.config.id));
+                assert!(leader.epoch_start < self.log.end);
+                assert!(self.log.last_epoch() == self.state.epoch);
+            }
+        }
+    }
+}

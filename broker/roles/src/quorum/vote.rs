@@ -1,0 +1,52 @@
+//! A voter's side of an election: whom it gives its vote to.
+
+use model::{BrokerId, Bug};
+
+use super::message::{Body, Refusal, VoteRequest};
+use super::unattached::Unattached;
+use super::{Quorum, QuorumState, Role, Ticket};
+
+impl Quorum {
+    pub(super) fn vote_requested(&mut self, ticket: Ticket, vote: VoteRequest) {
+        if !self.is_voter() || !self.config.voters.contains(&vote.candidate) {
+            return self.reply(ticket, Body::Refused(Refusal::InconsistentVoterSet));
+        }
+        if vote.epoch < self.state.epoch {
+            return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
+        }
+        self.learn(vote.epoch, None);
+        let granted = self.is_not_behind(vote)
+            && if vote.pre_vote { self.would_let_stand() } else { self.may_vote_for(vote.candidate) };
+        if granted && !vote.pre_vote && self.state.voted_for.is_none() {
+            self.persist(QuorumState { voted_for: Some(vote.candidate), ..self.state });
+            let unattached = Unattached::patient(self);
+            self.become_unattached(unattached);
+        }
+        self.reply(ticket, Body::Vote { granted });
+    }
+
+    /// An elected leader's log must have all that is committed, and so be no shorter than those of a majority.
+    fn is_not_behind(&self, vote: VoteRequest) -> bool {
+        if self.config.planted.has(Bug::VoteWithoutLogCheck) {
+            return true;
+        }
+        self.log.rank() <= (vote.last_epoch, vote.log_end)
+    }
+
+    /// A pre-vote promises nothing; who hears from a leader says no, so that a lonely node does not disturb it (KIP-996).
+    fn would_let_stand(&self) -> bool {
+        match &self.role {
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => true,
+            Role::Follower(follower) => !follower.has_fetched,
+            Role::Leader(_) => false,
+        }
+    }
+
+    fn may_vote_for(&self, candidate: BrokerId) -> bool {
+        match self.state.voted_for {
+            Some(voted_for) => voted_for == candidate,
+            // Who knows this epoch's winner has nothing to decide.
+            None => self.state.leader.is_none(),
+        }
+    }
+}
