@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use host::{Host, Listener, Task, spawn, timeout};
 use model::Endpoint;
+use roles::controller::Image;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
@@ -132,13 +133,17 @@ fn take_free_port(config: &mut Config, bound: Endpoint) {
 }
 
 /// Brings committed metadata to this node's partitions, and then to everybody who asks.
+///
+/// Partitions hear nothing from before this process registered: until then metadata may still name it leader of an epoch in which
+/// it has written, and lost with its page cache, other records at the same offsets.
 async fn apply_metadata<H: Host>(node: Arc<Node<H>>) {
     let mut images = node.metadata.images();
+    let mut held = Arc::new(Image::default());
     loop {
         let image = images.borrow_and_update().clone();
-        let before = node.image();
-        if node.config.is_broker {
-            node.apply(&before, &image).await;
+        if node.config.is_broker && node.is_registered_in(&image) {
+            node.apply(&held, &image).await;
+            held = image.clone();
         }
         node.applied.send_replace(image);
         if images.changed().await.is_err() {

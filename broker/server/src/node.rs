@@ -68,6 +68,13 @@ impl<H: Host> Node<H> {
         self.partitions.read().values().cloned().collect()
     }
 
+    /// Does `image` know the registration of this very process?
+    pub(crate) fn is_registered_in(&self, image: &Image) -> bool {
+        let own = *self.broker_epoch.lock();
+        let known = image.brokers.get(&self.config.node_id).map(|registration| registration.epoch);
+        own.is_some() && own == known
+    }
+
     /// Notes an error that no retry can mend, and so stops the node; any other is the caller's to answer.
     pub(crate) fn note(&self, partition: PartitionId, error: &PartitionError) {
         if let PartitionError::Storage(storage) = error
