@@ -36,4 +36,17 @@ pub fn catalogue() -> &'static [Tale] {
     TALES
 }
 
-const TALES: &[Tale] = tales![];
+const TALES: &[Tale] = tales![
+    "replication/leader-crashes-before-answering.toml",
+    "replication/leader-loses-power.toml",
+    "replication/follower-asleep-then-catches-up.toml",
+    "replication/rolling-restart.toml",
+    "replication/acks-one-loses.toml",
+    "storage/every-broker-loses-power-at-once.toml",
+    "network/majority-and-minority.toml",
+    "network/leader-is-not-heard.toml",
+    "network/hold-and-burst.toml",
+    "quorum/controller-dies.toml",
+    "quorum/clocks-disagree.toml",
+    "clients/laptop-asleep-for-an-hour.toml",
+];

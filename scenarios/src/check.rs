@@ -1,11 +1,328 @@
 //! Sense: what the types allow and no run could do.
 
+use std::time::Duration;
+
+use crate::client::{Acks, Consumer, Producer, Sleep};
+use crate::cluster::{ConfigValue, SERVER_KEYS, Topic};
 use crate::error::Mistake;
+use crate::expect::PROMISES;
+use crate::fault::{Fault, FaultKind, When};
 use crate::parse::Step;
 use crate::scenario::Scenario;
+use crate::words::{Range, Selector, Span, nearest};
+
+const BROKERS_MAX: u32 = 15;
+const CONTROLLERS_MAX: u32 = 9;
+const PARTITIONS_MAX: u32 = 1000;
+const CLIENTS_MAX: u32 = 100;
+/// Kafka's own bound on a topic's name.
+const TOPIC_NAME_MAX: usize = 249;
+
+/// A place in the file and what is wrong there.
+type Found = (Vec<Step>, Mistake);
+type Checked = Result<(), Found>;
 
 /// The first mistake, and the path to it.
-pub(crate) fn first_mistake(scenario: &Scenario) -> Option<(Vec<Step>, Mistake)> {
-    let _ = scenario;
-    None
+pub(crate) fn first_mistake(scenario: &Scenario) -> Option<Found> {
+    check(scenario).err()
+}
+
+macro_rules! path {
+    ($($step:expr),*) => { vec![$(Step::from($step)),*] };
+}
+
+fn wrong(path: Vec<Step>, message: impl Into<String>, help: impl Into<String>) -> Checked {
+    Err((path, Mistake::new(message, help)))
+}
+
+fn check(scenario: &Scenario) -> Checked {
+    if scenario.title.trim().is_empty() {
+        return wrong(path!["title"], "the title is empty", "say in one sentence what happens");
+    }
+    if scenario.teaches.trim().is_empty() {
+        return wrong(path!["teaches"], "the lesson is empty", "say in a sentence or two what the tale teaches");
+    }
+    cluster(scenario)?;
+    if scenario.topics.is_empty() {
+        return wrong(path![], "there is nothing to do: no topic", "add a [[topics]] with a name");
+    }
+    if scenario.producers.is_empty() && scenario.consumers.is_empty() {
+        return wrong(path![], "there is nothing to do: no client", "add a [[producers]] or a [[consumers]]");
+    }
+    for (place, one) in scenario.topics.iter().enumerate() {
+        topic(scenario, place, one)?;
+    }
+    for (place, one) in scenario.producers.iter().enumerate() {
+        producer(scenario, place, one)?;
+    }
+    for (place, one) in scenario.consumers.iter().enumerate() {
+        consumer(scenario, place, one)?;
+    }
+    for (place, one) in scenario.faults.iter().enumerate() {
+        fault(scenario, place, one)?;
+    }
+    expect(scenario)
+}
+
+fn cluster(scenario: &Scenario) -> Checked {
+    let cluster = &scenario.cluster;
+    between(path!["cluster", "brokers"], "brokers", cluster.brokers, 1, BROKERS_MAX)?;
+    between(path!["cluster", "controllers"], "controllers", cluster.controllers, 0, CONTROLLERS_MAX)?;
+    if cluster.duration == Some(Span(Duration::ZERO)) {
+        return wrong(path!["cluster", "duration"], "a run of no time shows nothing", "write a span such as \"30s\"");
+    }
+    for (name, value) in &cluster.config {
+        let here = path!["cluster", "config", name.as_str()];
+        let Some(key) = SERVER_KEYS.iter().find(|key| key.name == name) else {
+            let help = match nearest(name, SERVER_KEYS.iter().map(|key| key.name)) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("keys that a scenario may set: {}", words(SERVER_KEYS.iter().map(|key| key.name))),
+            };
+            return wrong(here, format!("no node has the configuration key \"{name}\""), help);
+        };
+        match (key.number_min, value) {
+            (None, ConfigValue::Bool(_)) => {}
+            (Some(min), ConfigValue::Number(number)) if min <= *number => {}
+            (Some(min), _) => {
+                return wrong(
+                    here,
+                    format!("\"{name}\" cannot be {value}"),
+                    format!("write a whole number from {min} up"),
+                );
+            }
+            (None, _) => return wrong(here, format!("\"{name}\" cannot be {value}"), "write true or false"),
+        }
+    }
+    Ok(())
+}
+
+fn topic(scenario: &Scenario, place: usize, topic: &Topic) -> Checked {
+    let name = topic.name.as_str();
+    let here = |key: &str| path!["topics", place, key];
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || TOPIC_NAME_MAX < name.len() || !name.chars().all(legal) || name == "." || name == ".." {
+        let help = format!("use 1 to {TOPIC_NAME_MAX} letters, digits, dots, underscores and dashes");
+        return wrong(here("name"), format!("\"{name}\" cannot be a topic's name"), help);
+    }
+    if scenario.topics[..place].iter().any(|earlier| earlier.name == name) {
+        return wrong(here("name"), format!("there are two topics \"{name}\""), "give each topic its own name");
+    }
+    between(here("partitions"), "partitions", topic.partitions, 1, PARTITIONS_MAX)?;
+    let brokers = scenario.cluster.brokers;
+    if topic.replicas == 0 || brokers < topic.replicas {
+        let message = format!("topic \"{name}\" wants {} replicas on {brokers} brokers", topic.replicas);
+        return wrong(
+            here("replicas"),
+            message,
+            format!("write replicas = 1 to {brokers} (it is 3 unless said otherwise)"),
+        );
+    }
+    if topic.min_insync_replicas == 0 || topic.replicas < topic.min_insync_replicas {
+        let (minimum, replicas) = (topic.min_insync_replicas, topic.replicas);
+        let message = format!("topic \"{name}\" wants {minimum} replicas in sync and has {replicas}");
+        let help = format!("write min_insync_replicas = 1 to {replicas} (it is 2 unless said otherwise)");
+        return wrong(here("min_insync_replicas"), message, help);
+    }
+    Ok(())
+}
+
+fn producer(scenario: &Scenario, place: usize, producer: &Producer) -> Checked {
+    let here = |key: &str| path!["producers", place, key];
+    let topic = known_topic(scenario, here("topic"), &producer.topic)?;
+    if let Some(partition) = producer.partition {
+        known_partition(here("partition"), topic, partition)?;
+        if producer.keys.is_some() {
+            let help = "write `partition` to send to one, or `keys` to spread";
+            return wrong(here("partition"), "both `keys` and `partition` choose the partition", help);
+        }
+    }
+    if producer.keys == Some(0) {
+        return wrong(here("keys"), "no key can be chosen from none", "write keys = 1 or more, or leave it out");
+    }
+    if producer.idempotent && producer.acks != Acks::All {
+        let message = format!("an idempotent producer cannot have acks = \"{}\"", producer.acks);
+        return wrong(here("acks"), message, "write acks = \"all\", or leave idempotent out");
+    }
+    between(here("count"), "count", producer.count, 1, CLIENTS_MAX)?;
+    starts_in_time(scenario, here("starts"), producer.starts)?;
+    some_time(here("for"), producer.lasts)
+}
+
+fn consumer(scenario: &Scenario, place: usize, consumer: &Consumer) -> Checked {
+    let here = |key: &str| path!["consumers", place, key];
+    if consumer.topics.is_empty() {
+        return wrong(here("topics"), "a consumer of no topic has nothing to do", "write topics = [\"orders\"]");
+    }
+    for (item, topic) in consumer.topics.iter().enumerate() {
+        known_topic(scenario, path!["consumers", place, "topics", item], topic)?;
+    }
+    if consumer.group.as_deref() == Some("") {
+        return wrong(here("group"), "the group has no name", "give it one, or leave `group` out");
+    }
+    between(here("count"), "count", consumer.count, 1, CLIENTS_MAX)?;
+    starts_in_time(scenario, here("starts"), consumer.starts)?;
+    some_time(here("for"), consumer.lasts)?;
+    match consumer.sleeps {
+        None => Ok(()),
+        Some(Sleep::Once { at, .. }) => {
+            in_time(scenario, path!["consumers", place, "sleeps", "at"], "the sleep begins", at.to)
+        }
+        Some(Sleep::Repeated { every, .. }) => never_nothing(path!["consumers", place, "sleeps", "every"], every),
+    }
+}
+
+fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked {
+    let here = |key: &str| path!["faults", place, key];
+    match fault.when {
+        When::At(at) => in_time(scenario, here("at"), "the fault begins", at.to)?,
+        When::Every { every, between } => {
+            never_nothing(here("every"), every)?;
+            if let Some(between) = between {
+                in_time(scenario, here("between"), "faults begin", between.to)?;
+            }
+        }
+    }
+    some_time(here("for"), fault.lasts)?;
+    let key = fault.kind.key();
+    for (inner, one) in fault.kind.selectors() {
+        let mut path = here(key);
+        path.extend(inner.map(Step::from));
+        selector(scenario, path, one)?;
+    }
+    match &fault.kind {
+        FaultKind::FullDisk(clients) | FaultKind::PowerLoss(clients) if clients.means_clients() => {
+            wrong(here(key), format!("{clients} has no disk"), "name a broker, or let the client crash or pause")
+        }
+        FaultKind::Restart(clients) if clients.means_clients() => {
+            wrong(here(key), "clients do not stop in order", "let the client crash or pause")
+        }
+        FaultKind::Partition(cut) | FaultKind::Hold(cut)
+            if cut.from.is_none() && matches!(cut.split, Selector::AllBrokers | Selector::AllNodes) =>
+        {
+            let help = "name some of them, or say from whom they are cut with `from`";
+            wrong(
+                path!["faults", place, key, "split"],
+                format!("{} on one side leave nobody on the other", cut.split),
+                help,
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checked {
+    if let Some(partition) = selector.partition() {
+        let Some(topic) = scenario.topic(&partition.topic) else {
+            return no_topic(scenario, path, &partition.topic);
+        };
+        return known_partition(path, topic, partition.index);
+    }
+    let count = |counts: &mut dyn Iterator<Item = u32>| counts.sum::<u32>();
+    let producers = count(&mut scenario.producers.iter().map(|producer| producer.count));
+    let consumers = count(&mut scenario.consumers.iter().map(|consumer| consumer.count));
+    let there = |noun: &str, number: u32, there: u32| {
+        if (1..=there).contains(&number) {
+            return Ok(());
+        }
+        let help =
+            if there == 0 { format!("add one, or leave the {noun} out") } else { format!("write {noun} 1 to {there}") };
+        wrong(path.clone(), format!("there is no {noun} {number}"), help)
+    };
+    match selector {
+        Selector::Broker(number) => there("broker", *number, scenario.cluster.brokers),
+        Selector::Producer(number) => there("producer", *number, producers),
+        Selector::Consumer(number) => there("consumer", *number, consumers),
+        Selector::RandomMinority | Selector::RandomMajority if scenario.cluster.brokers < 3 => {
+            let message = format!("{} brokers have no minority", scenario.cluster.brokers);
+            wrong(path, message, "write brokers = 3 or more, or name a broker")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn expect(scenario: &Scenario) -> Checked {
+    if scenario.expect.unavailable_at_most == Some(Span(Duration::ZERO)) {
+        let help = "write a span such as \"12s\", or leave it out";
+        return wrong(path!["expect", "unavailable_at_most"], "no cluster fails over in no time", help);
+    }
+    for (item, promise) in scenario.expect.broken.iter().enumerate() {
+        if !PROMISES.contains(&promise.as_str()) {
+            let help = match nearest(promise, PROMISES.iter().copied()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("the promises are: {}", words(PROMISES.iter().copied())),
+            };
+            return wrong(path!["expect", "broken", item], format!("nobody promises \"{promise}\""), help);
+        }
+    }
+    Ok(())
+}
+
+fn between(path: Vec<Step>, what: &str, number: u32, min: u32, max: u32) -> Checked {
+    if (min..=max).contains(&number) {
+        return Ok(());
+    }
+    wrong(path, format!("{what} cannot be {number}"), format!("write {what} = {min} to {max}"))
+}
+
+fn known_topic<'a>(scenario: &'a Scenario, path: Vec<Step>, name: &str) -> Result<&'a Topic, Found> {
+    match scenario.topic(name) {
+        Some(topic) => Ok(topic),
+        None => no_topic(scenario, path, name).map(|()| &scenario.topics[0]),
+    }
+}
+
+fn no_topic(scenario: &Scenario, path: Vec<Step>, name: &str) -> Checked {
+    let names = || scenario.topics.iter().map(|topic| topic.name.as_str());
+    let help = match nearest(name, names()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("topics of this scenario: {}", words(names())),
+    };
+    wrong(path, format!("there is no topic \"{name}\""), help)
+}
+
+fn known_partition(path: Vec<Step>, topic: &Topic, partition: u32) -> Checked {
+    if partition < topic.partitions {
+        return Ok(());
+    }
+    let last = topic.partitions - 1;
+    let message = format!("topic \"{}\" has no partition {partition}", topic.name);
+    wrong(path, message, format!("write a partition from 0 to {last}, or give the topic more partitions"))
+}
+
+fn starts_in_time(scenario: &Scenario, path: Vec<Step>, starts: Option<Range>) -> Checked {
+    starts.map_or(Ok(()), |starts| in_time(scenario, path, "the client starts", starts.to))
+}
+
+/// Refuses what would begin when the run is over.
+fn in_time(scenario: &Scenario, path: Vec<Step>, what: &str, at: Duration) -> Checked {
+    let length = scenario.length();
+    if at < length || at.is_zero() {
+        return Ok(());
+    }
+    let message = format!("{what} at {}, but the run ends at {}", Span(at), Span(length));
+    wrong(path, message, "begin earlier, or set `duration` in [cluster]")
+}
+
+fn some_time(path: Vec<Step>, lasts: Option<Range>) -> Checked {
+    match lasts {
+        Some(lasts) if lasts.to.is_zero() => {
+            wrong(path, "no time passes", "write a span such as \"3s\", or leave `for` out")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn never_nothing(path: Vec<Step>, every: Range) -> Checked {
+    if every.from < EVERY_MIN {
+        let help = format!("write a span of at least {}, such as \"5s..9s\"", Span(EVERY_MIN));
+        return wrong(path, format!("every {every} leaves no time in between"), help);
+    }
+    Ok(())
+}
+
+/// Faults and sleeps that follow each other faster than this are one.
+const EVERY_MIN: Duration = Duration::from_millis(10);
+
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }

@@ -64,7 +64,7 @@ pub enum FaultKind {
 #[serde(deny_unknown_fields)]
 pub struct Cut {
     pub split: Selector,
-    /// Only from these; without it, from all other brokers and controllers.
+    /// Only from these, of whom `split` is none; without it, from all other brokers and controllers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Selector>,
     #[serde(default)]
