@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId};
 
 /// One fact, true from now on, on the node that witnessed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     // The metadata quorum.
