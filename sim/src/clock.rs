@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use madsim::runtime::NodeHandle;
 use madsim::time::TimeHandle;
 use model::Time;
 use parking_lot::Mutex;
@@ -47,10 +48,10 @@ struct Book {
 type Key = (Time, u64);
 
 impl Clock {
-    /// The clock of the madsim runtime that we are in. Its housekeeper starts with it.
-    pub(crate) fn new() -> Clock {
+    /// The clock of the madsim runtime that we are in. Its housekeeper runs on `keeper`.
+    pub(crate) fn new(keeper: &NodeHandle) -> Clock {
         let clock = Clock { time: TimeHandle::current(), book: Arc::default() };
-        madsim::task::spawn(Housekeeper(clock.clone()));
+        keeper.spawn(Housekeeper(clock.clone()));
         clock
     }
 

@@ -270,7 +270,13 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "(the run has ended)".to_owned());
-        write!(f, "the runs part at event {}:\n  one:   {}\n  other: {}", self.index, side(&self.one), side(&self.other))
+        write!(
+            f,
+            "the runs part at event {}:\n  one:   {}\n  other: {}",
+            self.index,
+            side(&self.one),
+            side(&self.other)
+        )
     }
 }
 

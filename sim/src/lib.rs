@@ -15,14 +15,28 @@ compile_error!(
     "`sim` needs `--cfg madsim`, which .cargo/config.toml sets; the RUSTFLAGS variable hides that file: unset it, or add `--cfg madsim` to it"
 );
 
-pub mod clock;
+mod clock;
 pub mod digest;
-mod life;
-mod seam;
-pub mod streams;
+mod disk;
 
-pub use clock::Clock;
-pub use digest::{Digest, NodeIndex};
+mod life;
+mod network;
+mod node;
+mod process;
+mod run;
+mod seam;
+mod streams;
+mod trace;
+mod world;
+
+pub use clock::{Clock, Sleep};
+pub use digest::{Digest, NodeIndex, Recording};
+pub use disk::{DiskState, SimDisk};
 pub use life::Life;
+pub use network::{Fault, LinkSettings, Links, Network, SimConnection, SimListener, SimReader, SimWriter, WINDOW};
+pub use node::Node;
+pub use process::{SimHost, WORLD_EPOCH};
+pub use run::{Failure, Observer, Options, Outcome, Reason, run};
 pub use seam::DiskSeam;
 pub use streams::{Stream, Streams};
+pub use world::World;

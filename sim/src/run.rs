@@ -1,0 +1,234 @@
+//! One run of a world: a fresh thread, a fresh runtime, and a watch from outside.
+
+use std::any::Any;
+use std::cell::OnceCell;
+use std::fmt;
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::Builder;
+use std::time::Duration;
+
+use evidence::Entry;
+use futures_util::future::{Either, select};
+use madsim::runtime::Runtime;
+use model::{Planted, Time};
+
+use crate::clock::Clock;
+use crate::digest::Recording;
+use crate::streams::Streams;
+use crate::world::{Core, World};
+
+/// Stack of a run's thread: scenarios and brokers are deep futures, deeper without optimisation.
+const STACK_LENGTH: usize = 16 << 20;
+
+/// A run that gets less far than this while the watchdog waits is stuck.
+const PROGRESS_MIN: Duration = Duration::from_millis(1);
+
+/// Sees every entry of the trace as it is made, and may ask the run to stop: [`World::stopped`] then ends.
+pub type Observer = Box<dyn FnMut(&Entry) -> ControlFlow<()> + Send>;
+
+/// What a run is given.
+pub struct Options {
+    pub seed: u64,
+    /// A run that takes longer than this, in world time, fails.
+    pub time_limit: Duration,
+    /// The bugs planted in every node.
+    pub planted: Planted,
+    /// Keep every event, for [`Recording::first_difference`].
+    pub record: bool,
+    pub observer: Observer,
+    /// How long the watchdog lets a run make no progress, in real time.
+    pub patience: Duration,
+    /// What the watchdog does with the seed of a stuck run, whose thread cannot be ended.
+    pub stuck: Box<dyn FnOnce(u64)>,
+}
+
+impl Options {
+    /// No bug, no observer, no recording, an hour of world time, and a process that exits with 4 if it is stuck for 30 s.
+    pub fn new(seed: u64) -> Options {
+        Options {
+            seed,
+            time_limit: Duration::from_secs(3_600),
+            planted: Planted::NONE,
+            record: false,
+            observer: Box::new(|_| ControlFlow::Continue(())),
+            patience: Duration::from_secs(30),
+            stuck: Box::new(|seed| {
+                eprintln!("watchdog: the run of seed {seed} makes no progress: a task never waits");
+                std::process::exit(4);
+            }),
+        }
+    }
+}
+
+/// What is left of a run.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    pub seed: u64,
+    /// What the scenario answered.
+    pub value: T,
+    pub digest: u64,
+    /// Events in the digest.
+    pub events: u64,
+    pub world_time: Time,
+    pub entries: Vec<Entry>,
+    /// Every event, if it was asked for.
+    pub recording: Option<Recording>,
+}
+
+/// Why a run did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error("panicked: {0}")]
+    Panicked(String),
+    #[error("was not done after {0:?} of world time")]
+    TimeLimit(Duration),
+    #[error("made no progress for {0:?}: a task never waits")]
+    Stuck(Duration),
+}
+
+/// A run that did not come to its end.
+#[derive(Debug)]
+pub struct Failure {
+    pub reason: Reason,
+    /// What is left of it; only seed and time if it was stuck.
+    pub outcome: Box<Outcome<()>>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the run of seed {} {}", self.outcome.seed, self.reason)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Lives one world until `scenario` is done. Everything in it dies with it.
+///
+/// # Errors
+/// If it panics, takes too long, or is stuck.
+pub fn run<F, W, T>(options: Options, scenario: F) -> Result<Outcome<T>, Failure>
+where
+    F: FnOnce(World) -> W + Send + 'static,
+    W: Future<Output = T> + 'static,
+    T: Send + 'static,
+{
+    let Options { seed, time_limit, planted, record, observer, patience, stuck } = options;
+    let plan = Plan { seed, time_limit, planted, record, observer };
+    let (sender, receiver) = channel();
+    let thread = Builder::new().name(format!("seed {seed}")).stack_size(STACK_LENGTH);
+    let thread = thread.spawn(move || {
+        let result = live(plan, scenario, &sender);
+        let _nobody_waits_if_stuck = sender.send(News::Ended(result));
+    });
+    let empty = |world_time| {
+        let (digest, events, entries, recording) = (0, 0, Vec::new(), None);
+        Box::new(Outcome { seed, value: (), digest, events, world_time, entries, recording })
+    };
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(error) => {
+            let reason = Reason::Panicked(format!("no thread: {error}"));
+            return Err(Failure { reason, outcome: empty(Time::ZERO) });
+        }
+    };
+    match watch(&receiver, patience) {
+        Ok(result) => {
+            let _it_said_its_last_word = thread.join();
+            result
+        }
+        Err(world_time) => {
+            stuck(seed);
+            Err(Failure { reason: Reason::Stuck(patience), outcome: empty(world_time) })
+        }
+    }
+}
+
+struct Plan {
+    seed: u64,
+    time_limit: Duration,
+    planted: Planted,
+    record: bool,
+    observer: Observer,
+}
+
+enum News<T> {
+    Began(Clock),
+    Ended(Result<Outcome<T>, Failure>),
+}
+
+/// Waits for the end, or until no progress is made: then says how far the run came.
+fn watch<T>(news: &Receiver<News<T>>, patience: Duration) -> Result<Result<Outcome<T>, Failure>, Time> {
+    let mut clock: Option<Clock> = None;
+    let mut reached = Time::ZERO;
+    loop {
+        match news.recv_timeout(patience) {
+            Ok(News::Began(began)) => clock = Some(began),
+            Ok(News::Ended(result)) => return Ok(result),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                let now = clock.as_ref().map_or(Time::ZERO, Clock::now);
+                if now.since(reached) < PROGRESS_MIN {
+                    return Err(now);
+                }
+                reached = now;
+            }
+        }
+    }
+}
+
+fn live<F, W, T>(plan: Plan, scenario: F, news: &Sender<News<T>>) -> Result<Outcome<T>, Failure>
+where
+    F: FnOnce(World) -> W,
+    W: Future<Output = T>,
+{
+    let Plan { seed, time_limit, planted, record, observer } = plan;
+    let streams = Streams::new(seed);
+    let runtime = Runtime::with_seed_and_config(streams.stream("schedule").bits(), madsim::Config::default());
+    let core: OnceCell<Arc<Core>> = OnceCell::new();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            let core = core.get_or_init(|| Core::new(seed, planted, record, observer));
+            let _somebody_waits = news.send(News::Began(core.clock.clone()));
+            let limit = core.clock.sleep_until(Time::ZERO + time_limit);
+            match select(pin!(scenario(World::new(core.clone()))), pin!(limit)).await {
+                Either::Left((value, _)) => Ok(value),
+                Either::Right(_) => Err(Reason::TimeLimit(time_limit)),
+            }
+        })
+    }));
+    let result = result.unwrap_or_else(|payload| Err(Reason::Panicked(message(&*payload))));
+    let left = core.get().map(|core| core.take_outcome());
+    if let Some(core) = core.get() {
+        // Futures that are dropped late may panic as well: the run is over, and has said why.
+        let _over = catch_unwind(AssertUnwindSafe(|| {
+            core.end();
+            runtime.block_on(madsim::time::sleep(Duration::from_millis(1)));
+            core.forget_waits();
+        }));
+    }
+    let Outcome { digest, events, world_time, entries, recording, .. } = left.unwrap_or(Outcome {
+        seed,
+        value: (),
+        digest: 0,
+        events: 0,
+        world_time: Time::ZERO,
+        entries: Vec::new(),
+        recording: None,
+    });
+    match result {
+        Ok(value) => Ok(Outcome { seed, value, digest, events, world_time, entries, recording }),
+        Err(reason) => {
+            let outcome = Box::new(Outcome { seed, value: (), digest, events, world_time, entries, recording });
+            Err(Failure { reason, outcome })
+        }
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
+}
