@@ -15,3 +15,9 @@ pub const QUORUM_FETCH_WAIT_DIVISOR: u32 = 4;
 
 /// Observers that a leader keeps count of; the one that was silent longest makes room for a new one.
 pub const QUORUM_OBSERVERS_MAX: usize = 10_000;
+
+/// Partitions that one request may create: the records of one decision stand in one batch, and this keeps it under a mebibyte.
+pub const PARTITIONS_CREATED_AT_ONCE_MAX: usize = 10_000;
+
+/// Kafka's: a name with its partition's index must be fit for a directory.
+pub const TOPIC_NAME_LENGTH_MAX: usize = 249;

@@ -1,10 +1,133 @@
-//! The controller: decides about brokers and partitions, over the image that the metadata log builds.
+//! The controller: decides about brokers and partitions, over the image that the metadata log builds (KIP-631).
+//!
+//! ```text
+//!  command ─▶ decide ─▶ records ─▶ the log ─ committed ─▶ reply
+//!                          └─▶ apply ─▶ the image that the next command is decided over
+//! ```
+//! Only the active controller has one of these: made from the committed image when the quorum's leader has committed its first
+//! record, dropped when it leads no more. Its image runs ahead of what is committed; if that never commits, it is dropped with it.
+//!
+//! What it promises: a partition's leader is in its in-sync set; only a member of that set is ever elected; a broker that is not active
+//! leaves the set, unless it is the last one (then nobody else surely has everything); a new leader has a new leader epoch, every
+//! change a new partition epoch.
+//!
+//! Absent from here: the log, the quorum, clocks, chance (both are given).
 
+mod alter_partition;
+mod brokers;
+mod chance;
+mod command;
+mod create_topics;
+mod draft;
 mod fold;
 mod image;
+mod placement;
 mod record;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod topic_config;
 
-pub use image::{Image, Partition, Registration, Topic};
-pub use record::{
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::{BrokerId, Planted, Time};
+
+pub use self::command::{
+    AlterPartition, Command, CreateTopics, CreatedTopic, Decision, Heartbeat, HeartbeatReply, InSyncChange, NewTopic,
+    PartitionState, Registrant, Reply,
+};
+use self::draft::Draft;
+pub use self::image::{Image, Partition, Registration, Topic};
+pub use self::record::{
     BrokerChange, PartitionChange, PartitionRecord, Record, RecordError, RegisterBroker, TopicConfig, TopicRecord,
 };
+pub use self::refusal::Refusal;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `num.partitions`
+    pub default_partitions: i32,
+    /// `default.replication.factor`
+    pub default_replication_factor: i16,
+    /// `broker.session.timeout.ms`
+    pub session_timeout: Duration,
+    pub planted: Planted,
+}
+
+#[derive(Debug)]
+pub struct Controller {
+    settings: Settings,
+    /// The cluster with all that was decided, committed or not.
+    image: Image,
+    /// When each broker was last heard. In no log: a new controller gives everybody a whole session from its start.
+    heard: BTreeMap<BrokerId, Time>,
+    started: Time,
+}
+
+impl Controller {
+    /// The active controller from `now` on. `image` has all that is in the log.
+    pub fn new(settings: Settings, image: Image, now: Time) -> Controller {
+        Controller { settings, image, heard: BTreeMap::new(), started: now }
+    }
+
+    /// Decides, notes who was heard, and takes the records in. They must now be appended to the log, in one batch, at the offset where
+    /// the image ended before.
+    pub fn step(&mut self, now: Time, chance: u64, command: &Command) -> Result<Decision, Refusal> {
+        let decision = self.decide(now, chance, command)?;
+        match command {
+            Command::RegisterBroker(Registrant { broker, .. }) | Command::Heartbeat(Heartbeat { broker, .. }) => {
+                self.heard.insert(*broker, now);
+            }
+            Command::AlterPartition(_) | Command::CreateTopics(_) | Command::ExpireSessions => {}
+        }
+        for record in &decision.records {
+            self.image.apply(record);
+            self.check(record);
+        }
+        Ok(decision)
+    }
+
+    /// What to do about `command`; `chance` is 64 random bits.
+    pub fn decide(&self, now: Time, chance: u64, command: &Command) -> Result<Decision, Refusal> {
+        match command {
+            Command::RegisterBroker(registrant) => Ok(self.register_broker(registrant)),
+            Command::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
+            Command::AlterPartition(request) => self.alter_partition(request),
+            Command::CreateTopics(request) => self.create_topics(chance, request),
+            Command::ExpireSessions => Ok(self.expire_sessions(now)),
+        }
+    }
+
+    /// When the next session ends, if nothing is heard. None if no broker has one.
+    pub fn deadline(&self) -> Option<Time> {
+        let unfenced = self.image.brokers.iter().filter(|(_, registration)| !registration.fenced);
+        unfenced.map(|(&broker, _)| self.session_ends(broker)).min()
+    }
+
+    /// The cluster as decided so far.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    fn draft(&self) -> Draft {
+        Draft::new(&self.image, self.settings.planted)
+    }
+
+    fn check(&self, record: &Record) {
+        let id = match record {
+            Record::Partition(record) => (record.topic, record.index),
+            Record::PartitionChange(change) => (change.topic, change.index),
+            Record::NoOp
+            | Record::RegisterBroker(_)
+            | Record::BrokerChange(_)
+            | Record::Topic(_)
+            | Record::TopicConfig(_) => return,
+        };
+        let Some(partition) = self.image.partition(model::PartitionId { topic: id.0, index: id.1 }) else { return };
+        assert!(!partition.in_sync.is_empty());
+        assert!(partition.in_sync.iter().all(|member| partition.replicas.contains(member)));
+        assert!(partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader)));
+        assert!(partition.leader.is_none_or(|leader| self.image.brokers.contains_key(&leader)));
+    }
+}

@@ -71,7 +71,13 @@ impl Quorum {
     }
 
     /// The leader's log parts from ours at or before the end of `diverging`: cut to where both may agree, and ask again.
-    pub(super) fn divergence_fetched(&mut self, id: RequestId, epoch: LeaderEpoch, diverging: LeaderEpoch, end: Offset) {
+    pub(super) fn divergence_fetched(
+        &mut self,
+        id: RequestId,
+        epoch: LeaderEpoch,
+        diverging: LeaderEpoch,
+        end: Offset,
+    ) {
         let to = self.log.end_of(diverging).1.min(end);
         if to < Offset::ZERO || !self.fetch_answered(id, epoch) {
             return self.fetch_failed(id);

@@ -46,7 +46,8 @@ impl Progress {
 
 impl Leader {
     pub(super) fn deadline(&self, quorum: &Quorum) -> Time {
-        let announce = quorum.other_voters().into_iter().filter_map(|voter| Some(self.progress.get(&voter)?.announce_at));
+        let announce =
+            quorum.other_voters().into_iter().filter_map(|voter| Some(self.progress.get(&voter)?.announce_at));
         let waits = self.progress.values().filter_map(|progress| Some(progress.waiting.as_ref()?.until));
         announce.chain(waits).chain([self.resign_at(quorum)]).min().unwrap_or(Time(u64::MAX))
     }

@@ -398,7 +398,9 @@ impl Quorum {
         let Some(leader) = leader else { return };
         let known = self.state.leader;
         let may_follow = match &self.role {
-            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => known.is_none_or(|known| known == leader),
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => {
+                known.is_none_or(|known| known == leader)
+            }
             Role::Follower(_) | Role::Leader(_) => false,
         };
         if may_follow {

@@ -1,0 +1,82 @@
+//! A leader changes its partition's in-sync set (KIP-497), and only to brokers that surely are whom it saw (KIP-903).
+
+use model::BrokerId;
+
+use super::draft::Draft;
+use super::record::PartitionChange;
+use super::{
+    AlterPartition, Controller, Decision, Image, InSyncChange, Partition, PartitionState, Record, Refusal, Reply,
+};
+
+impl Controller {
+    pub(super) fn alter_partition(&self, request: &AlterPartition) -> Result<Decision, Refusal> {
+        self.registration(request.broker, request.broker_epoch)?;
+        let mut draft = self.draft();
+        let altered =
+            request.partitions.iter().map(|change| (change.partition, alter(&mut draft, request.broker, change)));
+        let reply = Reply::PartitionsAltered(altered.collect());
+        Ok(Decision { records: draft.records, reply })
+    }
+}
+
+fn alter(draft: &mut Draft, broker: BrokerId, change: &InSyncChange) -> Result<PartitionState, Refusal> {
+    let partition = check(&draft.image, broker, change)?;
+    let in_sync: Vec<BrokerId> = change.in_sync.iter().map(|&(member, _)| member).collect();
+    let mut state = PartitionState {
+        leader: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        in_sync,
+        partition_epoch: partition.partition_epoch,
+    };
+    if state.in_sync != partition.in_sync {
+        state.partition_epoch = state.partition_epoch.next();
+        draft.push(Record::PartitionChange(PartitionChange {
+            topic: change.partition.topic,
+            index: change.partition.index,
+            in_sync: state.in_sync.clone(),
+            leader: state.leader,
+            leader_epoch: state.leader_epoch,
+            partition_epoch: state.partition_epoch,
+        }));
+    }
+    Ok(state)
+}
+
+fn check<'a>(image: &'a Image, broker: BrokerId, change: &InSyncChange) -> Result<&'a Partition, Refusal> {
+    if !image.topics.contains_key(&change.partition.topic) {
+        return Err(Refusal::UnknownTopicId);
+    }
+    let partition = image.partition(change.partition).ok_or(Refusal::UnknownTopicOrPartition)?;
+    if change.leader_epoch < partition.leader_epoch {
+        return Err(Refusal::FencedLeaderEpoch);
+    }
+    if partition.leader_epoch < change.leader_epoch || partition.partition_epoch < change.partition_epoch {
+        return Err(Refusal::NotController);
+    }
+    if partition.leader != Some(broker) {
+        return Err(Refusal::InvalidRequest("only the leader changes the in-sync set".into()));
+    }
+    if change.partition_epoch < partition.partition_epoch {
+        return Err(Refusal::InvalidUpdateVersion);
+    }
+    let mut members: Vec<BrokerId> = change.in_sync.iter().map(|&(member, _)| member).collect();
+    if !members.contains(&broker) {
+        return Err(Refusal::InvalidRequest("a leader is in sync with itself".into()));
+    }
+    if let Some(stranger) = members.iter().find(|member| !partition.replicas.contains(member)) {
+        return Err(Refusal::InvalidRequest(format!("broker {stranger} holds no replica")));
+    }
+    members.sort_unstable();
+    if members.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Refusal::InvalidRequest("a broker is in sync once".into()));
+    }
+    for &(member, epoch) in &change.in_sync {
+        let eligible = image.brokers.get(&member).is_some_and(|registration| {
+            registration.is_active() && epoch.is_none_or(|epoch| epoch == registration.epoch)
+        });
+        if !eligible {
+            return Err(Refusal::IneligibleReplica(member));
+        }
+    }
+    Ok(partition)
+}

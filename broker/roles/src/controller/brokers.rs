@@ -1,0 +1,84 @@
+//! Brokers come, stay and go: registration, heartbeats, silence (KIP-631).
+
+use model::{BrokerEpoch, BrokerId, Time};
+
+use super::draft::Draft;
+use super::record::RegisterBroker;
+use super::{Controller, Decision, Heartbeat, HeartbeatReply, Image, Record, Refusal, Registrant, Registration, Reply};
+
+impl Controller {
+    /// A new process of a broker puts an end to the one before, at once: what that one still asks is void.
+    pub(super) fn register_broker(&self, registrant: &Registrant) -> Decision {
+        if let Some(known) = self.image.brokers.get(&registrant.broker)
+            && known.incarnation == registrant.incarnation
+        {
+            return Decision { records: Vec::new(), reply: Reply::Registered { epoch: known.epoch } };
+        }
+        let mut draft = self.draft();
+        let epoch = BrokerEpoch(draft.image.end.0);
+        draft.push(Record::RegisterBroker(RegisterBroker {
+            broker: registrant.broker,
+            incarnation: registrant.incarnation,
+            endpoint: registrant.endpoint.clone(),
+            rack: registrant.rack.clone(),
+        }));
+        draft.settle_partitions_of(registrant.broker);
+        Decision { records: draft.records, reply: Reply::Registered { epoch } }
+    }
+
+    pub(super) fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Decision, Refusal> {
+        let registration = self.registration(heartbeat.broker, heartbeat.epoch)?;
+        let is_caught_up = heartbeat.epoch.0 < heartbeat.metadata_end.0;
+        let mut draft = None;
+        let mut should_shut_down = false;
+        if heartbeat.wants_shut_down {
+            should_shut_down = registration.fenced
+                || (registration.in_controlled_shutdown && !leads_anything(&self.image, heartbeat.broker));
+            if should_shut_down && !registration.fenced {
+                draft.get_or_insert_with(|| self.draft()).fence(heartbeat.broker, true);
+            } else if !registration.in_controlled_shutdown && !registration.fenced {
+                draft.get_or_insert_with(|| self.draft()).begin_controlled_shutdown(heartbeat.broker);
+            }
+        } else if heartbeat.wants_fence != registration.fenced && (heartbeat.wants_fence || is_caught_up) {
+            draft.get_or_insert_with(|| self.draft()).fence(heartbeat.broker, heartbeat.wants_fence);
+        }
+        let after = draft.as_ref().map_or(&self.image, |draft| &draft.image);
+        let is_fenced = after.brokers.get(&heartbeat.broker).is_none_or(|registration| registration.fenced);
+        let reply = Reply::Heartbeat(HeartbeatReply { is_caught_up, is_fenced, should_shut_down });
+        Ok(Decision { records: draft.map_or_else(Vec::new, |draft: Draft| draft.records), reply })
+    }
+
+    pub(super) fn expire_sessions(&self, now: Time) -> Decision {
+        let silent: Vec<BrokerId> = self
+            .image
+            .brokers
+            .iter()
+            .filter(|(broker, registration)| !registration.fenced && self.session_ends(**broker) <= now)
+            .map(|(&broker, _)| broker)
+            .collect();
+        if silent.is_empty() {
+            return Decision { records: Vec::new(), reply: Reply::SessionsExpired };
+        }
+        let mut draft = self.draft();
+        silent.into_iter().for_each(|broker| draft.fence(broker, true));
+        Decision { records: draft.records, reply: Reply::SessionsExpired }
+    }
+
+    /// The registration that a request of `broker` speaks for.
+    pub(super) fn registration(&self, broker: BrokerId, epoch: BrokerEpoch) -> Result<&Registration, Refusal> {
+        let registration = self.image.brokers.get(&broker).ok_or(Refusal::BrokerIdNotRegistered(broker))?;
+        if registration.epoch != epoch {
+            return Err(Refusal::StaleBrokerEpoch { broker, current: registration.epoch, asked: epoch });
+        }
+        Ok(registration)
+    }
+
+    /// When the session of a broker that stays silent ends. One that this controller never heard of counts from its own start.
+    pub(super) fn session_ends(&self, broker: BrokerId) -> Time {
+        self.heard.get(&broker).copied().unwrap_or(self.started) + self.settings.session_timeout
+    }
+}
+
+fn leads_anything(image: &Image, broker: BrokerId) -> bool {
+    image.topics.values().any(|topic| topic.partitions.iter().any(|partition| partition.leader == Some(broker)))
+}

@@ -1,0 +1,118 @@
+//! What brokers and clients ask of the controller, and what it answers.
+
+use std::collections::BTreeMap;
+
+use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+
+use super::{Record, Refusal};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    RegisterBroker(Registrant),
+    Heartbeat(Heartbeat),
+    AlterPartition(AlterPartition),
+    CreateTopics(CreateTopics),
+    /// Fences the brokers that were silent for too long. Due at [`Controller::deadline`](super::Controller::deadline).
+    ExpireSessions,
+}
+
+/// A broker's process makes itself known (BrokerRegistration, KIP-631).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registrant {
+    pub broker: BrokerId,
+    /// Random, new with each start of the process.
+    pub incarnation: u128,
+    pub endpoint: Endpoint,
+    pub rack: Option<String>,
+}
+
+/// A broker keeps its session (BrokerHeartbeat, KIP-631).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub broker: BrokerId,
+    pub epoch: BrokerEpoch,
+    /// The broker has applied the metadata up to here, exclusive.
+    pub metadata_end: Offset,
+    pub wants_fence: bool,
+    pub wants_shut_down: bool,
+}
+
+/// A leader proposes in-sync sets (AlterPartition, KIP-497, KIP-903).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterPartition {
+    pub broker: BrokerId,
+    pub broker_epoch: BrokerEpoch,
+    pub partitions: Vec<InSyncChange>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InSyncChange {
+    pub partition: PartitionId,
+    pub leader_epoch: LeaderEpoch,
+    /// The state that it changes.
+    pub partition_epoch: PartitionEpoch,
+    /// Each with the registration that the leader saw; None where it does not know (before KIP-903).
+    pub in_sync: Vec<(BrokerId, Option<BrokerEpoch>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateTopics {
+    pub topics: Vec<NewTopic>,
+    pub validate_only: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewTopic {
+    pub name: String,
+    /// -1 for the default, and with assignments.
+    pub partitions: i32,
+    /// -1 for the default, and with assignments.
+    pub replication_factor: i16,
+    /// Replicas by partition index; empty lets the controller choose.
+    pub assignments: BTreeMap<i32, Vec<BrokerId>>,
+    pub configs: Vec<(String, Option<String>)>,
+}
+
+/// What was decided: the records in one batch, and the answer once they are committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub records: Vec<Record>,
+    pub reply: Reply,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Registered {
+        epoch: BrokerEpoch,
+    },
+    Heartbeat(HeartbeatReply),
+    /// In the order asked.
+    PartitionsAltered(Vec<(PartitionId, Result<PartitionState, Refusal>)>),
+    /// In the order asked.
+    TopicsCreated(Vec<(String, Result<CreatedTopic, Refusal>)>),
+    SessionsExpired,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatReply {
+    pub is_caught_up: bool,
+    pub is_fenced: bool,
+    pub should_shut_down: bool,
+}
+
+/// A partition's leader and in-sync set, as the controller has it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    pub leader: Option<BrokerId>,
+    pub leader_epoch: LeaderEpoch,
+    pub in_sync: Vec<BrokerId>,
+    pub partition_epoch: PartitionEpoch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedTopic {
+    /// None if it was only validated.
+    pub id: Option<TopicId>,
+    pub partitions: i32,
+    pub replication_factor: i16,
+}
