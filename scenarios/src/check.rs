@@ -78,6 +78,7 @@ fn cluster(scenario: &Scenario) -> Checked {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!("keys that a scenario may set: {}", words(SERVER_KEYS.iter().map(|key| key.name))),
             };
+            let here = path!["cluster", "config", Step::Name(name.clone())];
             return wrong(here, format!("no node has the configuration key \"{name}\""), help);
         };
         match (key.number_min, value) {
@@ -114,13 +115,13 @@ fn topic(scenario: &Scenario, place: usize, topic: &Topic) -> Checked {
         return wrong(
             here("replicas"),
             message,
-            format!("write replicas = 1 to {brokers} (it is 3 unless said otherwise)"),
+            format!("write replicas = {} (it is 3 unless said otherwise)", up_to(brokers)),
         );
     }
     if topic.min_insync_replicas == 0 || topic.replicas < topic.min_insync_replicas {
         let (minimum, replicas) = (topic.min_insync_replicas, topic.replicas);
         let message = format!("topic \"{name}\" wants {minimum} replicas in sync and has {replicas}");
-        let help = format!("write min_insync_replicas = 1 to {replicas} (it is 2 unless said otherwise)");
+        let help = format!("write min_insync_replicas = {} (it is 2 unless said otherwise)", up_to(replicas));
         return wrong(here("min_insync_replicas"), message, help);
     }
     Ok(())
@@ -224,8 +225,11 @@ fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checke
         if (1..=there).contains(&number) {
             return Ok(());
         }
-        let help =
-            if there == 0 { format!("add one, or leave the {noun} out") } else { format!("write {noun} 1 to {there}") };
+        let help = if there == 0 {
+            format!("add one, or leave the {noun} out")
+        } else {
+            format!("write {noun} {}", up_to(there))
+        };
         wrong(path.clone(), format!("there is no {noun} {number}"), help)
     };
     match selector {
@@ -262,6 +266,10 @@ fn between(path: Vec<Step>, what: &str, number: u32, min: u32, max: u32) -> Chec
         return Ok(());
     }
     wrong(path, format!("{what} cannot be {number}"), format!("write {what} = {min} to {max}"))
+}
+
+fn up_to(max: u32) -> String {
+    if max == 1 { "1".into() } else { format!("1 to {max}") }
 }
 
 fn known_topic<'a>(scenario: &'a Scenario, path: Vec<Step>, name: &str) -> Result<&'a Topic, Found> {

@@ -41,6 +41,8 @@ impl Scenario {
 pub(crate) enum Step {
     Key(String),
     Item(usize),
+    /// The key itself rather than what it stands for; the last step of a path.
+    Name(String),
 }
 
 impl From<&str> for Step {
@@ -68,6 +70,10 @@ fn locate(root: &DeTable<'_>, path: &[Step]) -> Range<usize> {
         here = match (steps.next(), value.get_ref()) {
             (Some(Step::Key(key)), DeValue::Table(table)) => table.get(key.as_str()),
             (Some(Step::Item(item)), DeValue::Array(array)) => array.get(*item),
+            (Some(Step::Name(key)), DeValue::Table(table)) => {
+                span = table.get_key_value(key.as_str()).map_or(span, |(key, _)| key.span());
+                None
+            }
             _ => None,
         };
     }
@@ -92,7 +98,15 @@ fn translate(message: &str) -> Mistake {
         let mistake = Mistake::new(format!("`{word}` is missing"), format!("add {word} = …"));
         return Mistake { label: "in here".into(), ..mistake };
     }
-    Mistake { message: message.replace('\n', "; "), label: "here".into(), help: None }
+    if let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    {
+        return Mistake::new(format!("{found} does not fit here"), format!("write {expected}"));
+    }
+    if message == "duplicate key" {
+        return Mistake::new("this key is there twice", "keep one of the two");
+    }
+    Mistake::new(message.replace('\n', "; "), "check the TOML around here: key = value, and texts in quotes")
 }
 
 fn unknown<'a>(message: String, word: &str, what: &str, known: impl Iterator<Item = &'a str>) -> Mistake {

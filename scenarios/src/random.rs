@@ -256,9 +256,11 @@ impl Dice {
         choices[self.below(choices.len() as u32) as usize]
     }
 
-    /// A range within these bounds, in milliseconds.
+    /// A range within these bounds, in milliseconds and in round numbers: people will read it.
     fn span(&mut self, min_ms: u32, max_ms: u32) -> Range {
-        let (one, other) = (min_ms + self.below(max_ms - min_ms + 1), min_ms + self.below(max_ms - min_ms + 1));
+        let step = if max_ms < 1_000 { 10 } else { 100 };
+        let steps = (max_ms - min_ms) / step + 1;
+        let (one, other) = (min_ms + step * self.below(steps), min_ms + step * self.below(steps));
         let span = |ms: u32| Duration::from_millis(u64::from(ms));
         Range::between(span(one.min(other)), span(one.max(other)))
     }

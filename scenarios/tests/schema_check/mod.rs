@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
+pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), String> {
     at(schema, schema, value, "")
 }
 
