@@ -244,25 +244,33 @@ impl<D: Disk> Log<D> {
                 return Err(StorageError::Full { file: path });
             }
         }
-        if is_again {
-            self.remove(&path)?;
-        }
         self.directory_changes += 1;
-        let file = match self.disk.create(&path) {
+        let file = match if is_again { self.create_in_place_of(&path) } else { self.disk.create(&path) } {
             Ok(file) => file,
             Err(error) => {
                 let refused = StorageError::of(&path, &error);
-                let is_refused = matches!(refused, StorageError::Full { .. }) && !is_again;
-                return Err(if is_refused { refused } else { self.failure.note(&path, &error) });
+                let is_full = matches!(refused, StorageError::Full { .. });
+                return Err(if is_full { refused } else { self.failure.note(&path, &error) });
             }
         };
-        let segment = Segment::new(base, path, file, self.config.index_interval_bytes);
         if is_again {
             self.segments.pop();
         }
-        self.segments.push(segment);
+        self.segments.push(Segment::new(base, path, file, self.config.index_interval_bytes));
         self.is_sealed = false;
         Ok(())
+    }
+
+    /// An empty file in the place of the one at `path`, which is never missing meanwhile.
+    fn create_in_place_of(&self, path: &str) -> std::io::Result<D::File> {
+        let temporary = format!("{path}.tmp");
+        match self.disk.remove(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.disk.create(&temporary)?;
+        self.disk.rename(&temporary, path)?;
+        Ok(file)
     }
 
     fn remove_last_segment(&mut self) -> Result<(), StorageError> {

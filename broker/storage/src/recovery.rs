@@ -61,7 +61,6 @@ pub(crate) async fn recover<D: Disk>(
 
     let mut recovered =
         Recovered { segments: Vec::new(), epochs: Epochs::default(), point, recovery: Recovery::default() };
-    let mut is_changed = bases.is_empty();
     let mut bases = bases.into_iter().peekable();
     while let Some(base) = bases.next() {
         let path = segment_path(directory, base);
@@ -98,12 +97,9 @@ pub(crate) async fn recover<D: Disk>(
             segment.file.sync().await.map_err(|error| StorageError::of(&segment.path, &error))?;
             segment.synced_length = segment.length;
             segment.has_surplus = false;
-            is_changed = true;
         }
     }
-    if is_changed || point.is_none() {
-        disk.sync_directory(directory).await.map_err(failed)?;
-    }
+    disk.sync_directory(directory).await.map_err(failed)?;
     Ok(recovered)
 }
 

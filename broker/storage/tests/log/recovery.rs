@@ -1,0 +1,155 @@
+//! Recovery cuts a torn tail, and nothing else.
+
+use futures_util::FutureExt;
+use model::{Bug, Offset, Planted};
+use storage::{LogConfig, StorageError};
+
+use crate::batch::batch;
+use crate::disk::MemoryDisk;
+use crate::{DIRECTORY, everything, open, small, sync, try_open};
+
+const FIRST_SEGMENT: &str = "orders-0/00000000000000000000.log";
+
+/// One segment, whatever it holds.
+fn large() -> LogConfig {
+    LogConfig { segment_bytes: 1 << 30, ..small() }
+}
+
+/// Five batches of two records in one segment, and where each ends.
+fn five(disk: &MemoryDisk) -> (Vec<u8>, Vec<usize>) {
+    let (mut log, _) = try_open(disk, large()).unwrap();
+    let mut ends = vec![0];
+    let mut all = Vec::new();
+    for at in 0..5 {
+        let bytes = batch(2 * at, 1, 2, 10 + at as usize);
+        log.append(&bytes).unwrap();
+        all.extend(bytes);
+        ends.push(all.len());
+    }
+    (all, ends)
+}
+
+fn close(disk: &MemoryDisk) {
+    let (mut log, _) = try_open(disk, large()).unwrap();
+    let done = log.begin_close().run().now_or_never().unwrap().unwrap();
+    let _ = log.finish_sync(done);
+}
+
+#[test]
+fn every_byte_prefix_of_a_tail_recovers_to_its_whole_batches() {
+    let disk = MemoryDisk::default();
+    let (all, ends) = five(&disk);
+    for length in 0..=all.len() {
+        disk.overwrite(FIRST_SEGMENT, all[..length].to_vec());
+        let (log, recovery) = try_open(&disk, large()).unwrap();
+        let whole = *ends.iter().rfind(|&&end| end <= length).unwrap();
+        assert_eq!(everything(&log), all[..whole]);
+        assert_eq!(recovery.cut_bytes, (length - whole) as u64);
+        assert_eq!(disk.content(FIRST_SEGMENT).len(), whole);
+    }
+}
+
+#[test]
+fn every_flipped_byte_above_the_recovery_point_cuts_from_its_batch_on() {
+    let disk = MemoryDisk::default();
+    let (all, ends) = five(&disk);
+    for at in 0..all.len() {
+        let mut bytes = all.clone();
+        bytes[at] ^= 0x10;
+        disk.overwrite(FIRST_SEGMENT, bytes);
+        let (log, _) = try_open(&disk, large()).unwrap();
+        let batch_start = *ends.iter().rfind(|&&end| end <= at).unwrap();
+        let is_epoch = (batch_start + 12..batch_start + 16).contains(&at);
+        // The leader epoch lies outside of the checksum.
+        assert!(is_epoch || everything(&log) == all[..batch_start], "byte {at}");
+    }
+}
+
+#[test]
+fn damage_below_the_recovery_point_is_named_and_not_cut() {
+    let disk = MemoryDisk::default();
+    let (all, ends) = five(&disk);
+    close(&disk);
+    let mut bytes = all.clone();
+    bytes[ends[1] + 8] ^= 0x40;
+    disk.overwrite(FIRST_SEGMENT, bytes.clone());
+    let error = try_open(&disk, large()).err().unwrap();
+    assert!(matches!(&error, StorageError::Corrupt { position, .. } if *position == ends[1] as u64), "{error}");
+    assert_eq!(disk.content(FIRST_SEGMENT), bytes);
+
+    disk.overwrite(FIRST_SEGMENT, all[..ends[3]].to_vec());
+    assert!(matches!(try_open(&disk, large()), Err(StorageError::Corrupt { .. })), "a file lost its tail");
+}
+
+#[test]
+fn a_segment_that_was_safe_and_is_gone_is_named() {
+    for gone in 1.. {
+        let disk = MemoryDisk::default();
+        let mut log = open(&disk);
+        for offset in 0..20 {
+            log.append(&batch(offset, 1, 1, 60)).unwrap();
+            sync(&mut log);
+        }
+        let mut names = host::Disk::list(&disk, DIRECTORY).unwrap();
+        names.retain(|name| name.ends_with(".log"));
+        let Some(name) = names.get(gone) else {
+            assert!(3 < gone);
+            break;
+        };
+        host::Disk::remove(&disk, &format!("{DIRECTORY}/{name}")).unwrap();
+        assert!(matches!(try_open(&disk, small()), Err(StorageError::Corrupt { .. })), "{name}");
+    }
+}
+
+#[test]
+fn an_orderly_stop_leaves_nothing_to_check() {
+    let disk = MemoryDisk::default();
+    let (all, _) = five(&disk);
+    close(&disk);
+    let syncs = disk.syncs();
+    let (log, recovery) = try_open(&disk, large()).unwrap();
+    assert_eq!((recovery.verified_bytes, recovery.cut_bytes), (0, 0));
+    assert_eq!(log.synced(), Offset(10));
+    assert_eq!(everything(&log), all);
+    assert_eq!(disk.syncs(), syncs);
+}
+
+#[test]
+fn a_tail_after_an_orderly_stop_is_still_checked() {
+    let disk = MemoryDisk::default();
+    let (all, _) = five(&disk);
+    close(&disk);
+    let (mut log, _) = try_open(&disk, large()).unwrap();
+    log.append(&batch(10, 2, 1, 10)).unwrap();
+    let mut bytes = disk.content(FIRST_SEGMENT);
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    disk.overwrite(FIRST_SEGMENT, bytes);
+    let (log, recovery) = try_open(&disk, large()).unwrap();
+    assert_eq!(everything(&log), all);
+    assert!(0 < recovery.cut_bytes);
+}
+
+#[test]
+fn a_planted_bug_trusts_a_torn_tail() {
+    let disk = MemoryDisk::default();
+    let (all, _) = five(&disk);
+    let mut bytes = all.clone();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    disk.overwrite(FIRST_SEGMENT, bytes);
+    let planted = LogConfig { planted: Planted::NONE.with(Bug::RecoveryTrustsTornTail), ..large() };
+    let (log, _) = try_open(&disk, planted).unwrap();
+    assert_eq!(log.end(), Offset(10));
+}
+
+#[test]
+fn a_damaged_recovery_point_only_costs_a_check() {
+    let disk = MemoryDisk::default();
+    let (all, _) = five(&disk);
+    close(&disk);
+    disk.overwrite("orders-0/recovery-point-checkpoint", b"1 0 9999 deadbeef\n".to_vec());
+    let (log, recovery) = try_open(&disk, large()).unwrap();
+    assert_eq!(everything(&log), all);
+    assert_eq!(recovery.verified_bytes, all.len() as u64);
+}
