@@ -87,6 +87,7 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
         tokio::select! {
             biased;
             response = front(&mut answers) => {
+                // No response: the node is stopping, and the connection with it.
                 if let (Some((header, _)), Some(response)) = (answers.pop_front(), response) {
                     writer.write(&encode_response(&header, &response)?).await?;
                 }

@@ -1,9 +1,11 @@
 //! Our refusals in the words of the wire.
 
 use protocol::ErrorCode;
+use roles::controller;
 use roles::replica::Refusal;
 use storage::StorageError;
 
+use crate::metadata::SubmitError;
 use crate::partition::PartitionError;
 
 /// The error code that a client is told.
@@ -32,4 +34,38 @@ pub(crate) fn refusal_code(refusal: Refusal) -> i16 {
 
 fn storage_code(_error: &StorageError) -> i16 {
     ErrorCode::KafkaStorageError.code()
+}
+
+/// The controller's refusals, by Kafka's name for each.
+pub(crate) fn controller_code(refusal: &controller::Refusal) -> i16 {
+    use controller::Refusal;
+
+    match refusal {
+        Refusal::BrokerIdNotRegistered(_) => ErrorCode::BrokerIdNotRegistered,
+        Refusal::StaleBrokerEpoch { .. } => ErrorCode::StaleBrokerEpoch,
+        Refusal::UnknownTopicId => ErrorCode::UnknownTopicId,
+        Refusal::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+        Refusal::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
+        Refusal::InvalidUpdateVersion => ErrorCode::InvalidUpdateVersion,
+        Refusal::NotController => ErrorCode::NotController,
+        Refusal::IneligibleReplica(_) => ErrorCode::IneligibleReplica,
+        Refusal::InvalidRequest(_) => ErrorCode::InvalidRequest,
+        Refusal::InvalidTopic(_) => ErrorCode::InvalidTopicException,
+        Refusal::TopicAlreadyExists(_) => ErrorCode::TopicAlreadyExists,
+        Refusal::InvalidPartitions(_) => ErrorCode::InvalidPartitions,
+        Refusal::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+        Refusal::InvalidReplicaAssignment(_) => ErrorCode::InvalidReplicaAssignment,
+        Refusal::InvalidConfig(_) => ErrorCode::InvalidConfig,
+        Refusal::PolicyViolation { .. } => ErrorCode::PolicyViolation,
+    }
+    .code()
+}
+
+/// Why a command was not carried out, or nobody knows.
+pub(crate) fn submit_code(error: &SubmitError) -> i16 {
+    match error {
+        SubmitError::NotController => ErrorCode::NotController.code(),
+        SubmitError::Refused(refusal) => controller_code(refusal),
+        SubmitError::InDoubt => ErrorCode::RequestTimedOut.code(),
+    }
 }

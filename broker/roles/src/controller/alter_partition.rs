@@ -22,23 +22,21 @@ impl Controller {
 fn alter(draft: &mut Draft, broker: BrokerId, change: &InSyncChange) -> Result<PartitionState, Refusal> {
     let partition = check(&draft.image, broker, change)?;
     let in_sync: Vec<BrokerId> = change.in_sync.iter().map(|&(member, _)| member).collect();
-    let mut state = PartitionState {
+    // Even the set that holds already is a change: the new partition epoch voids proposals that are still on their way.
+    let state = PartitionState {
         leader: partition.leader,
         leader_epoch: partition.leader_epoch,
         in_sync,
-        partition_epoch: partition.partition_epoch,
+        partition_epoch: partition.partition_epoch.next(),
     };
-    if state.in_sync != partition.in_sync {
-        state.partition_epoch = state.partition_epoch.next();
-        draft.push(Record::PartitionChange(PartitionChange {
-            topic: change.partition.topic,
-            index: change.partition.index,
-            in_sync: state.in_sync.clone(),
-            leader: state.leader,
-            leader_epoch: state.leader_epoch,
-            partition_epoch: state.partition_epoch,
-        }));
-    }
+    draft.push(Record::PartitionChange(PartitionChange {
+        topic: change.partition.topic,
+        index: change.partition.index,
+        in_sync: state.in_sync.clone(),
+        leader: state.leader,
+        leader_epoch: state.leader_epoch,
+        partition_epoch: state.partition_epoch,
+    }));
     Ok(state)
 }
 

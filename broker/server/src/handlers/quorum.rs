@@ -8,6 +8,7 @@ use protocol::Request;
 use crate::node::Node;
 use crate::router::Answer;
 
-pub(crate) fn handle<H: Host>(_node: &Arc<Node<H>>, _version: i16, _request: Request) -> Answer {
-    Answer::Never
+pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: Request) -> Answer {
+    let metadata = node.metadata.clone();
+    Answer::Later(Box::pin(async move { metadata.handle(version, request).await }))
 }

@@ -6,10 +6,22 @@ use std::sync::Arc;
 use host::Host;
 use model::{BrokerId, ClusterId, Endpoint};
 use protocol::messages::FetchRequest;
-use roles::controller::Image;
+use protocol::{Request, Response};
+use roles::controller::{Command, Image, Refusal, Reply};
 use tokio::sync::watch;
 
 use crate::config::Config;
+
+/// Why a command has no reply.
+#[derive(Debug)]
+pub(crate) enum SubmitError {
+    /// This node is not the active controller: nothing was done.
+    NotController,
+    /// Nothing was done.
+    Refused(Refusal),
+    /// Leadership was lost, or time ran out, before the decision was committed: it may still be.
+    InDoubt,
+}
 
 pub(crate) struct Metadata<H: Host> {
     host: H,
@@ -36,6 +48,17 @@ impl<H: Host> Metadata<H> {
     /// Does this Fetch ask for the metadata log?
     pub(crate) fn is_metadata_fetch(&self, _version: i16, _request: &FetchRequest) -> bool {
         false
+    }
+
+    /// Has the active controller, if it is this node, decide about `command`; answers once the decision is committed.
+    pub(crate) async fn submit(&self, _command: Command) -> Result<Reply, SubmitError> {
+        Err(SubmitError::NotController)
+    }
+
+    /// Answers Vote, BeginQuorumEpoch, EndQuorumEpoch, DescribeQuorum and Fetch of the metadata log (a long poll). None closes
+    /// nothing and answers nothing.
+    pub(crate) async fn handle(&self, _version: i16, _request: Request) -> Option<Response> {
+        None
     }
 
     /// Gives up leadership before the node ends.
