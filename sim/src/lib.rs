@@ -15,6 +15,7 @@ compile_error!(
     "`sim` needs `--cfg madsim`, which .cargo/config.toml sets; the RUSTFLAGS variable hides that file: unset it, or add `--cfg madsim` to it"
 );
 
+pub mod bench;
 mod clock;
 pub mod digest;
 mod disk;

@@ -206,7 +206,7 @@ where
         // Futures that are dropped late may panic as well: the run is over, and has said why.
         let _over = catch_unwind(AssertUnwindSafe(|| {
             core.end();
-            runtime.block_on(madsim::time::sleep(Duration::from_millis(1)));
+            runtime.block_on(async { madsim::time::sleep(Duration::from_millis(1)).await });
             core.forget_waits();
         }));
     }
