@@ -72,8 +72,10 @@ struct State<H: Host> {
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Offset, Refusal>>>,
     next_ticket: u64,
     is_syncing: bool,
-    /// Fetches that wait for this partition to change.
-    watchers: Vec<Arc<Notify>>,
+    /// Followers' fetches that wait for the log to grow.
+    end_watchers: Vec<Arc<Notify>>,
+    /// Consumers' fetches that wait for more to be committed.
+    commit_watchers: Vec<Arc<Notify>>,
     outputs: Vec<Output>,
 }
 
@@ -106,7 +108,8 @@ impl<H: Host> Partition<H> {
             answers: BTreeMap::new(),
             next_ticket: 0,
             is_syncing: false,
-            watchers: Vec::new(),
+            end_watchers: Vec::new(),
+            commit_watchers: Vec::new(),
             outputs: Vec::new(),
         };
         Partition { id, host, flush_policy, errands, state: Mutex::new(state) }
@@ -138,7 +141,7 @@ impl<H: Host> Partition<H> {
         if acks == Acks::None {
             state.answers.remove(&ticket);
         }
-        self.wake(&mut state); // Followers wait for the log's end to move, not only for what is committed.
+        wake(&mut state.end_watchers);
         self.sync_if_needed(&mut state);
         Ok(receiver)
     }
@@ -184,12 +187,14 @@ impl<H: Host> Partition<H> {
         Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
     }
 
-    /// Calls `notify` once, at the next change that a fetch may wait for.
-    pub(crate) fn watch(&self, notify: &Arc<Notify>) {
-        let mut state = self.state.lock();
-        // Those who stopped waiting hold the only other handle no more.
-        state.watchers.retain(|watcher| Arc::strong_count(watcher) > 1);
-        state.watchers.push(notify.clone());
+    /// Calls `notify` once, when the log grows or the leadership changes.
+    pub(crate) fn watch_end(&self, notify: &Arc<Notify>) {
+        watch(&mut self.state.lock().end_watchers, notify);
+    }
+
+    /// Calls `notify` once, when more is committed or the leadership changes.
+    pub(crate) fn watch_commit(&self, notify: &Arc<Notify>) {
+        watch(&mut self.state.lock().commit_watchers, notify);
     }
 
     /// Where this replica goes on fetching, if it follows and its log is safe to its end.
@@ -233,7 +238,8 @@ impl<H: Host> Partition<H> {
     pub(crate) fn assign(&self, assignment: Assignment) -> Result<(), PartitionError> {
         let mut state = self.state.lock();
         self.step(&mut state, Input::Assigned(assignment))?;
-        self.wake(&mut state);
+        wake(&mut state.end_watchers);
+        wake(&mut state.commit_watchers);
         self.sync_if_needed(&mut state);
         Ok(())
     }
@@ -338,7 +344,7 @@ impl<H: Host> Partition<H> {
                     state.log.truncate_to(to)?;
                     self.host.witness(Event::Truncated { partition: self.id, from, to: state.log.end() });
                 }
-                Output::HighWatermark { .. } => wake(&mut state.watchers),
+                Output::HighWatermark { .. } => wake(&mut state.commit_watchers),
                 Output::AlterInSync(proposal) => {
                     let _node_stops = self.errands.send(Errand::AlterInSync(self.id, proposal));
                 }
@@ -348,10 +354,6 @@ impl<H: Host> Partition<H> {
         }
         state.outputs = outputs;
         Ok(refused)
-    }
-
-    fn wake(&self, state: &mut MutexGuard<'_, State<H>>) {
-        wake(&mut state.watchers);
     }
 
     fn sync_if_needed(&self, state: &mut MutexGuard<'_, State<H>>) {
@@ -369,6 +371,12 @@ impl<H: Host> Partition<H> {
         state.is_syncing = true;
         Some(pending)
     }
+}
+
+fn watch(watchers: &mut Vec<Arc<Notify>>, notify: &Arc<Notify>) {
+    // Whoever stopped waiting has dropped the only other handle.
+    watchers.retain(|watcher| Arc::strong_count(watcher) > 1 && !Arc::ptr_eq(watcher, notify));
+    watchers.push(notify.clone());
 }
 
 fn wake(watchers: &mut Vec<Arc<Notify>>) {

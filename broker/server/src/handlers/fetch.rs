@@ -77,10 +77,10 @@ async fn wait<H: Host>(
     let changed = Arc::new(Notify::new());
     loop {
         // Watch first, then look: a change in between is not missed.
-        for_each_partition(node, version, request, |_, partition| {
-            if let Some(partition) = partition {
-                partition.watch(&changed);
-            }
+        for_each_partition(node, version, request, |_, partition| match (partition, fetcher) {
+            (Some(partition), Fetcher::Consumer) => partition.watch_commit(&changed),
+            (Some(partition), Fetcher::Follower { .. }) => partition.watch_end(&changed),
+            (None, _) => {}
         });
         match attempt(node, version, request, fetcher, deadline) {
             Attempt::Enough(response) => return response,
