@@ -59,7 +59,6 @@ impl Quorum {
             replica: self.config.id,
             offset: self.log.end,
             last_epoch: if self.log.end == Offset::ZERO { LeaderEpoch::NONE } else { self.log.last_epoch() },
-            high_watermark: self.high_watermark,
         };
         let id = self.send(to, Request::Fetch(fetch));
         if let Some(fetching) = self.fetching() {

@@ -26,6 +26,8 @@ pub(super) struct Progress {
     pub(super) last_caught_up: Option<Time>,
     /// When it is told again that there is a leader.
     announce_at: Time,
+    /// The high watermark that it was told last in this epoch: it is told a newer one at once.
+    told: Offset,
     waiting: Option<Waiting>,
 }
 
@@ -34,13 +36,19 @@ pub(super) struct Progress {
 struct Waiting {
     ticket: Ticket,
     offset: Offset,
-    high_watermark: Offset,
     until: Time,
 }
 
 impl Progress {
     fn new(now: Time) -> Progress {
-        Progress { synced: None, last_fetch: now, last_caught_up: None, announce_at: now, waiting: None }
+        Progress {
+            synced: None,
+            last_fetch: now,
+            last_caught_up: None,
+            announce_at: now,
+            told: Offset::ZERO,
+            waiting: None,
+        }
     }
 }
 
@@ -144,12 +152,7 @@ impl Quorum {
             if fetch.offset == self.log.end {
                 progress.last_caught_up = Some(self.now);
             }
-            progress.waiting = Some(Waiting {
-                ticket,
-                offset: fetch.offset,
-                high_watermark: fetch.high_watermark,
-                until: self.now + wait,
-            });
+            progress.waiting = Some(Waiting { ticket, offset: fetch.offset, until: self.now + wait });
         }
         // One fetch a replica waits: a second one means that nobody reads the first answer.
         for ticket in earlier {
@@ -195,8 +198,9 @@ impl Quorum {
         let mut answered = Vec::new();
         for progress in leader.progress.values_mut() {
             if progress.waiting.as_ref().is_some_and(|waiting| {
-                waiting.offset < log_end || waiting.high_watermark < high_watermark || waiting.until <= self.now
+                waiting.offset < log_end || progress.told < high_watermark || waiting.until <= self.now
             }) {
+                progress.told = high_watermark;
                 answered.extend(progress.waiting.take());
             }
         }

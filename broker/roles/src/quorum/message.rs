@@ -50,8 +50,6 @@ pub struct FetchRequest {
     pub offset: Offset,
     /// The epoch of the record before `offset`; NONE at the start.
     pub last_epoch: LeaderEpoch,
-    /// What the replica knows to be committed (KIP-1166): the leader answers at once if it knows more.
-    pub high_watermark: Offset,
 }
 
 /// An answer, with what its sender knows of the quorum.
