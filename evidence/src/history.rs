@@ -133,6 +133,23 @@ impl Key {
     }
 }
 
+impl Operation {
+    /// Does the client's rebalance log, whatever its form, name the key?
+    pub fn rebalances(&self, key: &Key) -> bool {
+        self.rebalance_log.as_ref().is_some_and(|log| names(log, &key.0))
+    }
+}
+
+fn names(log: &serde_json::Value, key: &str) -> bool {
+    use serde_json::Value as Json;
+    match log {
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+        Json::String(text) => text.split_whitespace().any(|word| word == key),
+        Json::Array(list) => list.iter().any(|item| names(item, key)),
+        Json::Object(map) => map.iter().any(|(name, item)| name == key || names(item, key)),
+    }
+}
+
 impl Action {
     /// The micro-operations of a send, a poll or a transaction; none for all else.
     pub fn micro_operations(&self) -> &[MicroOperation] {

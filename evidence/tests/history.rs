@@ -1,4 +1,5 @@
 //! The text form of a history: what is written is read back, and what is not of the contract is refused with a remedy.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 

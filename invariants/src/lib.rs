@@ -7,8 +7,11 @@
 //! ```
 //! Absent from here: the broker. A promise knows the nouns of `model` and the evidence, and nothing of how a record travels.
 
+mod history;
+mod trace;
 mod verdict;
 mod watch;
 
+pub use history::{Finding, Gravity, Report, check};
 pub use verdict::{Outcome, Verdict, Violation};
 pub use watch::{Expectations, Watch};

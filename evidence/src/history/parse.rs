@@ -72,9 +72,7 @@ pub(super) fn line(text: &str, names: &mut Names) -> Parsed<ParsedLine> {
     if text.starts_with("{\"holes\"") {
         let json: Json = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         return match json.as_object() {
-            Some(map) if map.len() == 1 => {
-                Ok(ParsedLine::Holes(by_key(&map["holes"], names, "holes", |json| ranges(json))?))
-            }
+            Some(map) if map.len() == 1 => Ok(ParsedLine::Holes(by_key(&map["holes"], names, "holes", ranges)?)),
             _ => Err("a line of holes has the field holes and no other".into()),
         };
     }

@@ -1,0 +1,73 @@
+//! Promises over the trace: what brokers witnessed of themselves, judged event by event.
+//!
+//! Each promise sees an event together with the [`World`] as it was just before. They use what brokers say of their logs, never
+//! what they say of each other's, and stay silent about stretches of a log that nobody witnessed.
+
+mod acks_are_honest;
+mod committed_prefix_never_changes;
+mod elected_leader_is_complete;
+mod epochs_never_fall;
+mod high_watermark_waits_for_in_sync;
+mod metadata_agrees;
+mod one_leader_an_epoch;
+mod recovery_keeps_synced;
+mod replicas_agree;
+mod shadow;
+mod truncation_spares_committed;
+mod whereabouts;
+mod world;
+
+use evidence::{Acks, Entry};
+
+use crate::Expectations;
+pub(crate) use whereabouts::whereabouts;
+pub(crate) use world::{NodeId, World};
+
+/// One promise over the trace.
+pub(crate) trait Promise {
+    /// The promise, a sentence.
+    fn name(&self) -> &'static str;
+
+    /// Takes the next entry; `before` is the world without it.
+    ///
+    /// # Errors
+    /// Why the promise is broken.
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String>;
+
+    /// Judges the world as the run left it.
+    ///
+    /// # Errors
+    /// As above.
+    fn at_end(&self, _world: &World) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// How many facts were judged; with none the promise is unknown.
+    fn judged(&self) -> u64;
+
+    /// What was not kept and the claims allow.
+    fn allowed(&self) -> Option<String> {
+        None
+    }
+}
+
+/// All of them.
+pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
+    let unclean = expectations.claims.unclean_election;
+    let mut promises: Vec<Box<dyn Promise>> = vec![
+        Box::<one_leader_an_epoch::OneLeaderAnEpoch>::default(),
+        Box::<epochs_never_fall::EpochsNeverFall>::default(),
+        Box::<committed_prefix_never_changes::CommittedPrefixNeverChanges>::default(),
+        Box::<replicas_agree::ReplicasAgree>::default(),
+        Box::new(elected_leader_is_complete::ElectedLeaderIsComplete::new(unclean)),
+        Box::new(high_watermark_waits_for_in_sync::HighWatermarkWaitsForInSync::new(unclean)),
+        Box::<truncation_spares_committed::TruncationSparesCommitted>::default(),
+        Box::<recovery_keeps_synced::RecoveryKeepsSynced>::default(),
+        Box::<metadata_agrees::MetadataAgrees>::default(),
+    ];
+    // With acks=0 nobody is told anything.
+    if expectations.claims.acks != Acks::None {
+        promises.push(Box::new(acks_are_honest::AcksAreHonest::new(expectations.flush_on_commit)));
+    }
+    promises
+}

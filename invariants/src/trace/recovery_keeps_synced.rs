@@ -1,0 +1,50 @@
+//! Recovery keeps all that was synced, and after a mere crash of the process all that was written.
+//!
+//! Broken if a log that is opened again ends below (a) what its owner last witnessed as synced, unless it truncated since; (b) where it ended,
+//! if the machine kept its power: the page cache outlives a process. A torn tail after a loss of power may go.
+
+use evidence::{Entry, What};
+use model::Event;
+
+use super::{NodeId, Promise, World};
+
+#[derive(Default)]
+pub(super) struct RecoveryKeepsSynced {
+    judged: u64,
+}
+
+impl Promise for RecoveryKeepsSynced {
+    fn name(&self) -> &'static str {
+        "recovery keeps all that was synced"
+    }
+
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        match entry.what {
+            // What recovery must keep; a run without restarts has still shown that it is told.
+            What::Witnessed(Event::Synced { .. } | Event::Appended { .. }) => {
+                self.judged += 1;
+                Ok(())
+            }
+            What::Witnessed(Event::Recovered { partition, log_end, .. }) => {
+                self.judged += 1;
+                let Some(replica) = before.replica(partition, node) else { return Ok(()) };
+                let name = before.name(node);
+                match replica.synced {
+                    Some(synced) if log_end < synced => Err(format!(
+                        "{partition}: the log of {name} ends at {log_end} after recovery, but all below {synced} was synced"
+                    )),
+                    _ if log_end < replica.end && !replica.lost_power => Err(format!(
+                        "{partition}: the log of {name} ends at {log_end} after recovery, but ended at {} when the process died, and the machine kept its power",
+                        replica.end
+                    )),
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

@@ -1,0 +1,82 @@
+//! Replicas agree below the high watermark, and one leader writes one batch at an offset (log matching: Raft; Kafka's
+//! ReplicaVerificationTool compares up to the high watermark).
+//!
+//! Broken if (a) two logs hold different batches at the same base offset and of the same leader epoch; (b) a follower moves its high
+//! watermark over a batch that is not the committed one; (c) at the end a log holds another batch than the committed one below
+//! its own high watermark. Above it logs may differ: the tail of a deposed leader goes when it follows again. The same bytes under
+//! another epoch are another batch: a producer's retry may stand at the same offset of two leaders.
+
+use std::collections::BTreeMap;
+
+use evidence::{Entry, What};
+use model::{Event, LeaderEpoch, Offset, PartitionId};
+
+use super::shadow::Batch;
+use super::{NodeId, Promise, World};
+
+#[derive(Default)]
+pub(super) struct ReplicasAgree {
+    /// Every batch that was ever written, and who had it first.
+    written: BTreeMap<(PartitionId, Offset, LeaderEpoch), (Batch, NodeId)>,
+    judged: u64,
+}
+
+impl Promise for ReplicasAgree {
+    fn name(&self) -> &'static str {
+        "replicas agree below the high watermark"
+    }
+
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        match entry.what {
+            What::Witnessed(Event::Appended { partition, epoch, base, end, crc }) => {
+                self.judged += 1;
+                let batch = Batch { base, end, epoch, crc };
+                let (first, owner) = *self.written.entry((partition, base, epoch)).or_insert((batch, node));
+                if first == batch {
+                    return Ok(());
+                }
+                Err(format!(
+                    "{partition}: {} has {batch} where {} has {first}: two batches at one offset of one epoch",
+                    before.name(node),
+                    before.name(owner)
+                ))
+            }
+            What::Witnessed(Event::HighWatermarkAdvanced { partition, epoch, to }) => {
+                let Some(replica) = before.replica(partition, node).filter(|replica| replica.leading != Some(epoch))
+                else {
+                    return Ok(());
+                };
+                self.judged += 1;
+                let Some(state) = before.partition(partition) else { return Ok(()) };
+                match replica.log.conflict(&state.canonical, replica.high_watermark.min(to), to) {
+                    None => Ok(()),
+                    Some((ours, committed)) => Err(format!(
+                        "{partition}: {} counts {ours} as committed where {committed} was committed",
+                        before.name(node)
+                    )),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn at_end(&self, world: &World) -> Result<(), String> {
+        for partition in world.partitions() {
+            let Some(state) = world.partition(partition) else { continue };
+            for (node, replica) in world.replicas(partition) {
+                let to = replica.high_watermark.min(state.high_watermark);
+                if let Some((ours, committed)) = replica.log.conflict(&state.canonical, Offset::ZERO, to) {
+                    return Err(format!(
+                        "{partition}: at the end {} has {ours} where {committed} was committed",
+                        world.name(node)
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

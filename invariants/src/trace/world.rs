@@ -1,0 +1,295 @@
+//! The world as the trace tells it: each replica's log, each partition's committed prefix, and who may count as in sync.
+//!
+//! The *true high watermark* of a partition is the furthest that any of its leaders moved it, and the *canonical log* is what those
+//! leaders held below it. A follower's own high watermark lags and may fall after a restart or an election: that is no error
+//! (KIP-207; Vanlightly, "Kafka replication protocol", 6.4). Only an unclean election that the claims allow cuts the canonical log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evidence::{Entry, NodeName, What};
+use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId};
+
+use super::shadow::{Batch, Shadow};
+
+/// A node of the trace, numbered in order of appearance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NodeId(usize);
+
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    unclean_election: bool,
+    nodes: BTreeMap<NodeName, NodeId>,
+    names: Vec<NodeName>,
+    brokers: BTreeMap<BrokerId, NodeId>,
+    replicas: BTreeMap<(PartitionId, NodeId), Replica>,
+    partitions: BTreeMap<PartitionId, Partition>,
+}
+
+/// One node's copy of one partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replica {
+    pub(crate) log: Shadow,
+    pub(crate) end: Offset,
+    /// The furthest end since the last truncation. A recovery that lost a tail does not lower it: what a leader was told before
+    /// the loss may still be on its way.
+    pub(crate) reached: Offset,
+    /// Its own word that all below survives a loss of power; a truncation lowers it.
+    pub(crate) synced: Option<Offset>,
+    /// `synced`, and what a recovery found.
+    pub(crate) on_disk: Option<Offset>,
+    /// Since this life of the node began.
+    pub(crate) high_watermark: Offset,
+    pub(crate) leading: Option<LeaderEpoch>,
+    /// The machine went dark, and the log was not opened since.
+    pub(crate) lost_power: bool,
+}
+
+/// What all nodes together know of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Partition {
+    pub(crate) canonical: Shadow,
+    pub(crate) high_watermark: Offset,
+    /// How far the leader of each epoch moved the high watermark.
+    committed_by: BTreeMap<LeaderEpoch, Offset>,
+    /// In-sync sets by the state that they belong to.
+    in_sync: BTreeMap<PartitionEpoch, BTreeSet<BrokerId>>,
+    /// The state that each node saw last.
+    seen: BTreeMap<NodeId, PartitionEpoch>,
+    /// Tails that went away: entry, node, where the log ended, where it ends now, whether a recovery did it.
+    pub(crate) cuts: Vec<Cut>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) at: u64,
+    pub(crate) node: NodeId,
+    pub(crate) from: Offset,
+    pub(crate) to: Offset,
+    pub(crate) by_recovery: bool,
+}
+
+impl World {
+    pub(crate) fn new(unclean_election: bool) -> World {
+        World { unclean_election, ..World::default() }
+    }
+
+    /// The number of a node; a new one if it was not heard of.
+    pub(crate) fn node(&mut self, name: &NodeName) -> NodeId {
+        if let Some(&id) = self.nodes.get(name) {
+            return id;
+        }
+        let id = NodeId(self.names.len());
+        self.nodes.insert(name.clone(), id);
+        self.names.push(name.clone());
+        if let Some(broker) = broker_of(name) {
+            self.brokers.insert(broker, id);
+        }
+        id
+    }
+
+    pub(crate) fn name(&self, node: NodeId) -> &NodeName {
+        &self.names[node.0]
+    }
+
+    /// The identity that a node's name tells, if it is a broker.
+    pub(crate) fn broker(&self, node: NodeId) -> Option<BrokerId> {
+        broker_of(self.name(node))
+    }
+
+    pub(crate) fn replica(&self, partition: PartitionId, node: NodeId) -> Option<&Replica> {
+        self.replicas.get(&(partition, node))
+    }
+
+    pub(crate) fn replica_of(&self, partition: PartitionId, broker: BrokerId) -> Option<&Replica> {
+        self.replica(partition, *self.brokers.get(&broker)?)
+    }
+
+    pub(crate) fn knows_broker(&self, broker: BrokerId) -> bool {
+        self.brokers.contains_key(&broker)
+    }
+
+    pub(crate) fn replicas(&self, partition: PartitionId) -> impl Iterator<Item = (NodeId, &Replica)> {
+        self.replicas
+            .range((partition, NodeId(0))..)
+            .take_while(move |((id, _), _)| *id == partition)
+            .map(|((_, node), replica)| (*node, replica))
+    }
+
+    pub(crate) fn partition(&self, partition: PartitionId) -> Option<&Partition> {
+        self.partitions.get(&partition)
+    }
+
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = PartitionId> {
+        self.partitions.keys().copied()
+    }
+
+    /// The true high watermark.
+    pub(crate) fn high_watermark(&self, partition: PartitionId) -> Offset {
+        self.partition(partition).map_or(Offset::ZERO, |partition| partition.high_watermark)
+    }
+
+    /// Takes in one entry.
+    pub(crate) fn apply(&mut self, entry: &Entry) {
+        let node = self.node(&entry.node);
+        match &entry.what {
+            What::Witnessed(event) => self.witnessed(entry.index, node, event),
+            What::NodeStarted | What::NodeCrashed | What::NodeStopped { .. } => self.life_ended(node),
+            What::PowerLost => {
+                self.life_ended(node);
+                self.replicas_of(node).for_each(|replica| replica.lost_power = true);
+            }
+            What::NodePaused
+            | What::NodeResumed
+            | What::FaultBegan { .. }
+            | What::FaultEnded { .. }
+            | What::Client { .. }
+            | What::Note { .. } => {}
+        }
+    }
+
+    fn replicas_of(&mut self, node: NodeId) -> impl Iterator<Item = &mut Replica> {
+        self.replicas.iter_mut().filter(move |((_, owner), _)| *owner == node).map(|(_, replica)| replica)
+    }
+
+    fn life_ended(&mut self, node: NodeId) {
+        for replica in self.replicas_of(node) {
+            replica.leading = None;
+            replica.high_watermark = Offset::ZERO;
+        }
+    }
+
+    fn witnessed(&mut self, at: u64, node: NodeId, event: &Event) {
+        match *event {
+            Event::QuorumLeader { epoch, log_end } => self.became_leader(node, PartitionId::METADATA, epoch, log_end),
+            Event::QuorumFollower { .. } | Event::QuorumUnattached { .. } => {
+                self.replica_mut(PartitionId::METADATA, node).leading = None;
+            }
+            Event::PartitionChanged { partition, partition_epoch, ref in_sync, .. } => {
+                let state = self.partitions.entry(partition).or_default();
+                state.seen.insert(node, partition_epoch);
+                state.in_sync.entry(partition_epoch).or_insert_with(|| in_sync.iter().copied().collect());
+            }
+            Event::BecameLeader { partition, epoch, log_end, .. } => {
+                self.became_leader(node, partition, epoch, log_end)
+            }
+            Event::BecameFollower { partition, .. } => self.replica_mut(partition, node).leading = None,
+            Event::Recovered { partition, log_end, .. } => self.recovered(at, node, partition, log_end),
+            Event::Appended { partition, epoch, base, end, crc } => {
+                let replica = self.replica_mut(partition, node);
+                replica.log.append(Batch { base, end, epoch, crc });
+                replica.end = end;
+                replica.reached = replica.reached.max(end);
+            }
+            Event::Truncated { partition, from, to } => {
+                let replica = self.replica_mut(partition, node);
+                replica.log.cut(to);
+                replica.end = to;
+                replica.reached = to;
+                replica.high_watermark = replica.high_watermark.min(to);
+                replica.synced = replica.synced.map(|synced| synced.min(to));
+                replica.on_disk = replica.on_disk.map(|on_disk| on_disk.min(to));
+                let cut = Cut { at, node, from, to, by_recovery: false };
+                self.partitions.entry(partition).or_default().cuts.push(cut);
+            }
+            Event::Synced { partition, end } => {
+                let replica = self.replica_mut(partition, node);
+                replica.synced = replica.synced.max(Some(end));
+                replica.on_disk = replica.on_disk.max(Some(end));
+            }
+            Event::HighWatermarkAdvanced { partition, epoch, to } => self.advanced(node, partition, epoch, to),
+            Event::VoteCast { .. }
+            | Event::MetadataApplied { .. }
+            | Event::BrokerRegistered { .. }
+            | Event::BrokerFenced { .. }
+            | Event::BrokerUnfenced { .. }
+            | Event::Acked { .. }
+            | Event::StorageFailed { .. } => {}
+        }
+    }
+
+    fn replica_mut(&mut self, partition: PartitionId, node: NodeId) -> &mut Replica {
+        self.replicas.entry((partition, node)).or_default()
+    }
+
+    fn became_leader(&mut self, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, log_end: Offset) {
+        let replica = self.replicas.entry((partition, node)).or_default();
+        replica.leading = Some(epoch);
+        if !self.unclean_election {
+            return;
+        }
+        let state = self.partitions.entry(partition).or_default();
+        let required = state.committed_before(epoch);
+        let agreed =
+            replica.log.conflict(&state.canonical, Offset::ZERO, required).map_or(log_end, |(ours, _)| ours.base);
+        if agreed.min(log_end) < required {
+            state.lose_from(agreed.min(log_end));
+        }
+    }
+
+    fn recovered(&mut self, at: u64, node: NodeId, partition: PartitionId, log_end: Offset) {
+        let replica = self.replica_mut(partition, node);
+        let from = replica.end;
+        replica.log.cut(log_end);
+        replica.end = log_end;
+        replica.reached = replica.reached.max(log_end);
+        replica.synced = replica.synced.map(|synced| synced.min(log_end));
+        replica.on_disk = replica.on_disk.map(|_| log_end);
+        replica.lost_power = false;
+        if log_end < from {
+            let cut = Cut { at, node, from, to: log_end, by_recovery: true };
+            self.partitions.entry(partition).or_default().cuts.push(cut);
+        }
+    }
+
+    fn advanced(&mut self, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, to: Offset) {
+        let replica = self.replicas.entry((partition, node)).or_default();
+        replica.high_watermark = replica.high_watermark.max(to);
+        if replica.leading != Some(epoch) {
+            return;
+        }
+        let state = self.partitions.entry(partition).or_default();
+        let known = state.canonical.end();
+        for batch in replica.log.overlapping(known, to).filter(|batch| known <= batch.base && batch.end <= to) {
+            state.canonical.append(*batch);
+        }
+        state.high_watermark = state.high_watermark.max(to);
+        let committed = state.committed_by.entry(epoch).or_default();
+        *committed = (*committed).max(to);
+    }
+}
+
+impl Partition {
+    /// What leaders before `epoch` committed: the least that the leader of `epoch` must have. One that learns late of its
+    /// election need not have what later epochs wrote.
+    pub(crate) fn committed_before(&self, epoch: LeaderEpoch) -> Offset {
+        self.committed_by.range(..epoch).map(|(_, &end)| end).max().unwrap_or(Offset::ZERO)
+    }
+
+    /// An allowed unclean election: the canonical log ends at `offset` from now on.
+    fn lose_from(&mut self, offset: Offset) {
+        self.canonical.cut(offset);
+        self.high_watermark = self.high_watermark.min(offset);
+        self.committed_by.values_mut().for_each(|end| *end = (*end).min(offset));
+    }
+
+    /// Members of every in-sync set that a leader on `node` may go by: a leader hears of a change from the controller before it
+    /// sees it in its metadata, so any state from the one that it saw last to the newest may be its own.
+    pub(crate) fn surely_in_sync(&self, node: NodeId) -> BTreeSet<BrokerId> {
+        let Some(&seen) = self.seen.get(&node) else { return BTreeSet::new() };
+        let mut sets = self.in_sync.range(seen..).map(|(_, set)| set);
+        let Some(first) = sets.next() else { return BTreeSet::new() };
+        let mut members = first.clone();
+        sets.for_each(|set| members.retain(|id| set.contains(id)));
+        members
+    }
+
+    /// The newest state of the in-sync set that anybody saw.
+    pub(crate) fn newest_in_sync(&self) -> Option<(PartitionEpoch, &BTreeSet<BrokerId>)> {
+        self.in_sync.last_key_value().map(|(&epoch, set)| (epoch, set))
+    }
+}
+
+/// `broker 2` is broker 2.
+fn broker_of(name: &NodeName) -> Option<BrokerId> {
+    name.0.strip_prefix("broker")?.trim_start_matches([' ', '-', '_']).parse().ok().map(BrokerId)
+}
