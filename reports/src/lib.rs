@@ -1,1 +1,20 @@
-//! reports
+//! The verdict: what a run showed, for a terminal, for a browser, for a program.
+//!
+//! ```text
+//! Run ──▶ terminal(run)   one aligned line a transition, then the verdicts
+//!    ├──▶ page(run)       one HTML file, nothing to fetch
+//!    └──▶ json(run)       one object
+//! ```
+//! Pure: the same run gives the same text. Absent from here: judging, running, files.
+
+mod json;
+mod names;
+mod run;
+mod telling;
+mod terminal;
+mod world;
+
+pub use json::json;
+pub use names::Names;
+pub use run::{Run, Stats};
+pub use terminal::{Terminal, View, terminal, verdicts};

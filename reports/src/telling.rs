@@ -1,0 +1,138 @@
+//! One trace entry in words: the same for the terminal and for the page.
+
+use evidence::{Entry, What};
+use model::{Event, Offset, PartitionId};
+
+use crate::names::Names;
+
+/// How much an entry changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Something is different from now on: a role, an epoch, a life.
+    Transition,
+    /// The scenario or the run speaks.
+    Story,
+    /// Records flow.
+    Flow,
+}
+
+/// An entry in words and columns.
+#[derive(Clone, Debug)]
+pub(crate) struct Telling {
+    /// One letter that says what kind of thing happened; `terminal` has the legend.
+    pub(crate) mark: char,
+    pub(crate) weight: Weight,
+    pub(crate) what: String,
+    pub(crate) partition: Option<PartitionId>,
+    pub(crate) epoch: Option<i32>,
+    pub(crate) log_end: Option<Offset>,
+    pub(crate) high_watermark: Option<Offset>,
+}
+
+impl Telling {
+    fn new(mark: char, weight: Weight, what: impl Into<String>) -> Telling {
+        let what = what.into();
+        Telling { mark, weight, what, partition: None, epoch: None, log_end: None, high_watermark: None }
+    }
+
+    fn on(self, partition: PartitionId) -> Telling {
+        Telling { partition: Some(partition), ..self }
+    }
+
+    fn epoch(self, epoch: model::LeaderEpoch) -> Telling {
+        Telling { epoch: Some(epoch.0), ..self }
+    }
+
+    fn end(self, end: Offset) -> Telling {
+        Telling { log_end: Some(end), ..self }
+    }
+
+    fn high(self, high_watermark: Offset) -> Telling {
+        Telling { high_watermark: Some(high_watermark), ..self }
+    }
+}
+
+/// Tells one entry.
+pub(crate) fn tell(entry: &Entry, names: &Names) -> Telling {
+    use Weight::{Flow, Story, Transition};
+    match &entry.what {
+        What::Witnessed(event) => witnessed(event, names),
+        What::NodeStarted => Telling::new('+', Transition, "starts"),
+        What::NodeCrashed => Telling::new('x', Transition, "crashes"),
+        What::PowerLost => Telling::new('#', Transition, "loses power"),
+        What::NodePaused => Telling::new('~', Transition, "is paused"),
+        What::NodeResumed => Telling::new('=', Transition, "wakes"),
+        What::NodeStopped { error: None } => Telling::new('-', Transition, "stops"),
+        What::NodeStopped { error: Some(error) } => Telling::new('x', Transition, format!("fails: {error}")),
+        What::FaultBegan { id, text } => Telling::new('{', Story, format!("fault {id} begins: {text}")),
+        What::FaultEnded { id } => Telling::new('}', Story, format!("fault {id} ends")),
+        What::Client { operation } => Telling::new('c', Flow, operation),
+        What::Note { text } => Telling::new(':', Story, text),
+    }
+}
+
+fn witnessed(event: &Event, names: &Names) -> Telling {
+    use Weight::{Flow, Transition};
+    let quorum = PartitionId::METADATA;
+    match event {
+        Event::VoteCast { epoch, candidate } => {
+            Telling::new('v', Transition, format!("votes for {}", names.node(*candidate))).on(quorum).epoch(*epoch)
+        }
+        Event::QuorumLeader { epoch, log_end } => {
+            Telling::new('/', Transition, "leads").on(quorum).epoch(*epoch).end(*log_end)
+        }
+        Event::QuorumFollower { epoch, leader } => {
+            Telling::new('\\', Transition, format!("follows {}", names.node(*leader))).on(quorum).epoch(*epoch)
+        }
+        Event::QuorumUnattached { epoch } => Telling::new('?', Transition, "has no leader").on(quorum).epoch(*epoch),
+        Event::MetadataApplied { end, digest } => {
+            Telling::new('m', Flow, format!("applies metadata, image {digest:016x}")).on(quorum).high(*end)
+        }
+        Event::BrokerRegistered { broker, epoch } => {
+            Telling::new('r', Transition, format!("registers {} ({epoch})", names.node(*broker))).on(quorum)
+        }
+        Event::BrokerFenced { broker } => {
+            Telling::new('!', Transition, format!("fences {}", names.node(*broker))).on(quorum)
+        }
+        Event::BrokerUnfenced { broker } => {
+            Telling::new('u', Transition, format!("unfences {}", names.node(*broker))).on(quorum)
+        }
+        Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch: _, in_sync } => {
+            let leader = leader.map_or("nobody".into(), |leader| names.node(leader));
+            let members: Vec<String> = in_sync.iter().map(ToString::to_string).collect();
+            let what = format!("learns: {leader} leads, in sync {{{}}}", members.join(" "));
+            Telling::new('*', Transition, what).on(*partition).epoch(*leader_epoch)
+        }
+        Event::BecameLeader { partition, epoch, log_end, high_watermark } => {
+            Telling::new('/', Transition, "leads").on(*partition).epoch(*epoch).end(*log_end).high(*high_watermark)
+        }
+        Event::BecameFollower { partition, epoch, leader, log_end } => {
+            let what = format!("follows {}", names.node(*leader));
+            Telling::new('\\', Transition, what).on(*partition).epoch(*epoch).end(*log_end)
+        }
+        Event::Recovered { partition, log_start: _, log_end, cut_bytes } => {
+            let what =
+                if *cut_bytes == 0 { "recovers".into() } else { format!("recovers, cuts {cut_bytes} torn bytes") };
+            Telling::new('>', Transition, what).on(*partition).end(*log_end)
+        }
+        Event::Appended { partition, epoch, base, end, crc } => {
+            let what = format!("appends {base}..{end} ({crc:08x})");
+            Telling::new('.', Flow, what).on(*partition).epoch(*epoch).end(*end)
+        }
+        Event::Truncated { partition, from, to } => {
+            Telling::new('<', Transition, format!("truncates {to}..{from}")).on(*partition).end(*to)
+        }
+        Event::Synced { partition, end } => Telling::new('s', Flow, format!("synced up to {end}")).on(*partition),
+        Event::HighWatermarkAdvanced { partition, epoch, to } => {
+            Telling::new('^', Flow, "commits").on(*partition).epoch(*epoch).high(*to)
+        }
+        Event::Acked { partition, epoch, base, end, acks } => {
+            let acks = if *acks == -1 { "all".into() } else { acks.to_string() };
+            let what = format!("acknowledges {base}..{end}, acks={acks}");
+            Telling::new('a', Flow, what).on(*partition).epoch(*epoch)
+        }
+        Event::StorageFailed { partition } => {
+            Telling::new('!', Transition, "gives up a log that its disk cannot keep").on(*partition)
+        }
+    }
+}
