@@ -50,7 +50,11 @@ impl Failure {
 
     /// Takes note of `error`, and gives the failure that came first.
     pub(crate) fn note(&self, file: &str, error: &io::Error) -> StorageError {
-        let failed = StorageError::Failed { file: file.into(), reason: error.to_string() };
-        self.0.get_or_init(|| failed).clone()
+        self.keep(StorageError::Failed { file: file.into(), reason: error.to_string() })
+    }
+
+    /// Makes `error` final, unless there was one before it.
+    pub(crate) fn keep(&self, error: StorageError) -> StorageError {
+        self.0.get_or_init(|| error).clone()
     }
 }

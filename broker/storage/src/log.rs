@@ -140,7 +140,7 @@ impl<D: Disk> Log<D> {
     /// Removes every batch whose last offset is at or after `end`, so that the log ends at or before it.
     ///
     /// # Errors
-    /// Final ones only: `Failed`, `Corrupt`, `Unreadable`.
+    /// `Full` if there is no room for the new tail's file: then nothing was removed. Others are final.
     pub fn truncate_to(&mut self, end: Offset) -> Result<(), StorageError> {
         self.failure.check()?;
         if self.end() <= end {
@@ -152,23 +152,30 @@ impl<D: Disk> Log<D> {
         let end = first_gone.base_offset;
         let base = self.segments[keep].base;
 
+        // In this order: whatever part of it survives a loss of power, a start finds the beginning of one history.
         self.truncations += 1;
-        self.synced = self.synced.min(end);
-        self.epochs.truncate_to(end);
-        // In this order: whatever part of it survives a loss of power, a start finds a beginning of the old log or the new.
         if self.recovery_point.is_some_and(|point| position < point.synced_bytes(base)) {
             self.recovery_point = None;
             self.remove(&format!("{}/{}", self.directory, recovery_point::FILE_NAME))?;
         }
-        while keep + 1 < self.segments.len() {
-            self.remove_last_segment()?;
+        let is_in_last = keep + 1 == self.segments.len();
+        if !is_in_last {
+            self.move_tail_to(keep, end)?;
         }
-        self.segments[keep].cut(position, end)?;
-        self.is_sealed = true;
-        match self.roll(0, end) {
-            // The next append begins the new file, when there is room. Until then a crash brings the old tail back.
-            Ok(()) | Err(StorageError::Full { .. }) => {}
-            Err(error) => return Err(error),
+        self.synced = self.synced.min(end);
+        self.epochs.truncate_to(end);
+        let cut = self.segments[keep].cut(position, end);
+        cut.map_err(|error| self.failure.keep(error))?;
+        if is_in_last {
+            self.is_sealed = true;
+            match self.roll(0, end) {
+                // The next append begins the new file, when there is room. Until then a crash brings the old tail back.
+                Ok(()) | Err(StorageError::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        } else if position == 0 {
+            // The tail's file has taken the place of this one.
+            self.segments.remove(keep);
         }
         self.assert_invariants();
         Ok(())
@@ -245,14 +252,8 @@ impl<D: Disk> Log<D> {
             }
         }
         self.directory_changes += 1;
-        let file = match if is_again { self.create_in_place_of(&path) } else { self.disk.create(&path) } {
-            Ok(file) => file,
-            Err(error) => {
-                let refused = StorageError::of(&path, &error);
-                let is_full = matches!(refused, StorageError::Full { .. });
-                return Err(if is_full { refused } else { self.failure.note(&path, &error) });
-            }
-        };
+        let created = if is_again { self.create_in_place_of(&path) } else { self.disk.create(&path) };
+        let file = created.map_err(|error| self.refused(&path, &error))?;
         if is_again {
             self.segments.pop();
         }
@@ -273,11 +274,30 @@ impl<D: Disk> Log<D> {
         Ok(file)
     }
 
-    fn remove_last_segment(&mut self) -> Result<(), StorageError> {
-        let path = self.active().path.clone();
-        self.remove(&path)?;
-        self.segments.pop();
+    /// Puts an empty segment that begins at `end` in the place of all segments after `keep`. The empty file takes the last
+    /// one's place first and moves down from name to name: at every moment each file that may be longer than the log knows
+    /// has a next one that bounds it. So what was truncated once cannot come back.
+    fn move_tail_to(&mut self, keep: usize, end: Offset) -> Result<(), StorageError> {
+        self.directory_changes += 1;
+        let mut place = self.active().path.clone();
+        let file = self.create_in_place_of(&place).map_err(|error| self.refused(&place, &error))?;
+        let path = segment_path(&self.directory, end);
+        let between = self.segments.drain(keep + 1..).rev().skip(1).map(|segment| segment.path);
+        for next_place in between.chain([path.clone()]) {
+            self.disk.rename(&place, &next_place).map_err(|error| self.failure.note(&place, &error))?;
+            place = next_place;
+        }
+        self.segments.push(Segment::new(end, path, file, self.config.index_interval_bytes));
+        self.is_sealed = false;
         Ok(())
+    }
+
+    /// The error of a file that could not be made: final, unless only the disk was full.
+    fn refused(&self, path: &str, error: &std::io::Error) -> StorageError {
+        match StorageError::of(path, error) {
+            full @ StorageError::Full { .. } => full,
+            _ => self.failure.note(path, error),
+        }
     }
 
     fn remove(&mut self, path: &str) -> Result<(), StorageError> {
