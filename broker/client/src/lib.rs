@@ -2,6 +2,23 @@
 //!
 //! Absent from here: sockets, clocks and tasks other than the Host's; knowledge of how a broker works inside.
 
+mod admin;
+mod backoff;
 mod channel;
+mod cluster;
+mod config;
+mod consumer;
+mod error;
+mod node;
+mod partition;
+mod producer;
 
+pub use admin::{Admin, ClusterInfo, NewTopic};
 pub use channel::{CallError, Channel};
+pub use cluster::{Cluster, PartitionInfo, TopicInfo};
+pub use config::ClientConfig;
+pub use consumer::{ConsumeError, Consumer, ConsumerConfig, Isolation, OutOfRange, Polled, Position};
+pub use error::ClientError;
+pub use partition::{TopicPartition, partition_of_key};
+pub use producer::{Acks, Message, Producer, ProducerConfig, Reason, SendError, Sent};
+pub use protocol::records::{Compression, Record, RecordHeader, StoredRecord};

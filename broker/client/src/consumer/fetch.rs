@@ -1,0 +1,331 @@
+//! Fetches: one under way to each leader, answers taken as they come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{Either, FutureExt, select, select_all};
+use host::Host;
+use model::{BatchError, BatchHeader, Endpoint, Offset, Time};
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use protocol::messages::fetch_response::PartitionData;
+use protocol::messages::{BrokerId, FetchRequest, topic_name};
+use protocol::records::{DecodeError, StoredRecord, batch_records};
+use protocol::{ErrorCode, decode_response};
+
+use super::positions::is_stale;
+use super::{Assigned, ConsumeError, Consumer, OutOfRange, Polled, Position};
+use crate::node::Node;
+use crate::{CallError, ClientError, TopicPartition};
+
+/// First version that fences by leader epoch (KIP-320).
+const LEADER_EPOCH_SINCE: i16 = 9;
+/// First version whose answer names its session (KIP-227); this client has none.
+const NO_SESSION_EPOCH: i32 = -1;
+
+/// A connection to one leader and the fetch that is under way on it.
+pub(super) struct Link<H: Host> {
+    node: Node<H>,
+    fetch: Option<UnderWay>,
+}
+
+struct UnderWay {
+    version: i16,
+    deadline: Time,
+    /// What was asked for, so that an answer which has been overtaken by a seek is known.
+    asked: BTreeMap<TopicPartition, Offset>,
+}
+
+/// One partition to be fetched from a leader.
+struct Wanted {
+    partition: TopicPartition,
+    offset: Offset,
+    epoch: i32,
+}
+
+impl<H: Host> Consumer<H> {
+    /// Sends what is to be sent and waits for one piece of news, but not beyond `deadline`.
+    pub(super) async fn advance(&mut self, deadline: Time) {
+        self.refresh_if_needed().await;
+        self.resolve().await;
+        if !self.found.is_empty() {
+            return;
+        }
+        self.send_fetches().await;
+        let wake = self.wake_at().map_or(deadline, |wake| wake.min(deadline));
+        if let Some((endpoint, answer)) = self.next_answer(wake).await {
+            self.take(&endpoint, answer);
+        }
+        self.drop_overdue();
+    }
+
+    async fn refresh_if_needed(&mut self) {
+        let now = self.host.now();
+        if !self.refresh_needed || now < self.refresh_at {
+            return;
+        }
+        let mut topics: Vec<Arc<str>> = self.assigned.keys().map(|partition| Arc::clone(&partition.topic)).collect();
+        topics.dedup();
+        // Whether it helped shows at the next fetch.
+        let _ = self.cluster.refresh(Some(&topics)).await;
+        self.refresh_needed = false;
+        self.refresh_at = self.host.now() + self.config.client.retry_backoff;
+    }
+
+    /// The next moment at which something is to be done though nothing happens.
+    fn wake_at(&self) -> Option<Time> {
+        let now = self.host.now();
+        let retries = self.assigned.values().map(|assigned| assigned.retry_at).filter(|at| now < *at);
+        let fetches = self.links.values().filter_map(|link| link.fetch.as_ref().map(|fetch| fetch.deadline));
+        let refresh = self.refresh_needed.then_some(self.refresh_at);
+        retries.chain(fetches).chain(refresh).min()
+    }
+
+    /// Sends a fetch to each leader that has none under way.
+    async fn send_fetches(&mut self) {
+        for (endpoint, wanted) in self.wanted() {
+            let partitions: Vec<_> = wanted.iter().map(|wanted| wanted.partition.clone()).collect();
+            if self.send_fetch(&endpoint, wanted).await.is_err() {
+                self.links.remove(&endpoint);
+                partitions.iter().for_each(|partition| self.pause(partition));
+            }
+        }
+    }
+
+    /// What can be asked for now, by leader.
+    fn wanted(&mut self) -> BTreeMap<Endpoint, Vec<Wanted>> {
+        let now = self.host.now();
+        let mut wanted = BTreeMap::<Endpoint, Vec<Wanted>>::new();
+        let mut leaderless = Vec::new();
+        for (partition, assigned) in &self.assigned {
+            let Assigned { position: Position::Offset(offset), retry_at } = *assigned else { continue };
+            if now < retry_at {
+                continue;
+            }
+            let Some(leader) = self.cluster.leader(partition) else {
+                leaderless.push(partition.clone());
+                continue;
+            };
+            if self.links.get(&leader.endpoint).is_none_or(|link| link.fetch.is_none()) {
+                let partition = partition.clone();
+                wanted.entry(leader.endpoint).or_default().push(Wanted { partition, offset, epoch: leader.epoch.0 });
+            }
+        }
+        leaderless.iter().for_each(|partition| self.pause(partition));
+        wanted
+    }
+
+    async fn send_fetch(&mut self, endpoint: &Endpoint, wanted: Vec<Wanted>) -> Result<(), ClientError> {
+        // Taken out, so that a poll which is cancelled half way leaves no broken connection.
+        let mut link = match self.links.remove(endpoint) {
+            Some(link) => link,
+            None => Link { node: self.cluster.connect(endpoint).await?, fetch: None },
+        };
+        let version = link.node.versions.of::<FetchRequest>()?;
+        let request = self.request(version, &wanted);
+        let wait_max = self.config.client.request_timeout;
+        let sent = host::timeout(&self.host, wait_max, link.node.channel.send(version, &request)).await;
+        sent.unwrap_or(Err(CallError::Timeout))?;
+        let deadline = self.host.now() + self.config.fetch_wait_max + wait_max;
+        let asked = wanted.into_iter().map(|wanted| (wanted.partition, wanted.offset)).collect();
+        link.fetch = Some(UnderWay { version, deadline, asked });
+        self.links.insert(endpoint.clone(), link);
+        Ok(())
+    }
+
+    fn request(&self, version: i16, wanted: &[Wanted]) -> FetchRequest {
+        let mut topics = BTreeMap::<_, Vec<_>>::new();
+        for Wanted { partition, offset, epoch } in wanted {
+            let asked = FetchPartition::default()
+                .with_partition(partition.partition)
+                .with_current_leader_epoch(if version >= LEADER_EPOCH_SINCE { *epoch } else { -1 })
+                .with_fetch_offset(offset.0)
+                .with_partition_max_bytes(self.config.partition_bytes_max);
+            topics.entry(&partition.topic).or_default().push(asked);
+        }
+        let topics = topics
+            .into_iter()
+            .map(|(name, partitions)| FetchTopic::default().with_topic(topic_name(name)).with_partitions(partitions));
+        FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(self.config.fetch_wait_max.as_millis() as i32)
+            .with_min_bytes(self.config.fetch_bytes_min)
+            .with_max_bytes(self.config.fetch_bytes_max)
+            .with_isolation_level(self.config.isolation.number())
+            .with_session_epoch(NO_SESSION_EPOCH)
+            .with_topics(topics.collect())
+    }
+
+    /// Waits for the answer of any leader until `wake`.
+    async fn next_answer(&mut self, wake: Time) -> Option<(Endpoint, Result<Bytes, CallError>)> {
+        let answers: Vec<_> = self
+            .links
+            .iter_mut()
+            .filter(|(_, link)| link.fetch.is_some())
+            .map(|(endpoint, link)| {
+                let answer = link.node.channel.receive();
+                async move { (endpoint.clone(), answer.await.map(|(_, frame)| frame)) }.boxed()
+            })
+            .collect();
+        let sleep = self.host.sleep_until(wake).boxed();
+        if answers.is_empty() {
+            sleep.await;
+            return None;
+        }
+        // An answer that has arrived goes before a time that is over; what is not done may be dropped and asked again.
+        match select(select_all(answers), sleep).await {
+            Either::Left(((answer, _, _), _)) => Some(answer),
+            Either::Right(_) => None,
+        }
+    }
+
+    fn take(&mut self, endpoint: &Endpoint, answer: Result<Bytes, CallError>) {
+        let Some(link) = self.links.get_mut(endpoint) else { return };
+        let Some(UnderWay { version, asked, .. }) = link.fetch.take() else { return };
+        let answer = answer.ok().and_then(|frame| decode_response::<FetchRequest>(version, frame).ok());
+        let Some(answer) = answer.filter(|answer| answer.error_code == 0) else {
+            self.links.remove(endpoint);
+            asked.keys().for_each(|partition| self.pause(partition));
+            return;
+        };
+        for topic in answer.responses {
+            for data in topic.partitions {
+                let partition = TopicPartition::new(&topic.topic, data.partition_index);
+                let Some(&offset) = asked.get(&partition) else { continue };
+                // Somebody may have sought elsewhere, or given the partition up, while the answer was on its way.
+                if self.position(&partition) == Some(offset) {
+                    self.take_partition(partition, offset, data);
+                }
+            }
+        }
+    }
+
+    fn take_partition(&mut self, partition: TopicPartition, position: Offset, data: PartitionData) {
+        match ErrorCode::try_from_code(data.error_code) {
+            None => self.take_records(partition, position, data),
+            Some(ErrorCode::OffsetOutOfRange) => {
+                let word = match self.config.out_of_range {
+                    OutOfRange::Earliest => Position::Earliest,
+                    OutOfRange::Latest => Position::Latest,
+                    OutOfRange::Fail => {
+                        self.pause(&partition);
+                        return self.found.push(Err(ConsumeError::OutOfRange { partition, position }));
+                    }
+                };
+                if let Some(assigned) = self.assigned.get_mut(&partition) {
+                    assigned.position = word;
+                }
+            }
+            Some(code) => {
+                self.pause(&partition);
+                if !is_stale(code) && !code.is_retriable() {
+                    let error = ClientError::Refused { code, message: None };
+                    self.found.push(Err(ConsumeError::Partition { partition, error }));
+                }
+            }
+        }
+    }
+
+    fn take_records(&mut self, partition: TopicPartition, position: Offset, data: PartitionData) {
+        let mut records = Vec::new();
+        let walked = walk(data.records.unwrap_or_default(), position, &mut records);
+        self.backoff.reset();
+        let next = match walked {
+            Ok(next) => next,
+            Err(error) => {
+                self.pause(&partition);
+                return self.found.push(Err(ConsumeError::Corrupt { partition, position, error }));
+            }
+        };
+        if let Some(assigned) = self.assigned.get_mut(&partition) {
+            assigned.position = Position::Offset(next);
+        }
+        if !records.is_empty() {
+            self.found.push(Ok(Polled { partition, records, high_watermark: Offset(data.high_watermark) }));
+        }
+    }
+
+    /// Gives up connections whose answer does not come.
+    fn drop_overdue(&mut self) {
+        let now = self.host.now();
+        let is_overdue = |link: &Link<H>| link.fetch.as_ref().is_some_and(|fetch| fetch.deadline <= now);
+        let overdue: Vec<_> =
+            self.links.iter().filter(|(_, link)| is_overdue(link)).map(|(endpoint, _)| endpoint.clone()).collect();
+        for endpoint in overdue {
+            let fetch = self.links.remove(&endpoint).and_then(|link| link.fetch);
+            fetch.iter().flat_map(|fetch| fetch.asked.keys()).for_each(|partition| self.pause(partition));
+        }
+    }
+}
+
+/// Takes the records from `position` on out of whole batches and gives the offset to go on from. A broker answers with
+/// whole batches, so the first may begin below the position (KIP-74), and the last may be cut short.
+fn walk(mut bytes: Bytes, position: Offset, records: &mut Vec<StoredRecord>) -> Result<Offset, DecodeError> {
+    let mut next = position;
+    let mut first = true;
+    while !bytes.is_empty() {
+        let header = match BatchHeader::verify(&bytes) {
+            Err(BatchError::Truncated { .. }) if !first => break,
+            header => header?,
+        };
+        first = false;
+        let batch = bytes.split_to(header.size);
+        if header.end_offset() <= next {
+            continue;
+        }
+        if !header.is_control() {
+            let start = records.len();
+            batch_records(&header, batch, records)?;
+            let below = records[start..].iter().take_while(|record| record.offset < next).count();
+            records.drain(start..start + below);
+        }
+        next = header.end_offset();
+    }
+    Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use model::{LeaderEpoch, patch_batch};
+    use protocol::records::{Compression, ProducerFields, Record, encode_batch};
+
+    use super::*;
+
+    fn batch(base: i64, count: usize) -> Bytes {
+        let records = vec![Record::default(); count];
+        let mut batch = BytesMut::from(&encode_batch(&records, Compression::None, ProducerFields::default())[..]);
+        patch_batch(&mut batch, Offset(base), LeaderEpoch(1));
+        batch.freeze()
+    }
+
+    fn offsets(bytes: Vec<u8>, position: i64) -> (Vec<i64>, i64) {
+        let mut records = Vec::new();
+        let next = walk(bytes.into(), Offset(position), &mut records).unwrap();
+        (records.iter().map(|record| record.offset.0).collect(), next.0)
+    }
+
+    #[test]
+    fn a_position_within_a_batch_begins_there() {
+        assert_eq!(offsets([batch(10, 3), batch(13, 2)].concat(), 11), (vec![11, 12, 13, 14], 15));
+    }
+
+    #[test]
+    fn a_last_batch_that_is_cut_short_is_read_next_time() {
+        let bytes = [&batch(10, 3)[..], &batch(13, 2)[..40]].concat();
+        assert_eq!(offsets(bytes, 10), (vec![10, 11, 12], 13));
+    }
+
+    #[test]
+    fn batches_below_the_position_are_skipped_and_holes_passed() {
+        assert_eq!(offsets([batch(0, 3), batch(20, 1)].concat(), 3), (vec![20], 21));
+        assert_eq!(offsets(Vec::new(), 3), (vec![], 3));
+    }
+
+    #[test]
+    fn a_first_batch_that_is_cut_short_is_an_error_and_no_endless_loop() {
+        let mut records = Vec::new();
+        let bytes = batch(10, 3).slice(..50);
+        assert!(walk(bytes, Offset(10), &mut records).is_err());
+    }
+}

@@ -1,0 +1,379 @@
+//! The task behind a producer: gathers records into batches, gives each batch to its leader's connection, tries again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use host::{Host, Task};
+use model::{Endpoint, Time};
+use protocol::ErrorCode;
+use protocol::records::Record;
+use tokio::sync::{mpsc, oneshot};
+
+use super::batch::{Batch, OpenBatch, Outcome, Reply, is_retriable};
+use super::connection::{Done, ProduceConnection};
+use super::{ProducerConfig, Reason};
+use crate::backoff::Backoff;
+use crate::partition::partition_of_key;
+use crate::{ClientError, Cluster, TopicPartition};
+
+/// Commands that are taken before batches are given out: what has been waiting together goes together.
+const COMMANDS_AT_ONCE: usize = 1024;
+
+pub(super) enum Command {
+    Submit(Submitted),
+    /// Sends what lingers, and answers once nothing waits any more.
+    Flush(oneshot::Sender<()>),
+}
+
+/// A record as it was handed in.
+pub(super) struct Submitted {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: Option<i32>,
+    pub(super) record: Record,
+    pub(super) size: usize,
+    pub(super) deadline: Time,
+    pub(super) reply: Reply,
+}
+
+/// What waits for one partition, oldest first.
+#[derive(Default)]
+struct Queue {
+    ready: VecDeque<Batch>,
+    open: Option<OpenBatch>,
+    in_flight: usize,
+    /// No attempt before this.
+    retry_at: Time,
+}
+
+/// A connection's task and how much it has to do.
+struct Link {
+    requests: mpsc::UnboundedSender<Vec<Batch>>,
+    in_flight: usize,
+    _task: Task,
+}
+
+/// What was learnt from asking for metadata.
+type Refreshed = Result<Vec<(Arc<str>, ErrorCode)>, ClientError>;
+
+pub(super) struct Sender<H: Host> {
+    cluster: Cluster<H>,
+    config: ProducerConfig,
+    buffered: Arc<AtomicUsize>,
+    queues: BTreeMap<TopicPartition, Queue>,
+    /// Records of topics whose partitions are not known yet.
+    unplaced: BTreeMap<Arc<str>, VecDeque<Submitted>>,
+    /// Where records of a topic without a key go until their batch is closed.
+    sticky: BTreeMap<Arc<str>, i32>,
+    links: BTreeMap<Endpoint, Link>,
+    flushes: Vec<oneshot::Sender<()>>,
+    next_sequence: u64,
+    retry_backoff: Backoff,
+    refresh_backoff: Backoff,
+    /// No question for metadata before this.
+    refresh_at: Time,
+    refresh_needed: bool,
+    refreshing: Option<Task>,
+    refreshed: (mpsc::UnboundedSender<Refreshed>, mpsc::UnboundedReceiver<Refreshed>),
+    done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+}
+
+impl<H: Host> Sender<H> {
+    pub(super) fn new(cluster: Cluster<H>, config: ProducerConfig, buffered: Arc<AtomicUsize>) -> Sender<H> {
+        Sender {
+            retry_backoff: cluster.backoff(),
+            refresh_backoff: cluster.backoff(),
+            cluster,
+            config,
+            buffered,
+            queues: BTreeMap::new(),
+            unplaced: BTreeMap::new(),
+            sticky: BTreeMap::new(),
+            links: BTreeMap::new(),
+            flushes: Vec::new(),
+            next_sequence: 0,
+            refresh_at: Time::ZERO,
+            refresh_needed: false,
+            refreshing: None,
+            refreshed: mpsc::unbounded_channel(),
+            done: mpsc::unbounded_channel(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        enum Input {
+            Done(Done),
+            Refreshed(Refreshed),
+            Command(Command),
+            Time,
+        }
+
+        loop {
+            let wake = self.wake_at();
+            let input = tokio::select! {
+                biased;
+                Some(done) = self.done.1.recv() => Input::Done(done),
+                Some(refreshed) = self.refreshed.1.recv() => Input::Refreshed(refreshed),
+                command = commands.recv() => match command {
+                    Some(command) => Input::Command(command),
+                    None => return,
+                },
+                () = self.cluster.host().sleep_until(wake.unwrap_or_default()), if wake.is_some() => Input::Time,
+            };
+            match input {
+                Input::Done(done) => self.finish(done),
+                Input::Refreshed(refreshed) => self.learn(refreshed),
+                Input::Command(command) => self.take(command),
+                Input::Time => {}
+            }
+            for _ in 0..COMMANDS_AT_ONCE {
+                let Ok(command) = commands.try_recv() else { break };
+                self.take(command);
+            }
+            self.advance();
+        }
+    }
+
+    /// The next moment at which something is to be done though nothing happens.
+    fn wake_at(&self) -> Option<Time> {
+        let now = self.cluster.host().now();
+        let queues = self.queues.values().flat_map(|queue| {
+            let open = queue.open.as_ref().map(|open| open.linger_until.min(open.deadline));
+            let ready = queue.ready.front().map(|batch| batch.deadline);
+            let retry = ready.map(|_deadline| queue.retry_at).filter(|at| now < *at);
+            [open, ready, retry].into_iter().flatten()
+        });
+        let unplaced = self.unplaced.values().filter_map(|waiting| waiting.front().map(|first| first.deadline));
+        let refresh = (self.refresh_needed && self.refreshing.is_none()).then_some(self.refresh_at);
+        queues.chain(unplaced).chain(refresh).min()
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Submit(submitted) => self.place(submitted),
+            Command::Flush(reply) => self.flushes.push(reply),
+        }
+    }
+
+    /// Puts a record into the open batch of its partition.
+    fn place(&mut self, submitted: Submitted) {
+        let count = self.cluster.partition_count(&submitted.topic).filter(|count| *count > 0);
+        let Some(count) = count.filter(|_| !self.unplaced.contains_key(&submitted.topic)) else {
+            self.refresh_needed = true;
+            self.unplaced.entry(Arc::clone(&submitted.topic)).or_default().push_back(submitted);
+            return;
+        };
+        let Submitted { topic, partition, record, size, deadline, reply } = submitted;
+        let partition = match (partition, &record.key) {
+            (Some(partition), _) => partition,
+            (None, Some(key)) => partition_of_key(key, count),
+            (None, None) => {
+                let entropy = self.cluster.host().entropy();
+                *self.sticky.entry(Arc::clone(&topic)).or_insert((entropy % count as u64) as i32)
+            }
+        };
+        let partition = TopicPartition { topic, partition };
+        let linger_until = self.cluster.host().now() + self.config.linger;
+        let queue = self.queues.entry(partition.clone()).or_default();
+        if queue.open.as_ref().is_some_and(|open| open.size + size > self.config.batch_bytes) {
+            self.close(&partition, count);
+        }
+        let queue = self.queues.entry(partition.clone()).or_default();
+        let open = queue.open.get_or_insert_with(|| OpenBatch::new(linger_until, deadline));
+        open.push(record, size, reply);
+        if open.size >= self.config.batch_bytes {
+            self.close(&partition, count);
+        }
+    }
+
+    /// Closes the open batch of a partition; records without a key go on to the next partition.
+    fn close(&mut self, partition: &TopicPartition, count: i32) {
+        let Some(queue) = self.queues.get_mut(partition) else { return };
+        let Some(open) = queue.open.take() else { return };
+        queue.ready.push_back(open.close(partition.clone(), self.next_sequence, self.config.compression));
+        self.next_sequence += 1;
+        if let Some(sticky) = self.sticky.get_mut(&partition.topic).filter(|sticky| **sticky == partition.partition) {
+            *sticky = (*sticky + 1) % count;
+        }
+    }
+
+    /// Everything that time or news allow.
+    fn advance(&mut self) {
+        let now = self.cluster.host().now();
+        self.give_up(now);
+        self.close_lingering(now);
+        self.dispatch(now);
+        self.ask_for_metadata(now);
+        self.queues.retain(|_, queue| queue.in_flight > 0 || !queue.ready.is_empty() || queue.open.is_some());
+        if self.queues.is_empty() && self.unplaced.is_empty() {
+            for flush in self.flushes.drain(..) {
+                // Whoever dropped the future does not want to know.
+                let _ = flush.send(());
+            }
+        }
+    }
+
+    /// Fails what has waited too long.
+    fn give_up(&mut self, now: Time) {
+        for (partition, queue) in &mut self.queues {
+            if let Some(open) = queue.open.take_if(|open| open.deadline <= now) {
+                queue.ready.push_back(open.close(partition.clone(), self.next_sequence, self.config.compression));
+                self.next_sequence += 1;
+            }
+            while let Some(batch) = queue.ready.pop_front_if(|batch| batch.deadline <= now) {
+                batch.fail(&Reason::NoLeader, &self.buffered);
+            }
+        }
+        for waiting in self.unplaced.values_mut() {
+            while let Some(submitted) = waiting.pop_front_if(|submitted| submitted.deadline <= now) {
+                fail_unplaced(submitted, Reason::NoLeader, &self.buffered);
+            }
+        }
+        self.unplaced.retain(|_, waiting| !waiting.is_empty());
+    }
+
+    fn close_lingering(&mut self, now: Time) {
+        let flushing = !self.flushes.is_empty();
+        let over = |queue: &Queue| queue.open.as_ref().is_some_and(|open| flushing || open.linger_until <= now);
+        let lingering: Vec<_> =
+            self.queues.iter().filter(|(_, queue)| over(queue)).map(|(partition, _)| partition.clone()).collect();
+        for partition in lingering {
+            let count = self.cluster.partition_count(&partition.topic).unwrap_or(1).max(1);
+            self.close(&partition, count);
+        }
+    }
+
+    /// Gives one batch of each partition that is ready to its leader's connection.
+    fn dispatch(&mut self, now: Time) {
+        let mut requests = BTreeMap::<Endpoint, (Vec<Batch>, usize)>::new();
+        for (partition, queue) in &mut self.queues {
+            let may_go = queue.in_flight < self.config.in_flight_per_partition_max && queue.retry_at <= now;
+            let Some(batch) = queue.ready.front().filter(|_| may_go) else { continue };
+            let Some(leader) = self.cluster.leader(partition) else {
+                if self
+                    .cluster
+                    .partition_count(&partition.topic)
+                    .is_some_and(|count| !(0..count).contains(&partition.partition))
+                {
+                    let reason = Reason::NoPartition(partition.partition);
+                    queue.ready.drain(..).for_each(|batch| batch.fail(&reason, &self.buffered));
+                } else {
+                    self.refresh_needed = true;
+                }
+                continue;
+            };
+            let link_in_flight = self.links.get(&leader.endpoint).map_or(0, |link| link.in_flight);
+            let (batches, bytes) = requests.entry(leader.endpoint).or_default();
+            let has_room = batches.is_empty() || *bytes + batch.bytes.len() <= self.config.request_bytes_max;
+            if link_in_flight < self.config.in_flight_max && has_room {
+                *bytes += batch.bytes.len();
+                batches.extend(queue.ready.pop_front());
+                queue.in_flight += 1;
+            }
+        }
+        for (endpoint, (batches, _)) in requests {
+            if !batches.is_empty() {
+                self.send(endpoint, batches);
+            }
+        }
+    }
+
+    fn send(&mut self, endpoint: Endpoint, batches: Vec<Batch>) {
+        let link = self.links.entry(endpoint.clone()).or_insert_with(|| {
+            let (requests, received) = mpsc::unbounded_channel();
+            let connection = ProduceConnection {
+                cluster: self.cluster.clone(),
+                endpoint,
+                acks: self.config.acks,
+                in_flight_max: self.config.in_flight_max,
+                done: self.done.0.clone(),
+            };
+            let task = host::spawn(self.cluster.host(), connection.run(received));
+            Link { requests, in_flight: 0, _task: task }
+        });
+        link.in_flight += 1;
+        let sent = link.requests.send(batches);
+        assert!(sent.is_ok(), "a connection's task lives as long as its link");
+    }
+
+    fn finish(&mut self, done: Done) {
+        if let Some(link) = self.links.get_mut(&done.endpoint) {
+            link.in_flight -= 1;
+        }
+        let now = self.cluster.host().now();
+        for (batch, outcome) in done.outcomes {
+            let queue = self.queues.entry(batch.partition.clone()).or_default();
+            queue.in_flight -= 1;
+            match outcome {
+                Outcome::Written(base) => {
+                    self.retry_backoff.reset();
+                    batch.succeed(base, &self.buffered);
+                }
+                Outcome::Failed(reason) => {
+                    // Whatever it was, the leader may be another by now.
+                    self.refresh_needed = true;
+                    let pause = self.retry_backoff.next(self.cluster.host().entropy());
+                    queue.retry_at = now + pause;
+                    self.try_again(batch, &reason, now);
+                }
+            }
+        }
+    }
+
+    /// Puts a batch back in its place, or fails it.
+    fn try_again(&mut self, mut batch: Batch, reason: &Reason, now: Time) {
+        if !self.config.retries || !is_retriable(reason) || batch.deadline <= now {
+            return batch.fail(reason, &self.buffered);
+        }
+        batch.note(reason);
+        let ready = &mut self.queues.entry(batch.partition.clone()).or_default().ready;
+        let place = ready.partition_point(|other| other.sequence < batch.sequence);
+        ready.insert(place, batch);
+    }
+
+    fn ask_for_metadata(&mut self, now: Time) {
+        if !self.refresh_needed || self.refreshing.is_some() || now < self.refresh_at {
+            return;
+        }
+        let mut topics: Vec<Arc<str>> = self.unplaced.keys().cloned().collect();
+        topics.extend(self.queues.keys().map(|partition| Arc::clone(&partition.topic)));
+        topics.sort();
+        topics.dedup();
+        let (cluster, answer) = (self.cluster.clone(), self.refreshed.0.clone());
+        self.refreshing = Some(host::spawn(self.cluster.host(), async move {
+            // If the producer is gone, nobody wants to know.
+            let _ = answer.send(cluster.refresh(Some(&topics)).await);
+        }));
+    }
+
+    fn learn(&mut self, refreshed: Refreshed) {
+        let host = self.cluster.host();
+        self.refreshing = None;
+        self.refresh_needed = false;
+        self.refresh_at = host.now() + self.refresh_backoff.next(host.entropy());
+        if let Ok(errors) = refreshed {
+            if errors.is_empty() {
+                self.refresh_backoff.reset();
+            }
+            for (topic, code) in errors.into_iter().filter(|(_, code)| !code.is_retriable()) {
+                for submitted in self.unplaced.remove(&topic).into_iter().flatten() {
+                    fail_unplaced(submitted, Reason::Refused(code), &self.buffered);
+                }
+            }
+        }
+        for (topic, waiting) in std::mem::take(&mut self.unplaced) {
+            if self.cluster.partition_count(&topic).is_some_and(|count| count > 0) {
+                waiting.into_iter().for_each(|submitted| self.place(submitted));
+            } else {
+                self.refresh_needed = true;
+                self.unplaced.insert(topic, waiting);
+            }
+        }
+    }
+}
+
+fn fail_unplaced(submitted: Submitted, reason: Reason, buffered: &Arc<AtomicUsize>) {
+    buffered.fetch_sub(submitted.size, std::sync::atomic::Ordering::Relaxed);
+    // Whoever dropped the future does not want to know.
+    let _ = submitted.reply.send(Err(super::SendError::NotWritten(reason)));
+}

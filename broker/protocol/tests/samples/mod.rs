@@ -1,0 +1,110 @@
+//! One request of every API with something in every list, as frames without their length, in every version we serve.
+
+use bytes::{Buf, Bytes};
+use protocol::messages::*;
+use protocol::records::{Compression, ProducerFields, Record, encode_batch};
+use protocol::{SUPPORTED, encode_request};
+
+/// A batch of three small records.
+pub(crate) fn batch() -> Bytes {
+    let record = |text: &'static str| Record { value: Some(Bytes::from_static(text.as_bytes())), ..Record::default() };
+    encode_batch(&[record("one"), record("two"), record("three")], Compression::None, ProducerFields::default())
+}
+
+/// Every API in every version: key, version and frame.
+pub(crate) fn every_request() -> Vec<(i16, i16, Bytes)> {
+    let mut frames = Vec::new();
+    for api in SUPPORTED {
+        for version in api.min..=api.max {
+            frames.push((api.key as i16, version, sample(api.key, version)));
+        }
+    }
+    frames
+}
+
+fn sample(key: ApiKey, version: i16) -> Bytes {
+    let name = topic_name("orders");
+    match key {
+        ApiKey::Produce => {
+            let partition = produce_request::PartitionProduceData::default().with_index(1).with_records(Some(batch()));
+            let topic =
+                produce_request::TopicProduceData::default().with_name(name).with_partition_data(vec![partition]);
+            frame(version, &ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic]))
+        }
+        ApiKey::Fetch => {
+            let partition = fetch_request::FetchPartition::default().with_partition(3).with_fetch_offset(1 << 40);
+            let topic = fetch_request::FetchTopic::default().with_partitions(vec![partition]);
+            let topic = if version < 13 { topic.with_topic(name) } else { topic.with_topic_id(Uuid::from_u128(7)) };
+            frame(version, &FetchRequest::default().with_max_wait_ms(500).with_topics(vec![topic]))
+        }
+        ApiKey::ListOffsets => {
+            let partition = list_offsets_request::ListOffsetsPartition::default().with_timestamp(-1);
+            let topic =
+                list_offsets_request::ListOffsetsTopic::default().with_name(name).with_partitions(vec![partition]);
+            frame(version, &ListOffsetsRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::Metadata => {
+            let topic = metadata_request::MetadataRequestTopic::default().with_name(Some(name));
+            frame(version, &MetadataRequest::default().with_topics(Some(vec![topic])))
+        }
+        ApiKey::ApiVersions => {
+            let request = ApiVersionsRequest::default();
+            let named =
+                request.clone().with_client_software_name(string("trial")).with_client_software_version(string("1"));
+            frame(version, if version >= 3 { &named } else { &request })
+        }
+        ApiKey::CreateTopics => {
+            let config =
+                create_topics_request::CreatableTopicConfig::default().with_name(string("min.insync.replicas"));
+            let assignment = create_topics_request::CreatableReplicaAssignment::default()
+                .with_broker_ids(vec![BrokerId(1), BrokerId(2)]);
+            let topic = create_topics_request::CreatableTopic::default()
+                .with_name(name)
+                .with_assignments(vec![assignment])
+                .with_configs(vec![config.with_value(Some(string("2")))]);
+            frame(version, &CreateTopicsRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::Vote => {
+            let partition = vote_request::PartitionData::default().with_replica_epoch(4).with_last_offset(99);
+            let topic = vote_request::TopicData::default().with_topic_name(name).with_partitions(vec![partition]);
+            frame(version, &VoteRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::BeginQuorumEpoch => {
+            let partition = begin_quorum_epoch_request::PartitionData::default().with_leader_epoch(4);
+            let topic =
+                begin_quorum_epoch_request::TopicData::default().with_topic_name(name).with_partitions(vec![partition]);
+            frame(version, &BeginQuorumEpochRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::EndQuorumEpoch => {
+            let partition = end_quorum_epoch_request::PartitionData::default().with_leader_epoch(4);
+            let topic =
+                end_quorum_epoch_request::TopicData::default().with_topic_name(name).with_partitions(vec![partition]);
+            frame(version, &EndQuorumEpochRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::DescribeQuorum => {
+            let partition = describe_quorum_request::PartitionData::default();
+            let topic =
+                describe_quorum_request::TopicData::default().with_topic_name(name).with_partitions(vec![partition]);
+            frame(version, &DescribeQuorumRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::AlterPartition => {
+            let partition = alter_partition_request::PartitionData::default().with_leader_epoch(4);
+            let topic = alter_partition_request::TopicData::default().with_partitions(vec![partition]);
+            frame(version, &AlterPartitionRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::DescribeCluster => frame(version, &DescribeClusterRequest::default()),
+        ApiKey::BrokerRegistration => {
+            let listener =
+                broker_registration_request::Listener::default().with_name(string("PLAINTEXT")).with_port(9092);
+            frame(version, &BrokerRegistrationRequest::default().with_listeners(vec![listener]))
+        }
+        ApiKey::BrokerHeartbeat => frame(version, &BrokerHeartbeatRequest::default().with_broker_epoch(5)),
+        other => panic!("{other:?} is served and has no sample"),
+    }
+}
+
+fn frame<R: RequestMessage>(version: i16, request: &R) -> Bytes {
+    let mut bytes = encode_request(version, 77, &string("sample"), request).unwrap();
+    bytes.advance(4);
+    bytes
+}
