@@ -9,12 +9,15 @@
 
 mod json;
 mod names;
+mod page;
 mod run;
 mod telling;
 mod terminal;
+mod timeline;
 mod world;
 
 pub use json::json;
 pub use names::Names;
+pub use page::page;
 pub use run::{Run, Stats};
 pub use terminal::{Terminal, View, terminal, verdicts};

@@ -12,11 +12,11 @@ pub struct Expect {
     /// What must have happened at least once; a run that misses one proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reach: Vec<Reach>,
-    /// The longest time in which no record of some partition is acknowledged, though its producers send.
+    /// With no fault going on, every partition takes records again within this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable_at_most: Option<Span>,
-    /// Promises that this lesson must break, by their sentences.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Promises that this lesson must break (or see broken with leave, where the claims allow it), by their sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "promises")]
     pub broken: Vec<String>,
 }
 
@@ -75,4 +75,36 @@ impl std::fmt::Display for Reach {
 }
 
 /// The sentences of the promises, for `broken`; `invariants` judges by the same.
-pub const PROMISES: &[&str] = &["acked records survive"];
+pub const PROMISES: &[&str] = &[
+    "acknowledged records survive",
+    "acknowledged offsets are true",
+    "order within a partition",
+    "appends keep real-time order",
+    "no invented or altered record",
+    "no duplicate when nothing was retried",
+    "refused records stay away",
+    "available again within a bound after healing",
+    "one leader an epoch",
+    "epochs never fall",
+    "an elected leader has every committed record",
+    "the committed prefix never changes",
+    "replicas agree below the high watermark",
+    "the high watermark waits for every in-sync replica",
+    "acks are honest",
+    "a truncation spares what is committed",
+    "recovery keeps all that was synced",
+    "metadata agrees",
+];
+
+/// People say it shorter.
+const SHORT: [(&str, &str); 1] = [("acked records survive", "acknowledged records survive")];
+
+fn promises<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let mut promises = Vec::<String>::deserialize(deserializer)?;
+    for promise in &mut promises {
+        if let Some((_, full)) = SHORT.iter().find(|(short, _)| short == promise) {
+            *promise = (*full).into();
+        }
+    }
+    Ok(promises)
+}

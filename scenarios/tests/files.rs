@@ -91,7 +91,7 @@ mistakes! {
     a_configuration_key_without_quotes: "duration = \"30s\"" => "config.replica.lag.time.max.ms = 3000";
     a_configuration_value_of_the_wrong_kind: "duration = \"30s\"" => "config.\"max.connections\" = \"many\"";
     an_expectation_that_nothing_reaches: "leader changed" => "leader chnged";
-    a_promise_that_nobody_makes: "reach = [\"leader changed\"]" => "broken = [\"acked records survived\"]";
+    a_promise_that_nobody_makes: "reach = [\"leader changed\"]" => "broken = [\"acknowledged records survived\"]";
     a_run_of_no_time: "30s" => "0s";
     a_topic_twice: "[[producers]]" => "[[topics]]\nname = \"orders\"\n\n[[producers]]";
     a_name_that_no_topic_can_have: "name = \"orders\"" => "name = \"orders/eu\"";
@@ -176,6 +176,12 @@ fn the_schema_refuses_what_the_reader_refuses() {
 #[test]
 fn a_scenario_is_written_as_people_write_it() {
     insta::assert_snapshot!(Scenario::parse("tale.toml", GOOD).unwrap().to_toml());
+}
+
+#[test]
+fn the_short_form_of_a_promise_means_the_promise() {
+    let text = GOOD.replace("reach = [\"leader changed\"]", "broken = [\"acked records survive\"]");
+    assert_eq!(Scenario::parse("tale.toml", &text).unwrap().expect.broken, ["acknowledged records survive"]);
 }
 
 #[test]
