@@ -86,8 +86,11 @@ impl Promise for AcksAreHonest {
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
-        let What::Witnessed(Event::Acked { partition, base, end, acks, .. }) = entry.what else { return Ok(()) };
+        let What::Witnessed(Event::Acked { partition, epoch, base, end, acks }) = entry.what else { return Ok(()) };
         self.judged += 1;
+        if before.partition(partition).is_some_and(|state| state.is_given_up(epoch)) {
+            return Ok(());
+        }
         if acks == -1 {
             self.all(partition, base, end, node, before)?;
         } else {

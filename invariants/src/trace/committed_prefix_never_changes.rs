@@ -25,7 +25,7 @@ impl Promise for CommittedPrefixNeverChanges {
             return Ok(());
         };
         self.judged += 1;
-        let Some(state) = before.partition(partition) else { return Ok(()) };
+        let Some(state) = before.partition(partition).filter(|state| !state.is_given_up(epoch)) else { return Ok(()) };
         let from = replica.high_watermark.min(to);
         match replica.log.conflict(&state.canonical, from.max(Offset::ZERO), to) {
             None => Ok(()),

@@ -47,7 +47,9 @@ impl Promise for ReplicasAgree {
                     return Ok(());
                 };
                 self.judged += 1;
-                let Some(state) = before.partition(partition) else { return Ok(()) };
+                let Some(state) = before.partition(partition).filter(|state| !state.is_given_up(epoch)) else {
+                    return Ok(());
+                };
                 match replica.log.conflict(&state.canonical, replica.high_watermark.min(to), to) {
                     None => Ok(()),
                     Some((ours, committed)) => Err(format!(

@@ -51,6 +51,8 @@ pub(crate) struct Partition {
     pub(crate) high_watermark: Offset,
     /// How far the leader of each epoch moved the high watermark.
     committed_by: BTreeMap<LeaderEpoch, Offset>,
+    /// The epoch of the last unclean election that cut the canonical log: what older epochs still do is lost with it.
+    unclean_epoch: Option<LeaderEpoch>,
     /// In-sync sets by the state that they belong to.
     in_sync: BTreeMap<PartitionEpoch, BTreeSet<BrokerId>>,
     /// The state that each node saw last.
@@ -222,7 +224,13 @@ impl World {
         let agreed =
             replica.log.conflict(&state.canonical, Offset::ZERO, required).map_or(log_end, |(ours, _)| ours.base);
         if agreed.min(log_end) < required {
-            state.lose_from(agreed.min(log_end));
+            let end = agreed.min(log_end);
+            state.lose_from(end, epoch);
+            for ((id, _), replica) in &mut self.replicas {
+                if *id == partition {
+                    replica.high_watermark = replica.high_watermark.min(end);
+                }
+            }
         }
     }
 
@@ -242,12 +250,15 @@ impl World {
     }
 
     fn advanced(&mut self, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, to: Offset) {
+        let state = self.partitions.entry(partition).or_default();
+        if state.is_given_up(epoch) {
+            return;
+        }
         let replica = self.replicas.entry((partition, node)).or_default();
         replica.high_watermark = replica.high_watermark.max(to);
         if replica.leading != Some(epoch) {
             return;
         }
-        let state = self.partitions.entry(partition).or_default();
         let known = state.canonical.end();
         for batch in replica.log.overlapping(known, to).filter(|batch| known <= batch.base && batch.end <= to) {
             state.canonical.append(*batch);
@@ -266,10 +277,16 @@ impl Partition {
     }
 
     /// An allowed unclean election: the canonical log ends at `offset` from now on.
-    fn lose_from(&mut self, offset: Offset) {
+    fn lose_from(&mut self, offset: Offset, epoch: LeaderEpoch) {
+        self.unclean_epoch = self.unclean_epoch.max(Some(epoch));
         self.canonical.cut(offset);
         self.high_watermark = self.high_watermark.min(offset);
         self.committed_by.values_mut().for_each(|end| *end = (*end).min(offset));
+    }
+
+    /// An allowed unclean election gave up this epoch. Whoever has not heard of it may go on for a while, and all that is lost.
+    pub(crate) fn is_given_up(&self, epoch: LeaderEpoch) -> bool {
+        Some(epoch) < self.unclean_epoch
     }
 
     /// Members of every in-sync set that a leader on `node` may go by: a leader hears of a change from the controller before it
