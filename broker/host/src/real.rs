@@ -46,6 +46,7 @@ impl RealHost {
     #[allow(clippy::disallowed_methods, reason = "monotonic time is counted from here")]
     pub fn new(root: impl Into<PathBuf>) -> io::Result<RealHost> {
         let runtime = Handle::try_current().map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
+        raise_open_files_max();
         Ok(RealHost { disk: RealDisk::new(root.into())?, runtime, origin: Instant::now(), hook: None })
     }
 
@@ -53,6 +54,16 @@ impl RealHost {
     #[must_use]
     pub fn with_hook(self, hook: impl Fn(&Event) + Send + Sync + 'static) -> RealHost {
         RealHost { hook: Some(Arc::new(hook)), ..self }
+    }
+}
+
+/// Lets this process open as many files as the system allows it to ask for: each segment and each connection is one, and the
+/// usual 1024 of a login shell is soon reached. A system that refuses is served with what it gives.
+fn raise_open_files_max() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let _refused = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
     }
 }
 

@@ -1,0 +1,42 @@
+//! The commands, one file each.
+
+mod cluster;
+mod completion;
+mod config;
+mod serve;
+
+use std::io::{ErrorKind, Write, stdout};
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Serve(serve::Serve),
+    Cluster(cluster::Cluster),
+    Config(config::Config),
+    Completion(completion::Completion),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Command::Serve(command) => command.run(),
+            Command::Cluster(command) => command.run(),
+            Command::Config(command) => command.run(),
+            Command::Completion(command) => command.run(),
+        }
+    }
+}
+
+/// Writes to standard output. A reader that closes early, as `head` does, has had enough, which is no failure.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut output = stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("cannot write to standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

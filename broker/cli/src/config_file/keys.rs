@@ -1,0 +1,482 @@
+//! The table of keys: name, type, range and meaning of each, once. Parsing, `broker config describe`, docs/configuration.md and
+//! the example file are all made from it; defaults are read from `server::Config` itself.
+
+use std::time::Duration;
+
+use model::{BrokerId, ClusterId, Endpoint};
+use server::{Config, FlushPolicy, Voter};
+
+use super::entries::{Entry, Value};
+use super::problem::Wrong;
+
+/// A configuration on its way: what the keys say, before the rules between them.
+pub(super) struct Draft {
+    pub(super) config: Config,
+    /// `process.roles`, if it was given.
+    pub(super) roles: Option<Roles>,
+    /// True once `controller.quorum.voters` was given.
+    pub(super) has_voters: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Roles {
+    pub(super) broker: bool,
+    pub(super) controller: bool,
+}
+
+impl Draft {
+    pub(super) fn new(config: Config) -> Draft {
+        Draft { config, roles: None, has_voters: false }
+    }
+}
+
+/// One key.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    /// What follows from leaving it out, where that is not one plain value.
+    pub(super) absent: Option<&'static str>,
+    pub(super) means: &'static str,
+}
+
+pub(super) enum Shape {
+    /// From and to, both allowed.
+    Integer {
+        unit: Unit,
+        from: i64,
+        to: i64,
+        get: fn(&Config) -> i64,
+        set: fn(&mut Config, i64),
+    },
+    Boolean {
+        get: fn(&Config) -> bool,
+        set: fn(&mut Config, bool),
+    },
+    Text {
+        form: &'static str,
+        get: fn(&Config) -> Option<String>,
+        set: fn(&mut Draft, &str) -> Result<(), String>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Count,
+    Bytes,
+    Milliseconds,
+}
+
+const INT_MAX: i64 = i32::MAX as i64;
+
+macro_rules! count {
+    ($field:ident as $kind:ty, $from:expr, $to:expr) => {
+        Shape::Integer {
+            unit: Unit::Count,
+            from: $from,
+            to: $to,
+            get: |config| config.$field as i64,
+            set: |config, value| config.$field = value as $kind,
+        }
+    };
+}
+
+macro_rules! bytes {
+    ($field:ident as $kind:ty, $from:expr) => {
+        Shape::Integer {
+            unit: Unit::Bytes,
+            from: $from,
+            to: INT_MAX,
+            get: |config| config.$field as i64,
+            set: |config, value| config.$field = value as $kind,
+        }
+    };
+}
+
+macro_rules! milliseconds {
+    ($field:ident, $from:expr) => {
+        Shape::Integer {
+            unit: Unit::Milliseconds,
+            from: $from,
+            to: INT_MAX,
+            get: |config| config.$field.as_millis() as i64,
+            set: |config, value| config.$field = Duration::from_millis(value as u64),
+        }
+    };
+}
+
+/// Every key, in the order in which a person meets them.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "node.id",
+        shape: Shape::Integer {
+            unit: Unit::Count,
+            from: 0,
+            to: INT_MAX,
+            get: |config| i64::from(config.node_id.0),
+            set: |config, value| config.node_id = BrokerId(value as i32),
+        },
+        absent: None,
+        means: "Who this node is. No two nodes of a cluster share one, and a node keeps its own for life.",
+    },
+    Key {
+        name: "cluster.id",
+        shape: Shape::Text {
+            form: "letters, digits, `-`, `_` and `.`, at most 64",
+            get: |config| config.cluster_id.as_ref().map(|id| id.0.clone()),
+            set: set_cluster_id,
+        },
+        absent: Some("made up on the first start of a node that is its whole quorum"),
+        means: "The cluster's name, the same on every node. A data directory that belongs to another cluster is refused.",
+    },
+    Key {
+        name: "process.roles",
+        shape: Shape::Text { form: "`broker`, `controller` or `broker,controller`", get: get_roles, set: set_roles },
+        absent: Some("`broker`, and `controller` too if the node is among the voters"),
+        means: "What this node does: a broker holds partitions and serves clients, a controller votes on the metadata.",
+    },
+    Key {
+        name: "listeners",
+        shape: Shape::Text {
+            form: "`host:port`, or `PLAINTEXT://host:port`",
+            get: |config| Some(config.listener.to_string()),
+            set: |draft, text| endpoint(text).map(|endpoint| draft.config.listener = endpoint),
+        },
+        absent: None,
+        means: "Where this node listens, for clients and for other nodes alike. `0.0.0.0` listens on every interface.",
+    },
+    Key {
+        name: "advertised.listeners",
+        shape: Shape::Text {
+            form: "`host:port`, or `PLAINTEXT://host:port`",
+            get: |config| config.advertised.as_ref().map(ToString::to_string),
+            set: |draft, text| endpoint(text).map(|endpoint| draft.config.advertised = Some(endpoint)),
+        },
+        absent: Some("what `listeners` says"),
+        means: "Where clients and other nodes are told to find this node, if that is not where it listens.",
+    },
+    Key {
+        name: "controller.quorum.voters",
+        shape: Shape::Text {
+            form: "`id@host:port`, several with commas",
+            get: |config| Some(config.voters.iter().map(voter_text).collect::<Vec<_>>().join(",")),
+            set: set_voters,
+        },
+        absent: Some("this node alone"),
+        means: "The nodes that vote on the metadata, the same list on every node. A majority of them must be up: use 3, or 5.",
+    },
+    Key {
+        name: "log.dirs",
+        shape: Shape::Text {
+            form: "one directory",
+            get: |config| Some(config.log_directory.clone()),
+            set: |draft, text| match text {
+                "" => Err("is empty".into()),
+                text if text.contains(',') => Err("names several directories: give one".into()),
+                text => {
+                    draft.config.log_directory = text.into();
+                    Ok(())
+                }
+            },
+        },
+        absent: None,
+        means: "Where the data lives, relative to the working directory. Made if it is not there; one process at a time uses it.",
+    },
+    Key {
+        name: "broker.rack",
+        shape: Shape::Text {
+            form: "a name",
+            get: |config| config.rack.clone(),
+            set: |draft, text| match text.trim() {
+                "" => Err("is empty: name the rack, or leave the key out".into()),
+                rack => {
+                    draft.config.rack = Some(rack.into());
+                    Ok(())
+                }
+            },
+        },
+        absent: Some("no rack"),
+        means: "The rack, room or zone that this node would be lost together with.",
+    },
+    Key {
+        name: "flush.policy",
+        shape: Shape::Text { form: "`commit` or `os`", get: get_flush_policy, set: set_flush_policy },
+        absent: None,
+        means: "When a record counts as written. `commit`: once it is synced to the disk, so that it survives a loss of power \
+                everywhere at once. `os`: once the operating system has it, Kafka's way, faster and less safe.",
+    },
+    Key {
+        name: "log.segment.bytes",
+        shape: bytes!(segment_bytes as u64, 1024),
+        absent: None,
+        means: "A log is cut into files of at most so many bytes.",
+    },
+    Key {
+        name: "num.partitions",
+        shape: count!(default_partitions as i32, 1, 10_000),
+        absent: None,
+        means: "Partitions of a topic that does not say how many it wants.",
+    },
+    Key {
+        name: "default.replication.factor",
+        shape: count!(default_replication_factor as i16, 1, i16::MAX as i64),
+        absent: None,
+        means: "Replicas of a topic that does not say how many it wants: 3 survives the loss of any one node, and of two with luck.",
+    },
+    Key {
+        name: "min.insync.replicas",
+        shape: count!(min_insync_replicas as i32, 1, i16::MAX as i64),
+        absent: None,
+        means: "A write with acks=all is refused while fewer replicas than this are in sync. With 3 replicas, use 2.",
+    },
+    Key {
+        name: "auto.create.topics.enable",
+        shape: Shape::Boolean {
+            get: |config| config.auto_create_topics,
+            set: |config, value| config.auto_create_topics = value,
+        },
+        absent: None,
+        means: "Whether a topic that a client asks for and that is not there is made.",
+    },
+    Key {
+        name: "replica.lag.time.max.ms",
+        shape: milliseconds!(replica_lag_time_max, 100),
+        absent: None,
+        means: "A follower that has not caught up for so long leaves the in-sync set, and writes no longer wait for it.",
+    },
+    Key {
+        name: "replica.fetch.wait.max.ms",
+        shape: milliseconds!(replica_fetch_wait_max, 1),
+        absent: None,
+        means: "How long a leader holds a follower's request that finds nothing new.",
+    },
+    Key {
+        name: "replica.fetch.max.bytes",
+        shape: bytes!(replica_fetch_max_bytes as i32, 1024),
+        absent: None,
+        means: "How much of one partition a follower asks for at a time. A larger batch still comes, alone.",
+    },
+    Key {
+        name: "broker.heartbeat.interval.ms",
+        shape: milliseconds!(broker_heartbeat_interval, 10),
+        absent: None,
+        means: "How often a broker tells the controller that it lives.",
+    },
+    Key {
+        name: "broker.session.timeout.ms",
+        shape: milliseconds!(broker_session_timeout, 100),
+        absent: None,
+        means: "A broker that is silent for so long loses its leaderships to others. Shorter fails over sooner, and in error.",
+    },
+    Key {
+        name: "controller.quorum.election.timeout.ms",
+        shape: milliseconds!(quorum_election_timeout, 10),
+        absent: None,
+        means: "A candidate that did not win tries again after this, and up to as much again by chance.",
+    },
+    Key {
+        name: "controller.quorum.fetch.timeout.ms",
+        shape: milliseconds!(quorum_fetch_timeout, 10),
+        absent: None,
+        means: "A voter that heard nothing from its leader for so long stands for election.",
+    },
+    Key {
+        name: "request.timeout.ms",
+        shape: milliseconds!(request_timeout, 100),
+        absent: None,
+        means: "How long a node waits for another's answer.",
+    },
+    Key {
+        name: "socket.request.max.bytes",
+        shape: bytes!(request_bytes_max as usize, 1024),
+        absent: None,
+        means: "A request that claims to be larger closes its connection.",
+    },
+    Key {
+        name: "message.max.bytes",
+        shape: bytes!(batch_bytes_max as usize, 128),
+        absent: None,
+        means: "The largest batch of records that is taken, as it comes: compressed, if it is.",
+    },
+    Key {
+        name: "max.connections",
+        shape: count!(connections_max as usize, 1, 1_000_000),
+        absent: None,
+        means: "Connections at a time; one more is closed at once.",
+    },
+    Key {
+        name: "controlled.shutdown.max.wait.ms",
+        shape: milliseconds!(controlled_shutdown_wait_max, 0),
+        absent: None,
+        means: "How long an orderly stop waits for other brokers to take over what this one leads.",
+    },
+];
+
+impl Key {
+    /// Takes the value of `entry` into `draft`.
+    pub(super) fn read(&self, draft: &mut Draft, entry: &Entry) -> Result<(), Wrong> {
+        match (&self.shape, &entry.value) {
+            (Shape::Integer { from, to, set, .. }, Value::Integer(digits)) => {
+                match digits.parse::<i64>().ok().filter(|value| (from..=to).contains(&value)) {
+                    Some(value) => {
+                        set(&mut draft.config, value);
+                        Ok(())
+                    }
+                    None => Err(Wrong {
+                        why: format!("is {digits}, which is out of range"),
+                        help: format!("write a number from {from} to {to}"),
+                    }),
+                }
+            }
+            (Shape::Boolean { set, .. }, Value::Boolean(value)) => {
+                set(&mut draft.config, *value);
+                Ok(())
+            }
+            (Shape::Text { form, set, .. }, Value::Text(text)) => {
+                set(draft, text).map_err(|why| Wrong { why, help: format!("write {form}") })
+            }
+            (shape, value) => {
+                Err(Wrong { why: format!("takes {}, not {}", shape.takes(), value.kind()), help: shape.instead(value) })
+            }
+        }
+    }
+
+    /// Its value in `config` as TOML writes it; none if it has none.
+    pub(super) fn write(&self, config: &Config) -> Option<String> {
+        match self.shape {
+            Shape::Integer { get, .. } => Some(get(config).to_string()),
+            Shape::Boolean { get, .. } => Some(get(config).to_string()),
+            Shape::Text { get, .. } => get(config).map(|text| toml::Value::String(text).to_string()),
+        }
+    }
+}
+
+impl Shape {
+    fn takes(&self) -> &'static str {
+        match self {
+            Shape::Integer { unit: Unit::Count, .. } => "a whole number",
+            Shape::Integer { unit: Unit::Bytes, .. } => "a whole number of bytes",
+            Shape::Integer { unit: Unit::Milliseconds, .. } => "a whole number of milliseconds",
+            Shape::Boolean { .. } => "true or false",
+            Shape::Text { .. } => "a text in double quotes",
+        }
+    }
+
+    /// The same thought in the right type, where it can be guessed.
+    fn instead(&self, value: &Value) -> String {
+        match (self, value) {
+            (Shape::Integer { unit, .. }, Value::Text(text)) => match plain_number(text, *unit) {
+                Some(number) => format!("write {number}, without quotes or units"),
+                None => "write digits only, without quotes or units".into(),
+            },
+            (Shape::Integer { .. }, _) => "write digits only".into(),
+            (Shape::Boolean { .. }, _) => "write true or false, without quotes".into(),
+            (Shape::Text { .. }, Value::Integer(digits)) => format!("write \"{digits}\", with the quotes"),
+            (Shape::Text { form, .. }, _) => format!("write {form}, in double quotes"),
+        }
+    }
+}
+
+/// What `2s` or `1 MiB` come to in the unit of a key.
+fn plain_number(text: &str, unit: Unit) -> Option<i64> {
+    let digits =
+        text.trim().find(|letter: char| !letter.is_ascii_digit() && letter != '_').unwrap_or(text.trim().len());
+    let (number, word) = text.trim().split_at(digits);
+    let number: i64 = number.replace('_', "").parse().ok()?;
+    let factor = match (unit, word.trim()) {
+        (_, "") => 1,
+        (Unit::Milliseconds, "ms") => 1,
+        (Unit::Milliseconds, "s") => 1_000,
+        (Unit::Milliseconds, "m" | "min") => 60_000,
+        (Unit::Milliseconds, "h") => 3_600_000,
+        (Unit::Bytes, "B") => 1,
+        (Unit::Bytes, "kB" | "KB") => 1_000,
+        (Unit::Bytes, "MB") => 1_000_000,
+        (Unit::Bytes, "GB") => 1_000_000_000,
+        (Unit::Bytes, "KiB") => 1 << 10,
+        (Unit::Bytes, "MiB") => 1 << 20,
+        (Unit::Bytes, "GiB") => 1 << 30,
+        (_, _) => return None,
+    };
+    number.checked_mul(factor)
+}
+
+fn set_cluster_id(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if text.is_empty() || 64 < text.len() || !text.chars().all(is_name) {
+        return Err(format!("\"{text}\" is no name for a cluster"));
+    }
+    draft.config.cluster_id = Some(ClusterId(text.into()));
+    Ok(())
+}
+
+fn get_roles(config: &Config) -> Option<String> {
+    let roles = [("broker", config.is_broker), ("controller", config.is_controller())];
+    Some(roles.iter().filter(|(_, has)| *has).map(|(role, _)| *role).collect::<Vec<_>>().join(","))
+}
+
+fn set_roles(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let mut roles = Roles { broker: false, controller: false };
+    for role in text.split(',').map(str::trim) {
+        match role {
+            "broker" => roles.broker = true,
+            "controller" => roles.controller = true,
+            other => return Err(format!("has \"{other}\", which is no role")),
+        }
+    }
+    draft.roles = Some(roles);
+    Ok(())
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if text.contains(',') {
+        return Err("names several endpoints: clients and nodes share one".into());
+    }
+    let place = match text.split_once("://") {
+        Some(("PLAINTEXT", place)) => place,
+        Some((protocol, _)) => return Err(format!("asks for {protocol}; only PLAINTEXT is offered")),
+        None => text,
+    };
+    place.parse().map_err(|why| format!("cannot be read: {why}"))
+}
+
+fn voter_text(voter: &Voter) -> String {
+    format!("{}@{}", voter.id, voter.endpoint)
+}
+
+fn set_voters(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let mut voters: Vec<Voter> = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (id, place) =
+            part.split_once('@').ok_or_else(|| format!("has \"{part}\", which does not say who it is"))?;
+        let id = id.parse().ok().filter(|id| 0 <= *id).map(BrokerId);
+        let id = id.ok_or_else(|| format!("has \"{part}\", whose id is no number from 0 on"))?;
+        let endpoint = endpoint(place)?;
+        if voters.iter().any(|voter| voter.id == id) {
+            return Err(format!("names node {id} twice"));
+        }
+        if voters.iter().any(|voter| voter.endpoint == endpoint) {
+            return Err(format!("names {endpoint} twice"));
+        }
+        voters.push(Voter { id, endpoint });
+    }
+    draft.config.voters = voters;
+    draft.has_voters = true;
+    Ok(())
+}
+
+fn get_flush_policy(config: &Config) -> Option<String> {
+    let word = match config.flush_policy {
+        FlushPolicy::Commit => "commit",
+        FlushPolicy::Os => "os",
+    };
+    Some(word.into())
+}
+
+fn set_flush_policy(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.config.flush_policy = match text {
+        "commit" => FlushPolicy::Commit,
+        "os" => FlushPolicy::Os,
+        other => return Err(format!("is \"{other}\", which is no policy")),
+    };
+    Ok(())
+}
