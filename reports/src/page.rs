@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::names::Names;
 use crate::run::Run;
-use crate::telling::{Telling, Weight, tell};
+use crate::telling::{Telling, Weight};
 use crate::terminal::seconds;
 use crate::timeline::timeline;
+use crate::world::World;
 
 /// A page with more rows is slow to open; what is left out is said on the page.
 const EVENTS_MAX: usize = 20_000;
@@ -127,10 +128,11 @@ fn events(run: &Run, names: &Names) -> (Vec<Value>, Vec<String>) {
     let whole = run.entries.len() <= EVENTS_MAX;
     let near_bad =
         |index: u64| run.first_bad().is_some_and(|bad| (bad.saturating_sub(FLOW_BEFORE_BAD)..=bad).contains(&index));
+    let mut world = World::default();
     let mut rows = Vec::new();
     let (mut flow_cut, mut rest_cut) = (0_u64, 0_u64);
     for entry in &run.entries {
-        let telling = tell(entry, names);
+        let telling = world.tell(entry, names);
         let bad_is_near = near_bad(entry.index);
         if !whole && telling.weight == Weight::Flow && !bad_is_near {
             flow_cut += 1;

@@ -12,7 +12,7 @@ use model::{PartitionId, Time};
 
 use crate::names::Names;
 use crate::run::Run;
-use crate::telling::{Weight, tell};
+use crate::telling::Weight;
 use crate::world::{Life, Role, World};
 
 const LEGEND: &str = "/ leads  \\ follows  . neither  ~ paused  # down";
@@ -58,8 +58,7 @@ impl Terminal {
 
     /// The line of the next entry, if the view shows it.
     pub fn line(&mut self, entry: &Entry) -> Option<String> {
-        let telling = tell(entry, &self.names);
-        self.world.apply(entry, &telling);
+        let telling = self.world.tell(entry, &self.names);
         if self.view == View::Transitions && telling.weight == Weight::Flow {
             return None;
         }

@@ -97,7 +97,7 @@ fn lives(entries: &[Entry], end: Time) -> BTreeMap<String, Vec<Segment>> {
     let mut lanes: BTreeMap<String, Vec<Segment>> = BTreeMap::new();
     for entry in entries {
         let (class, label) = match &entry.what {
-            What::NodeStarted => ("up", String::new()),
+            What::NodeStarted => ("up", "up".into()),
             What::NodeResumed => ("up", "woke".into()),
             What::NodePaused => ("paused", "paused".into()),
             What::NodeCrashed => ("down", "crashed".into()),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use evidence::{Entry, What};
-use model::{Event, Offset, PartitionId};
+use model::{Event, Offset, PartitionEpoch, PartitionId};
 
-use crate::telling::Telling;
+use crate::names::Names;
+use crate::telling::{Telling, Weight, tell};
 
 /// A node's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +38,25 @@ pub(crate) struct Replica {
 pub(crate) struct World {
     lives: BTreeMap<String, Life>,
     replicas: BTreeMap<(String, PartitionId), Replica>,
+    /// The newest epoch of each partition that anybody learned of.
+    learned: BTreeMap<PartitionId, PartitionEpoch>,
 }
 
 impl World {
+    /// Takes an entry, and tells it. What every broker learns is news only once.
+    pub(crate) fn tell(&mut self, entry: &Entry, names: &Names) -> Telling {
+        let mut telling = tell(entry, names);
+        self.apply(entry, &telling);
+        if let What::Witnessed(Event::PartitionChanged { partition, partition_epoch, .. }) = &entry.what {
+            if self.learned.get(partition).is_some_and(|newest| partition_epoch <= newest) {
+                telling.weight = Weight::Flow;
+            } else {
+                self.learned.insert(*partition, *partition_epoch);
+            }
+        }
+        telling
+    }
+
     pub(crate) fn life(&self, node: &str) -> Life {
         self.lives.get(node).copied().unwrap_or(Life::Down)
     }
@@ -48,8 +65,7 @@ impl World {
         self.replicas.get(&(node.to_string(), partition))
     }
 
-    /// Takes an entry and its telling.
-    pub(crate) fn apply(&mut self, entry: &Entry, telling: &Telling) {
+    fn apply(&mut self, entry: &Entry, telling: &Telling) {
         let node = &entry.node.0;
         match &entry.what {
             What::NodeStarted | What::NodeResumed => self.live(node, Life::Up),

@@ -69,6 +69,7 @@ fn entries() -> Vec<Entry> {
     trace.saw(440, "broker 3", Event::BrokerRegistered { broker: BrokerId(1), epoch: BrokerEpoch(2) });
     trace.saw(700, "broker 1", changed(Some(1), 0, &[1, 2, 3]));
     trace.saw(701, "broker 1", leads(0, 0, 0));
+    trace.saw(702, "broker 2", changed(Some(1), 0, &[1, 2, 3]));
     trace.saw(702, "broker 2", follows(0, 1, 0));
     trace.at(1000, "run", What::Note { text: "the workload begins".into() });
     trace.saw(1010, "broker 1", appended(0, 0, 40));

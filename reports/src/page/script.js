@@ -1,6 +1,9 @@
 // The event list: filter, deep links, and the line of the chosen event through the time line.
 const CHUNK = 400;
-const [INDEX, SECONDS, , , , , , , WEIGHT] = Array.from({ length: 9 }, (_, column) => column);
+// Columns of an event.
+const INDEX = 0;
+const SECONDS = 1;
+const WEIGHT = 8;
 const WEIGHTS = ["transition", "story", "flow"];
 const at = (id) => document.getElementById(id);
 const body = at("events").tBodies[0];
@@ -23,7 +26,7 @@ function draw(from, to) {
   last = Math.min(to, shown.length);
   body.replaceChildren(...shown.slice(first, last).map(line));
   at("more").hidden = last === shown.length;
-  at("count").textContent = `${shown.length} of ${EVENTS.length} events` + (first > 0 ? `, from the ${first + 1}th on` : "");
+  at("count").textContent = `${shown.length} of ${EVENTS.length} events` + (first > 0 ? `, from number ${first + 1} on` : "");
 }
 
 function filter() {
