@@ -1,16 +1,40 @@
 //! This node's part in the metadata quorum: the shell around the quorum and controller roles.
-//! (What the rest of the server calls; its author fills it in.)
+//!
+//! [`Metadata`] is what the rest of the server holds; one task owns everything (see `task`), one more task speaks with each other voter.
+//! A node that is no voter has the same task: its quorum role only ever follows.
 
+mod active;
+mod applied;
+mod describe;
+mod log;
+mod peers;
+mod state_file;
+mod task;
+mod wire;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use host::Host;
+use host::{Host, Task, spawn, timeout};
 use model::{BrokerId, ClusterId, Endpoint};
-use protocol::messages::FetchRequest;
-use protocol::{Request, Response};
-use roles::controller::{Command, Image, Refusal, Reply};
-use tokio::sync::watch;
+use protocol::messages::{
+    BeginQuorumEpochResponse, EndQuorumEpochResponse, FetchRequest, FetchResponse, StrBytes, VoteResponse, string,
+};
+use protocol::{ErrorCode, Request, Response};
+use roles::controller::{Command, Image, Refusal, Reply, Settings};
+use roles::quorum::{self, Positions, Quorum};
+use storage::StorageError;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use self::log::MetadataLog;
+use self::peers::Peers;
+use self::task::{Call, Leadership, MetadataTask, Parts};
 use crate::config::Config;
+
+/// Calls that wait for the task; more callers wait to be let in.
+const CALLS_MAX: usize = 1024;
 
 /// Why a command has no reply.
 #[derive(Debug)]
@@ -23,14 +47,45 @@ pub(crate) enum SubmitError {
     InDoubt,
 }
 
+/// Why a node cannot take part in the metadata.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("the quorum's state in {path} cannot be read: {source}")]
+    State { path: String, source: std::io::Error },
+    #[error(
+        "the quorum's state in {path} is damaged ({reason}): this node cannot know how it voted; if the other controllers are well, \
+         empty this one's data directory and start it again"
+    )]
+    StateDamaged { path: String, reason: String },
+}
+
 pub(crate) struct Metadata<H: Host> {
     host: H,
+    cluster_id: StrBytes,
+    voters: Arc<BTreeMap<BrokerId, Endpoint>>,
+    request_timeout: Duration,
+    calls: mpsc::Sender<Call>,
     images: watch::Receiver<Arc<Image>>,
+    leadership: watch::Receiver<Leadership>,
+    failed: watch::Receiver<Option<String>>,
+    _task: Arc<Task>,
 }
 
 impl<H: Host> Clone for Metadata<H> {
     fn clone(&self) -> Self {
-        Metadata { host: self.host.clone(), images: self.images.clone() }
+        Metadata {
+            host: self.host.clone(),
+            cluster_id: self.cluster_id.clone(),
+            voters: self.voters.clone(),
+            request_timeout: self.request_timeout,
+            calls: self.calls.clone(),
+            images: self.images.clone(),
+            leadership: self.leadership.clone(),
+            failed: self.failed.clone(),
+            _task: self._task.clone(),
+        }
     }
 }
 
@@ -40,36 +95,158 @@ impl<H: Host> Metadata<H> {
         self.images.clone()
     }
 
+    /// Turns to a reason when this node's metadata cannot go on: its disk failed, or its log cannot be understood.
+    pub(crate) fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.clone()
+    }
+
     /// The active controller, as far as this node knows.
     pub(crate) fn leader(&self) -> Option<(BrokerId, Endpoint)> {
-        None
+        let leader = self.leadership.borrow().leader?;
+        Some((leader, self.voters.get(&leader)?.clone()))
     }
 
     /// Does this Fetch ask for the metadata log?
-    pub(crate) fn is_metadata_fetch(&self, _version: i16, _request: &FetchRequest) -> bool {
-        false
+    pub(crate) fn is_metadata_fetch(&self, version: i16, request: &FetchRequest) -> bool {
+        wire::is_metadata_fetch(version, request)
     }
 
     /// Has the active controller, if it is this node, decide about `command`; answers once the decision is committed.
-    pub(crate) async fn submit(&self, _command: Command) -> Result<Reply, SubmitError> {
-        Err(SubmitError::NotController)
+    pub(crate) async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
+        let (submitter, answer) = oneshot::channel();
+        let call = Call::Submit { command, submitter: Some(submitter) };
+        if self.calls.send(call).await.is_err() {
+            return Err(SubmitError::NotController);
+        }
+        match timeout(&self.host, self.request_timeout, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(SubmitError::InDoubt),
+        }
     }
 
-    /// Answers Vote, BeginQuorumEpoch, EndQuorumEpoch, DescribeQuorum and Fetch of the metadata log (a long poll). None closes
-    /// nothing and answers nothing.
-    pub(crate) async fn handle(&self, _version: i16, _request: Request) -> Option<Response> {
-        None
+    /// Answers Vote, BeginQuorumEpoch, EndQuorumEpoch, DescribeQuorum and Fetch of the metadata log (a long poll). None if this node
+    /// is ending, or the request is another.
+    pub(crate) async fn handle(&self, version: i16, request: Request) -> Option<Response> {
+        Some(match request {
+            Request::Vote(vote) => {
+                Response::Vote(match self.ask(vote.cluster_id.as_ref(), wire::vote_asked(&vote)).await? {
+                    Ok(response) => wire::vote_response(&response),
+                    Err(code) => VoteResponse::default().with_error_code(code),
+                })
+            }
+            Request::BeginQuorumEpoch(begin) => Response::BeginQuorumEpoch(
+                match self.ask(begin.cluster_id.as_ref(), wire::begin_asked(&begin)).await? {
+                    Ok(response) => wire::begin_response(&response),
+                    Err(code) => BeginQuorumEpochResponse::default().with_error_code(code),
+                },
+            ),
+            Request::EndQuorumEpoch(end) => {
+                Response::EndQuorumEpoch(match self.ask(end.cluster_id.as_ref(), wire::end_asked(&end)).await? {
+                    Ok(response) => wire::end_response(&response),
+                    Err(code) => EndQuorumEpochResponse::default().with_error_code(code),
+                })
+            }
+            Request::Fetch(fetch) => {
+                Response::Fetch(match self.ask(fetch.cluster_id.as_ref(), wire::fetch_asked(version, &fetch)).await? {
+                    Ok(response) => wire::fetch_response(response),
+                    Err(code) => FetchResponse::default().with_error_code(code),
+                })
+            }
+            Request::DescribeQuorum(_) => {
+                let (answer, described) = oneshot::channel();
+                self.calls.send(Call::Describe { answer }).await.ok()?;
+                let described = described.await.ok()?;
+                let known = *self.leadership.borrow();
+                Response::DescribeQuorum(describe::response(version, described, known, self.host.wall_clock()))
+            }
+            _ => return None,
+        })
     }
 
-    /// Gives up leadership before the node ends.
-    pub(crate) async fn resign(&self) {}
+    /// Puts a peer's request to the quorum. `Some(Err)` is an error of the whole request; None means that this node is ending.
+    async fn ask(
+        &self,
+        cluster_id: Option<&StrBytes>,
+        request: Option<quorum::Request>,
+    ) -> Option<Result<quorum::Response, i16>> {
+        if cluster_id.is_some_and(|asked| *asked != self.cluster_id) {
+            return Some(Err(ErrorCode::InconsistentClusterId.code()));
+        }
+        let Some(request) = request else {
+            return Some(Err(ErrorCode::InvalidRequest.code()));
+        };
+        let (answer, answered) = oneshot::channel();
+        self.calls.send(Call::Ask { request, answer }).await.ok()?;
+        answered.await.ok().map(Ok)
+    }
+
+    /// Gives up leadership before the node ends; returns when the other voters have heard of it, or soon.
+    pub(crate) async fn resign(&self) {
+        let (done, heard) = oneshot::channel();
+        if self.calls.send(Call::Resign { done }).await.is_ok() {
+            // A voter that cannot hear it will notice.
+            let _ = timeout(&self.host, self.request_timeout, heard).await;
+        }
+    }
 }
 
-pub(crate) async fn open<H: Host>(
-    _config: &Config,
-    _cluster_id: &ClusterId,
-    host: &H,
-) -> Result<Metadata<H>, std::io::Error> {
-    let (_sender, images) = watch::channel(Arc::new(Image::default()));
-    Ok(Metadata { host: host.clone(), images })
+/// Opens the metadata log and takes part in the quorum from now on.
+pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host: &H) -> Result<Metadata<H>, OpenError> {
+    let log = MetadataLog::open(host, &config.log_directory).await?;
+    let state_path = state_file::path(&config.log_directory);
+    let state = state_file::read(host.disk(), &state_path)?;
+    let positions = Positions::recovered(log.end(), log.epochs().clone());
+    let quorum_config = quorum::Config {
+        id: config.node_id,
+        voters: config.voters.iter().map(|voter| voter.id).collect(),
+        election_timeout: config.quorum_election_timeout,
+        fetch_timeout: config.quorum_fetch_timeout,
+        planted: host.planted(),
+    };
+    let quorum = Quorum::new(quorum_config, state, positions, host.now(), host.entropy());
+
+    let cluster_id = string(&cluster_id.0);
+    let voters: BTreeMap<BrokerId, Endpoint> =
+        config.voters.iter().map(|voter| (voter.id, voter.endpoint.clone())).collect();
+    let others = voters.iter().filter(|(id, _)| **id != config.node_id).map(|(&id, endpoint)| (id, endpoint.clone()));
+    // No request of the quorum is worth more than a follower's whole patience.
+    let (peers, answers) = Peers::new(
+        host,
+        &format!("quorum-{}", config.node_id),
+        cluster_id.clone(),
+        others,
+        config.quorum_fetch_timeout.min(config.request_timeout),
+    );
+    let (images, images_seen) = watch::channel(Arc::new(Image::default()));
+    let (leadership, leadership_seen) = watch::channel(Leadership { leader: quorum.leader(), epoch: quorum.epoch() });
+    let (failed, failed_seen) = watch::channel(None);
+    let (calls, called) = mpsc::channel(CALLS_MAX);
+    let settings = Settings {
+        default_partitions: config.default_partitions,
+        default_replication_factor: config.default_replication_factor,
+        session_timeout: config.broker_session_timeout,
+        planted: host.planted(),
+    };
+    let task = MetadataTask::new(Parts {
+        host: host.clone(),
+        node_id: config.node_id,
+        settings,
+        state_path,
+        quorum,
+        log,
+        peers,
+        images,
+        leadership,
+    });
+    Ok(Metadata {
+        host: host.clone(),
+        cluster_id,
+        voters: Arc::new(voters),
+        request_timeout: config.request_timeout,
+        calls,
+        images: images_seen,
+        leadership: leadership_seen,
+        failed: failed_seen,
+        _task: Arc::new(spawn(host, task.run(called, answers, failed))),
+    })
 }

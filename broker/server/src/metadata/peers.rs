@@ -1,0 +1,148 @@
+//! One task for each other voter: sends it one request at a time, so that a peer that is slow or gone holds nobody else up.
+//!
+//! A newer request to the same peer takes the place of the one under way: whatever that one was about has been overtaken (a fetch by
+//! an election, a pre-vote by a vote), and a peer that cannot be reached must not make the news wait behind it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use client::Channel;
+use host::{Host, Task, spawn};
+use model::{BrokerId, Endpoint};
+use protocol::messages::StrBytes;
+use roles::quorum::{Request, RequestId, Response};
+use tokio::sync::mpsc;
+
+use super::wire::{self, PeerRequest};
+
+/// Requests that wait for a peer's task to look at them; it does so whenever it runs.
+const QUEUE_LENGTH_MAX: usize = 64;
+
+/// How the request `id` to `from` ended.
+pub(super) struct Answer {
+    pub(super) id: RequestId,
+    pub(super) from: BrokerId,
+    /// None if there is no answer to be had.
+    pub(super) response: Option<Response>,
+}
+
+/// The other voters.
+pub(super) struct Peers {
+    cluster_id: StrBytes,
+    queues: BTreeMap<BrokerId, mpsc::Sender<(RequestId, PeerRequest)>>,
+    _tasks: Vec<Task>,
+}
+
+impl Peers {
+    /// Begins a task for each of `voters`; answers come out of the receiver. A request fails after `timeout`.
+    pub(super) fn new<H: Host>(
+        host: &H,
+        client_id: &str,
+        cluster_id: StrBytes,
+        voters: impl IntoIterator<Item = (BrokerId, Endpoint)>,
+        timeout: Duration,
+    ) -> (Peers, mpsc::Receiver<Answer>) {
+        let (answers, received) = mpsc::channel(QUEUE_LENGTH_MAX);
+        let mut queues = BTreeMap::new();
+        let mut tasks = Vec::new();
+        for (id, endpoint) in voters {
+            let (sender, queue) = mpsc::channel(QUEUE_LENGTH_MAX);
+            let peer = Peer {
+                host: host.clone(),
+                id,
+                endpoint,
+                client_id: client_id.into(),
+                timeout,
+                channel: None,
+                answers: answers.clone(),
+            };
+            tasks.push(spawn(host, peer.run(queue)));
+            queues.insert(id, sender);
+        }
+        (Peers { cluster_id, queues, _tasks: tasks }, received)
+    }
+
+    /// False if the request cannot be sent at all; else an [`Answer`] will come.
+    pub(super) fn send(&self, id: RequestId, to: BrokerId, request: Request) -> bool {
+        let request = wire::request(&self.cluster_id, to, request);
+        self.queues.get(&to).is_some_and(|queue| queue.try_send((id, request)).is_ok())
+    }
+}
+
+struct Peer<H: Host> {
+    host: H,
+    id: BrokerId,
+    endpoint: Endpoint,
+    client_id: String,
+    timeout: Duration,
+    channel: Option<Channel<H>>,
+    answers: mpsc::Sender<Answer>,
+}
+
+impl<H: Host> Peer<H> {
+    async fn run(mut self, mut queue: mpsc::Receiver<(RequestId, PeerRequest)>) {
+        let mut next = queue.recv().await;
+        while let Some((id, request)) = next.take() {
+            let response = tokio::select! {
+                biased;
+                newer = queue.recv() => {
+                    next = newer;
+                    None
+                }
+                response = self.call(request) => response,
+            };
+            if self.answers.send(Answer { id, from: self.id, response }).await.is_err() {
+                return;
+            }
+            if next.is_none() {
+                next = queue.recv().await;
+            }
+        }
+    }
+
+    async fn call(&mut self, request: PeerRequest) -> Option<Response> {
+        // Taken out, so that a call that is overtaken leaves no channel with an answer still to come.
+        let channel = match self.channel.take() {
+            Some(channel) => Ok(channel),
+            None => Channel::connect(&self.host, &self.endpoint, &self.client_id, self.timeout).await,
+        };
+        let mut channel = match channel {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::debug!(peer = %self.id, %error, "cannot reach a voter");
+                return None;
+            }
+        };
+        let timeout = self.timeout;
+        let answer = match request {
+            PeerRequest::Vote(request) => {
+                channel.call(wire::VOTE_VERSION, &request, timeout).await.map(|answer| wire::vote_answered(&answer))
+            }
+            PeerRequest::BeginEpoch(request) => channel
+                .call(wire::BEGIN_EPOCH_VERSION, &request, timeout)
+                .await
+                .map(|answer| wire::begin_answered(&answer)),
+            PeerRequest::EndEpoch(request) => {
+                channel.call(wire::END_EPOCH_VERSION, &request, timeout).await.map(|answer| wire::end_answered(&answer))
+            }
+            PeerRequest::Fetch(request) => {
+                channel.call(wire::FETCH_VERSION, &request, timeout).await.map(wire::fetch_answered)
+            }
+        };
+        match answer {
+            Ok(Ok(response)) => {
+                self.channel = Some(channel);
+                Some(response)
+            }
+            Ok(Err(error)) => {
+                self.channel = Some(channel);
+                tracing::warn!(peer = %self.id, %error, "a voter's answer is of no use");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(peer = %self.id, %error, "a voter does not answer");
+                None
+            }
+        }
+    }
+}

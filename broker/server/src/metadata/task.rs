@@ -1,0 +1,410 @@
+//! The one task that owns this node's part in the metadata: quorum, controller, log.
+//!
+//! ```text
+//!   calls, answers of peers, ends of syncs, time ──▶ Quorum::step ──▶ outputs ──▶ log, disk, peers, replies
+//!                             commands ──▶ Controller::step ──▶ records ──▶ log
+//!                                      high watermark ──▶ image ──▶ everybody
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::Host;
+use model::{BrokerId, Bug, Event, LeaderEpoch, Offset, PartitionId, Time};
+use roles::controller::{Command, Image, Record, Settings};
+use roles::quorum::{
+    Body, Description, Input, Output, Quorum, QuorumState, Request, RequestId, Response, Standing, Ticket,
+};
+use storage::{StorageError, SyncedTo};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::active::{self, Active, Submitter};
+use super::log::{MetadataLog, ReadError};
+use super::peers::{Answer, Peers};
+use super::{SubmitError, applied, state_file};
+
+/// However quiet it is, the task looks around so often.
+const IDLE_MAX: Duration = Duration::from_secs(3600);
+
+/// What the rest of the node asks of the task.
+pub(super) enum Call {
+    Ask {
+        request: Request,
+        answer: oneshot::Sender<Response>,
+    },
+    Describe {
+        answer: oneshot::Sender<Option<(Description, Time)>>,
+    },
+    Submit {
+        command: Command,
+        submitter: Submitter,
+    },
+    /// Answered when the other voters have heard, or cannot.
+    Resign {
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// Who leads the quorum, as far as this node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    pub(crate) leader: Option<BrokerId>,
+    pub(crate) epoch: LeaderEpoch,
+}
+
+/// Why the task ended: the node cannot go on.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("the quorum's state cannot be written: {0}")]
+    State(#[from] io::Error),
+    #[error("the metadata log cannot be applied: {0}")]
+    Read(#[from] ReadError),
+}
+
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Doing<T> = Option<Work<T>>;
+type Persisted = io::Result<(u64, QuorumState)>;
+
+pub(super) struct MetadataTask<H: Host> {
+    host: H,
+    node_id: BrokerId,
+    settings: Settings,
+    state_path: String,
+    quorum: Quorum,
+    log: MetadataLog<H>,
+    /// Committed metadata.
+    image: Image,
+    active: Option<Active>,
+    peers: Peers,
+    replies: BTreeMap<Ticket, oneshot::Sender<Response>>,
+    next_ticket: u64,
+    syncing: Doing<Result<SyncedTo, StorageError>>,
+    persisting: Doing<Persisted>,
+    /// The newest state that nobody writes yet.
+    to_persist: Option<(u64, QuorumState)>,
+    vote_cast: Option<(LeaderEpoch, BrokerId)>,
+    resigning: Option<(oneshot::Sender<()>, BTreeSet<RequestId>)>,
+    images: watch::Sender<Arc<Image>>,
+    leadership: watch::Sender<Leadership>,
+}
+
+/// What a task is made of.
+pub(super) struct Parts<H: Host> {
+    pub(super) host: H,
+    pub(super) node_id: BrokerId,
+    pub(super) settings: Settings,
+    pub(super) state_path: String,
+    pub(super) quorum: Quorum,
+    pub(super) log: MetadataLog<H>,
+    pub(super) peers: Peers,
+    pub(super) images: watch::Sender<Arc<Image>>,
+    pub(super) leadership: watch::Sender<Leadership>,
+}
+
+impl<H: Host> MetadataTask<H> {
+    pub(super) fn new(parts: Parts<H>) -> MetadataTask<H> {
+        MetadataTask {
+            host: parts.host,
+            node_id: parts.node_id,
+            settings: parts.settings,
+            state_path: parts.state_path,
+            quorum: parts.quorum,
+            log: parts.log,
+            image: Image::default(),
+            active: None,
+            peers: parts.peers,
+            replies: BTreeMap::new(),
+            next_ticket: 0,
+            syncing: None,
+            persisting: None,
+            to_persist: None,
+            vote_cast: None,
+            resigning: None,
+            images: parts.images,
+            leadership: parts.leadership,
+        }
+    }
+
+    /// Runs until nobody calls any more, or until a failure that is noted in `failed`.
+    pub(super) async fn run(
+        mut self,
+        calls: mpsc::Receiver<Call>,
+        answers: mpsc::Receiver<Answer>,
+        failed: watch::Sender<Option<String>>,
+    ) {
+        if let Err(failure) = self.serve(calls, answers).await {
+            tracing::error!(%failure, "metadata stops");
+            self.host.witness(Event::StorageFailed { partition: PartitionId::METADATA });
+            failed.send_replace(Some(failure.to_string()));
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        mut calls: mpsc::Receiver<Call>,
+        mut answers: mpsc::Receiver<Answer>,
+    ) -> Result<(), Failure> {
+        self.step(Input::Tick)?;
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                done = finished(&mut self.syncing) => self.synced(done?)?,
+                done = finished(&mut self.persisting) => self.persisted(done?)?,
+                Some(answer) = answers.recv() => self.answered(answer)?,
+                call = calls.recv() => match call {
+                    Some(call) => self.called(call)?,
+                    None => return Ok(()),
+                },
+                () = self.host.sleep_until(deadline) => self.tick()?,
+            }
+        }
+    }
+
+    fn deadline(&self) -> Time {
+        let sessions = self.active.as_ref().and_then(Active::deadline);
+        let latest = self.host.now() + IDLE_MAX;
+        self.quorum.deadline().min(sessions.unwrap_or(latest)).min(latest)
+    }
+
+    fn synced(&mut self, done: SyncedTo) -> Result<(), Failure> {
+        self.syncing = None;
+        let end = self.log.finish_sync(done);
+        self.step(Input::LogSynced { end })
+    }
+
+    fn persisted(&mut self, (version, state): (u64, QuorumState)) -> Result<(), Failure> {
+        self.persisting = None;
+        let vote = state.voted_for.map(|candidate| (state.epoch, candidate));
+        if vote.is_some() && vote != self.vote_cast {
+            self.vote_cast = vote;
+            vote.into_iter().for_each(|(epoch, candidate)| self.host.witness(Event::VoteCast { epoch, candidate }));
+        }
+        self.step(Input::StatePersisted { version })
+    }
+
+    fn answered(&mut self, Answer { id, from, response }: Answer) -> Result<(), Failure> {
+        self.has_heard_resignation(id);
+        match response {
+            Some(response) => self.step(Input::Answered { id, from, response }),
+            None => self.step(Input::Failed { id }),
+        }
+    }
+
+    fn called(&mut self, call: Call) -> Result<(), Failure> {
+        match call {
+            Call::Ask { request, answer } => {
+                let ticket = Ticket(self.next_ticket);
+                self.next_ticket += 1;
+                self.replies.insert(ticket, answer);
+                self.step(Input::Request { ticket, request })
+            }
+            Call::Describe { answer } => {
+                let now = self.host.now();
+                // Whoever asked may be gone.
+                let _ = answer.send(self.quorum.describe(now).map(|description| (description, now)));
+                Ok(())
+            }
+            Call::Submit { command, submitter } => self.submit(&command, submitter),
+            Call::Resign { done } => {
+                self.resigning = Some((done, BTreeSet::new()));
+                self.step(Input::Resign)?;
+                if self.resigning.as_ref().is_some_and(|(_, unheard)| unheard.is_empty()) {
+                    self.resigning = None;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Failure> {
+        self.step(Input::Tick)?;
+        let ended = self.active.as_ref().and_then(Active::deadline).is_some_and(|ends| ends <= self.host.now());
+        if ended { self.submit(&Command::ExpireSessions, None) } else { Ok(()) }
+    }
+
+    /// Decides, appends; the answer follows when it is committed.
+    fn submit(&mut self, command: &Command, submitter: Submitter) -> Result<(), Failure> {
+        let Some(active) = &mut self.active else {
+            active::answer(submitter, Err(SubmitError::NotController));
+            return Ok(());
+        };
+        assert!(active.end() == self.log.end(), "the controller decides over all that is in the log");
+        let (records, reply) = match active.decide(self.host.now(), self.host.entropy(), command) {
+            Ok(decided) => decided,
+            Err(refusal) => {
+                active::answer(submitter, Err(SubmitError::Refused(refusal)));
+                return Ok(());
+            }
+        };
+        active.wait(reply, submitter);
+        if records.is_empty() {
+            active.answer_committed(self.image.end);
+            return Ok(());
+        }
+        match self.log.append(self.quorum.epoch(), &records) {
+            Ok(()) => self.step(Input::Appended { end: self.log.end() }),
+            // The controller is ahead of its log: another node's disk may have room.
+            Err(error @ StorageError::Full { .. }) => {
+                tracing::error!(%error, "gives up the metadata's leadership");
+                self.step(Input::Resign)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Steps the quorum and does what it says, until nothing follows.
+    fn step(&mut self, input: Input) -> Result<(), Failure> {
+        let mut inputs = VecDeque::from([input]);
+        let mut outputs = Vec::new();
+        while let Some(input) = inputs.pop_front() {
+            self.quorum.step(self.host.now(), self.host.entropy(), input, &mut outputs);
+            for output in outputs.drain(..) {
+                self.perform(output, &mut inputs)?;
+            }
+        }
+        assert!(self.quorum.log_end() == self.log.end(), "the quorum counts what the log has");
+        self.settle();
+        Ok(())
+    }
+
+    fn perform(&mut self, output: Output, inputs: &mut VecDeque<Input>) -> Result<(), Failure> {
+        match output {
+            Output::PersistState { version, state } => self.to_persist = Some((version, state)),
+            Output::Send { id, to, request } => {
+                let is_resignation = matches!(request, Request::EndEpoch(_));
+                if !self.peers.send(id, to, request) {
+                    inputs.push_back(Input::Failed { id });
+                } else if let Some((_, unheard)) = self.resigning.as_mut().filter(|_| is_resignation) {
+                    unheard.insert(id);
+                }
+            }
+            Output::Reply { ticket, response } => self.reply(ticket, response),
+            Output::ReplyRecords { ticket, epoch, from, high_watermark } => {
+                let records = self.log.read(from)?;
+                let body = Body::Records { high_watermark, spans: Vec::new(), records };
+                self.reply(ticket, Response { epoch, leader: Some(self.node_id), body });
+            }
+            Output::AppendLeaderChange { epoch } => self.log.append(epoch, &[Record::NoOp])?,
+            Output::AppendFetched { records } => self.log.append_fetched(&records)?,
+            Output::Truncate { to } => {
+                self.log.truncate(to)?;
+                assert!(self.log.end() == to, "leaders part where a batch ends");
+            }
+            Output::HighWatermark { to } => {
+                let epoch = self.quorum.epoch();
+                self.host.witness(Event::HighWatermarkAdvanced { partition: PartitionId::METADATA, epoch, to });
+                self.apply(to)?;
+            }
+            Output::RoleChanged { epoch, standing } => self.change_role(epoch, standing),
+            Output::CommittedIsMissing { leader, leader_end, high_watermark } => {
+                tracing::error!(
+                    %leader, %leader_end, %high_watermark,
+                    "the metadata leader lacks committed records: a majority of controllers must have lost its disks"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, ticket: Ticket, response: Response) {
+        if let Some(answer) = self.replies.remove(&ticket) {
+            // Whoever asked may be gone.
+            let _ = answer.send(response);
+        }
+    }
+
+    /// Brings what is committed below `to` into the image, and to everybody.
+    fn apply(&mut self, to: Offset) -> Result<(), Failure> {
+        while self.image.end < to {
+            for batch in self.log.read_committed(self.image.end, to)? {
+                applied::apply(&self.host, &mut self.image, &batch);
+            }
+        }
+        self.images.send_replace(Arc::new(self.image.clone()));
+        if let Some(active) = &mut self.active {
+            active.answer_committed(self.image.end);
+        }
+        Ok(())
+    }
+
+    fn change_role(&mut self, epoch: LeaderEpoch, standing: Standing) {
+        let leader = match standing {
+            Standing::Leader => {
+                self.host.witness(Event::QuorumLeader { epoch, log_end: self.log.end() });
+                Some(self.node_id)
+            }
+            Standing::Follower(leader) => {
+                self.host.witness(Event::QuorumFollower { epoch, leader });
+                Some(leader)
+            }
+            Standing::Unattached => {
+                self.host.witness(Event::QuorumUnattached { epoch });
+                None
+            }
+        };
+        if standing != Standing::Leader
+            && let Some(active) = self.active.take()
+        {
+            active.abandon();
+        }
+        self.leadership.send_replace(Leadership { leader, epoch });
+    }
+
+    /// What may begin after a step: writing, syncing, controlling.
+    fn settle(&mut self) {
+        if self.persisting.is_none()
+            && let Some((version, state)) = self.to_persist.take()
+        {
+            self.persisting = Some(self.persist(version, state));
+        }
+        if self.syncing.is_none()
+            && let Some(pending) = self.log.begin_sync()
+        {
+            self.syncing = Some(Box::pin(pending.run()));
+        }
+        // All of the log is committed, and the first record of this leader's epoch with it: nobody else decides now.
+        if self.active.is_none() && self.quorum.is_leader() && self.image.end == self.log.end() {
+            self.active = Some(Active::new(self.settings.clone(), self.image.clone(), self.host.now()));
+        }
+    }
+
+    fn persist(&self, version: u64, state: QuorumState) -> Work<Persisted> {
+        let (disk, path) = (self.host.disk().clone(), self.state_path.clone());
+        // Planted: a vote that is never written is forgotten with every restart.
+        let forgets = self.host.planted().has(Bug::UnsyncedVote);
+        Box::pin(async move {
+            if !forgets {
+                state_file::write(disk, path, state).await?;
+            }
+            Ok((version, state))
+        })
+    }
+
+    fn has_heard_resignation(&mut self, id: RequestId) {
+        if let Some((_, unheard)) = &mut self.resigning {
+            unheard.remove(&id);
+            if unheard.is_empty()
+                && let Some((done, _)) = self.resigning.take()
+            {
+                // The node may have given up waiting.
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+/// What `doing` comes to; never, if nothing is being done.
+async fn finished<T>(doing: &mut Doing<T>) -> T {
+    match doing {
+        Some(doing) => doing.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,311 @@
+//! The quorum's messages as Kafka's own: Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch of `__cluster_metadata` (KIP-595).
+
+use bytes::Bytes;
+use model::{BatchError, BatchHeader, BrokerId, LeaderEpoch, Offset, PartitionId, TopicId, batches};
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData};
+use protocol::messages::{
+    BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerId as WireBrokerId, EndQuorumEpochRequest,
+    EndQuorumEpochResponse, FetchRequest, FetchResponse, StrBytes, VoteRequest, VoteResponse,
+    begin_quorum_epoch_request, begin_quorum_epoch_response, end_quorum_epoch_request, end_quorum_epoch_response,
+    topic_id, topic_name, uuid, vote_request, vote_response,
+};
+use protocol::{ErrorCode, NO_ERROR};
+use roles::quorum::{self, BeginEpochRequest, Body, EndEpochRequest, Refusal, Request, Response, Span};
+use thiserror::Error;
+
+/// The metadata log's topic, by name.
+pub(super) const TOPIC: &str = "__cluster_metadata";
+/// Versions that we ask our peers in.
+pub(super) const VOTE_VERSION: i16 = 2;
+pub(super) const BEGIN_EPOCH_VERSION: i16 = 1;
+pub(super) const END_EPOCH_VERSION: i16 = 1;
+pub(super) const FETCH_VERSION: i16 = 16;
+/// From here on a fetch names topics by id.
+const FETCH_BY_ID_VERSION: i16 = 13;
+/// From here on a fetch tells its sender's state.
+const FETCH_REPLICA_STATE_VERSION: i16 = 15;
+/// Bytes of metadata that one fetch asks for.
+const FETCH_BYTES_MAX: i32 = 1 << 20;
+
+/// Why a message of a peer says nothing.
+#[derive(Debug, Error)]
+pub(super) enum WireError {
+    #[error("it speaks of another partition than the metadata log's")]
+    NotMetadata,
+    #[error("the peer belongs to another cluster")]
+    OtherCluster,
+    #[error("the peer answers with error {0:?}")]
+    Error(Option<ErrorCode>),
+    #[error("its records are damaged: {0}")]
+    Batch(#[from] BatchError),
+}
+
+/// A request in the words of the wire.
+pub(super) enum PeerRequest {
+    Vote(VoteRequest),
+    BeginEpoch(BeginQuorumEpochRequest),
+    EndEpoch(EndQuorumEpochRequest),
+    Fetch(FetchRequest),
+}
+
+pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> PeerRequest {
+    let cluster_id = Some(cluster_id.clone());
+    match request {
+        Request::Vote(vote) => {
+            let partition = vote_request::PartitionData::default()
+                .with_partition_index(PartitionId::METADATA.index)
+                .with_replica_epoch(vote.epoch.0)
+                .with_replica_id(WireBrokerId(vote.candidate.0))
+                .with_last_offset_epoch(vote.last_epoch.0)
+                .with_last_offset(vote.log_end.0)
+                .with_pre_vote(vote.pre_vote);
+            let topic =
+                vote_request::TopicData::default().with_topic_name(topic_name(TOPIC)).with_partitions(vec![partition]);
+            let request = VoteRequest::default().with_cluster_id(cluster_id).with_voter_id(WireBrokerId(to.0));
+            PeerRequest::Vote(request.with_topics(vec![topic]))
+        }
+        Request::BeginEpoch(begin) => {
+            let partition = begin_quorum_epoch_request::PartitionData::default()
+                .with_partition_index(PartitionId::METADATA.index)
+                .with_leader_id(WireBrokerId(begin.leader.0))
+                .with_leader_epoch(begin.epoch.0);
+            let topic = begin_quorum_epoch_request::TopicData::default()
+                .with_topic_name(topic_name(TOPIC))
+                .with_partitions(vec![partition]);
+            let request = BeginQuorumEpochRequest::default().with_cluster_id(cluster_id);
+            PeerRequest::BeginEpoch(request.with_voter_id(WireBrokerId(to.0)).with_topics(vec![topic]))
+        }
+        Request::EndEpoch(end) => {
+            let candidate =
+                |id: &BrokerId| end_quorum_epoch_request::ReplicaInfo::default().with_candidate_id(WireBrokerId(id.0));
+            let partition = end_quorum_epoch_request::PartitionData::default()
+                .with_partition_index(PartitionId::METADATA.index)
+                .with_leader_id(WireBrokerId(end.leader.0))
+                .with_leader_epoch(end.epoch.0)
+                .with_preferred_candidates(end.successors.iter().map(candidate).collect());
+            let topic = end_quorum_epoch_request::TopicData::default()
+                .with_topic_name(topic_name(TOPIC))
+                .with_partitions(vec![partition]);
+            PeerRequest::EndEpoch(EndQuorumEpochRequest::default().with_cluster_id(cluster_id).with_topics(vec![topic]))
+        }
+        Request::Fetch(fetch) => {
+            let partition = FetchPartition::default()
+                .with_partition(PartitionId::METADATA.index)
+                .with_current_leader_epoch(fetch.epoch.0)
+                .with_fetch_offset(fetch.offset.0)
+                .with_last_fetched_epoch(fetch.last_epoch.0)
+                .with_partition_max_bytes(FETCH_BYTES_MAX);
+            let topic = FetchTopic::default().with_topic_id(uuid(TopicId::METADATA)).with_partitions(vec![partition]);
+            let replica = ReplicaState::default().with_replica_id(WireBrokerId(fetch.replica.0));
+            let request = FetchRequest::default().with_cluster_id(cluster_id).with_replica_state(replica);
+            PeerRequest::Fetch(request.with_max_bytes(FETCH_BYTES_MAX).with_topics(vec![topic]))
+        }
+    }
+}
+
+pub(super) fn is_metadata_fetch(version: i16, request: &FetchRequest) -> bool {
+    let is_metadata = |topic: &FetchTopic| {
+        if version < FETCH_BY_ID_VERSION {
+            topic.topic.as_str() == TOPIC
+        } else {
+            topic_id(topic.topic_id) == TopicId::METADATA
+        }
+    };
+    request.topics.len() == 1 && request.topics.iter().all(is_metadata)
+}
+
+pub(super) fn vote_asked(request: &VoteRequest) -> Option<Request> {
+    let topic = request.topics.first().filter(|topic| topic.topic_name.as_str() == TOPIC)?;
+    let partition = topic.partitions.first().filter(|each| each.partition_index == PartitionId::METADATA.index)?;
+    Some(Request::Vote(quorum::VoteRequest {
+        epoch: LeaderEpoch(partition.replica_epoch),
+        candidate: BrokerId(partition.replica_id.0),
+        last_epoch: LeaderEpoch(partition.last_offset_epoch),
+        log_end: Offset(partition.last_offset),
+        pre_vote: partition.pre_vote,
+    }))
+}
+
+pub(super) fn begin_asked(request: &BeginQuorumEpochRequest) -> Option<Request> {
+    let topic = request.topics.first().filter(|topic| topic.topic_name.as_str() == TOPIC)?;
+    let partition = topic.partitions.first().filter(|each| each.partition_index == PartitionId::METADATA.index)?;
+    let (epoch, leader) = (LeaderEpoch(partition.leader_epoch), BrokerId(partition.leader_id.0));
+    Some(Request::BeginEpoch(BeginEpochRequest { epoch, leader }))
+}
+
+pub(super) fn end_asked(request: &EndQuorumEpochRequest) -> Option<Request> {
+    let topic = request.topics.first().filter(|topic| topic.topic_name.as_str() == TOPIC)?;
+    let partition = topic.partitions.first().filter(|each| each.partition_index == PartitionId::METADATA.index)?;
+    let candidates = partition.preferred_candidates.iter().map(|each| each.candidate_id.0);
+    let successors = candidates.chain(partition.preferred_successors.iter().copied()).map(BrokerId).collect();
+    let (epoch, leader) = (LeaderEpoch(partition.leader_epoch), BrokerId(partition.leader_id.0));
+    Some(Request::EndEpoch(EndEpochRequest { epoch, leader, successors }))
+}
+
+/// None also for a consumer: only replicas read the metadata log.
+pub(super) fn fetch_asked(version: i16, request: &FetchRequest) -> Option<Request> {
+    let partition = request.topics.first()?.partitions.first()?;
+    let replica =
+        if version < FETCH_REPLICA_STATE_VERSION { request.replica_id } else { request.replica_state.replica_id };
+    if partition.partition != PartitionId::METADATA.index || replica.0 < 0 {
+        return None;
+    }
+    Some(Request::Fetch(quorum::FetchRequest {
+        epoch: LeaderEpoch(partition.current_leader_epoch),
+        replica: BrokerId(replica.0),
+        offset: Offset(partition.fetch_offset),
+        last_epoch: LeaderEpoch(partition.last_fetched_epoch),
+    }))
+}
+
+pub(super) fn vote_response(response: &Response) -> VoteResponse {
+    let partition = vote_response::PartitionData::default()
+        .with_partition_index(PartitionId::METADATA.index)
+        .with_error_code(code(&response.body))
+        .with_leader_id(wire_leader(response.leader))
+        .with_leader_epoch(response.epoch.0)
+        .with_vote_granted(response.body == Body::Vote { granted: true });
+    let topic = vote_response::TopicData::default().with_topic_name(topic_name(TOPIC)).with_partitions(vec![partition]);
+    VoteResponse::default().with_topics(vec![topic])
+}
+
+pub(super) fn begin_response(response: &Response) -> BeginQuorumEpochResponse {
+    let partition = begin_quorum_epoch_response::PartitionData::default()
+        .with_partition_index(PartitionId::METADATA.index)
+        .with_error_code(code(&response.body))
+        .with_leader_id(wire_leader(response.leader))
+        .with_leader_epoch(response.epoch.0);
+    let topic = begin_quorum_epoch_response::TopicData::default()
+        .with_topic_name(topic_name(TOPIC))
+        .with_partitions(vec![partition]);
+    BeginQuorumEpochResponse::default().with_topics(vec![topic])
+}
+
+pub(super) fn end_response(response: &Response) -> EndQuorumEpochResponse {
+    let partition = end_quorum_epoch_response::PartitionData::default()
+        .with_partition_index(PartitionId::METADATA.index)
+        .with_error_code(code(&response.body))
+        .with_leader_id(wire_leader(response.leader))
+        .with_leader_epoch(response.epoch.0);
+    let topic = end_quorum_epoch_response::TopicData::default()
+        .with_topic_name(topic_name(TOPIC))
+        .with_partitions(vec![partition]);
+    EndQuorumEpochResponse::default().with_topics(vec![topic])
+}
+
+pub(super) fn fetch_response(response: Response) -> FetchResponse {
+    let leader =
+        LeaderIdAndEpoch::default().with_leader_id(wire_leader(response.leader)).with_leader_epoch(response.epoch.0);
+    let answer = PartitionData::default()
+        .with_partition_index(PartitionId::METADATA.index)
+        .with_error_code(code(&response.body))
+        .with_current_leader(leader)
+        .with_high_watermark(-1)
+        .with_records(Some(Bytes::new()));
+    let partition = match response.body {
+        Body::Records { high_watermark, records, .. } => {
+            answer.with_high_watermark(high_watermark.0).with_log_start_offset(0).with_records(Some(records))
+        }
+        Body::Diverging { epoch, end } => {
+            answer.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0))
+        }
+        Body::Vote { .. } | Body::Noted | Body::Refused(_) => answer,
+    };
+    let topic = FetchableTopicResponse::default()
+        .with_topic(topic_name(TOPIC))
+        .with_topic_id(uuid(TopicId::METADATA))
+        .with_partitions(vec![partition]);
+    FetchResponse::default().with_responses(vec![topic])
+}
+
+pub(super) fn vote_answered(answer: &VoteResponse) -> Result<Response, WireError> {
+    whole(answer.error_code)?;
+    let partition = answer.topics.first().and_then(|topic| topic.partitions.first()).ok_or(WireError::NotMetadata)?;
+    let body = refused(partition.error_code)?.unwrap_or(Body::Vote { granted: partition.vote_granted });
+    Ok(response(partition.leader_epoch, partition.leader_id, body))
+}
+
+pub(super) fn begin_answered(answer: &BeginQuorumEpochResponse) -> Result<Response, WireError> {
+    whole(answer.error_code)?;
+    let partition = answer.topics.first().and_then(|topic| topic.partitions.first()).ok_or(WireError::NotMetadata)?;
+    let body = refused(partition.error_code)?.unwrap_or(Body::Noted);
+    Ok(response(partition.leader_epoch, partition.leader_id, body))
+}
+
+pub(super) fn end_answered(answer: &EndQuorumEpochResponse) -> Result<Response, WireError> {
+    whole(answer.error_code)?;
+    let partition = answer.topics.first().and_then(|topic| topic.partitions.first()).ok_or(WireError::NotMetadata)?;
+    let body = refused(partition.error_code)?.unwrap_or(Body::Noted);
+    Ok(response(partition.leader_epoch, partition.leader_id, body))
+}
+
+pub(super) fn fetch_answered(answer: FetchResponse) -> Result<Response, WireError> {
+    whole(answer.error_code)?;
+    let partition = answer.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
+    let partition = partition.ok_or(WireError::NotMetadata)?;
+    let leader = partition.current_leader;
+    let body = match refused(partition.error_code)? {
+        Some(refused) => refused,
+        None if 0 <= partition.diverging_epoch.end_offset => Body::Diverging {
+            epoch: LeaderEpoch(partition.diverging_epoch.epoch),
+            end: Offset(partition.diverging_epoch.end_offset),
+        },
+        None => {
+            let records = partition.records.unwrap_or_default();
+            let spans = verified_spans(&records)?;
+            Body::Records { high_watermark: Offset(partition.high_watermark), spans, records }
+        }
+    };
+    Ok(response(leader.leader_epoch, leader.leader_id, body))
+}
+
+/// What each batch of `records` spans, once its checksum is proven.
+fn verified_spans(records: &Bytes) -> Result<Vec<Span>, BatchError> {
+    let verified = batches(records).map(|batch| {
+        let header = BatchHeader::verify(batch?.1)?;
+        Ok(Span { epoch: header.leader_epoch, start: header.base_offset, end: header.end_offset() })
+    });
+    verified.collect()
+}
+
+fn response(epoch: i32, leader: WireBrokerId, body: Body) -> Response {
+    Response { epoch: LeaderEpoch(epoch), leader: (0 <= leader.0).then_some(BrokerId(leader.0)), body }
+}
+
+fn wire_leader(leader: Option<BrokerId>) -> WireBrokerId {
+    WireBrokerId(leader.map_or(-1, |leader| leader.0))
+}
+
+/// The error of a whole answer, which then says nothing of an epoch.
+fn whole(code: i16) -> Result<(), WireError> {
+    match ErrorCode::try_from_code(code) {
+        None if code == NO_ERROR => Ok(()),
+        Some(ErrorCode::InconsistentClusterId) => Err(WireError::OtherCluster),
+        error => Err(WireError::Error(error)),
+    }
+}
+
+fn refused(code: i16) -> Result<Option<Body>, WireError> {
+    let refusal = match ErrorCode::try_from_code(code) {
+        None if code == NO_ERROR => return Ok(None),
+        Some(ErrorCode::FencedLeaderEpoch) => Refusal::FencedLeaderEpoch,
+        Some(ErrorCode::UnknownLeaderEpoch) => Refusal::UnknownLeaderEpoch,
+        Some(ErrorCode::NotLeaderOrFollower) => Refusal::NotLeader,
+        Some(ErrorCode::InconsistentVoterSet) => Refusal::InconsistentVoterSet,
+        Some(ErrorCode::InvalidRequest) => Refusal::InvalidRequest,
+        error => return Err(WireError::Error(error)),
+    };
+    Ok(Some(Body::Refused(refusal)))
+}
+
+fn code(body: &Body) -> i16 {
+    match body {
+        Body::Vote { .. } | Body::Noted | Body::Records { .. } | Body::Diverging { .. } => NO_ERROR,
+        Body::Refused(Refusal::FencedLeaderEpoch) => ErrorCode::FencedLeaderEpoch.code(),
+        Body::Refused(Refusal::UnknownLeaderEpoch) => ErrorCode::UnknownLeaderEpoch.code(),
+        Body::Refused(Refusal::NotLeader) => ErrorCode::NotLeaderOrFollower.code(),
+        Body::Refused(Refusal::InconsistentVoterSet) => ErrorCode::InconsistentVoterSet.code(),
+        Body::Refused(Refusal::InvalidRequest) => ErrorCode::InvalidRequest.code(),
+    }
+}
