@@ -54,14 +54,14 @@ pub fn page(run: &Run) -> String {
                    <th>log end<th>high watermark<th>what happens</tr></thead><tbody></tbody></table></div>\
                    <button id=\"more\" type=\"button\" hidden>Show more</button></section>\n",
     );
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<details><summary>The scenario</summary><pre>{}</pre></details>\n",
+        "<details><summary>The scenario</summary><pre>{}</pre></details>",
         escape(&run.scenario.to_toml())
     );
     // Inside a script only `<` could end it.
     let data = Value::Array(events).to_string().replace('<', "\\u003c");
-    let _ = write!(html, "</main><script>const EVENTS = {data};\n{SCRIPT}</script></body></html>\n");
+    let _ = writeln!(html, "</main><script>const EVENTS = {data};\n{SCRIPT}</script></body></html>");
     html
 }
 

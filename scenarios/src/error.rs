@@ -5,8 +5,12 @@ use thiserror::Error;
 
 /// One mistake in a file: where it is, what it is, and what to write instead. As a `miette` diagnostic it shows the lines.
 #[derive(Clone, Debug, Error)]
-#[error("{file}:{line}:{column}: {message}")]
-pub struct ScenarioError {
+#[error("{}:{}:{}: {}", .0.file, .0.line, .0.column, .0.message)]
+pub struct ScenarioError(Box<Placed>);
+
+/// A mistake and its place.
+#[derive(Clone, Debug)]
+struct Placed {
     file: String,
     line: usize,
     column: usize,
@@ -22,7 +26,7 @@ impl ScenarioError {
         let start = span.start.min(text.len());
         let before = text.get(..start).unwrap_or("");
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        ScenarioError {
+        ScenarioError(Box::new(Placed {
             file: file.into(),
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or("").chars().count() + 1,
@@ -31,34 +35,34 @@ impl ScenarioError {
             label: mistake.label,
             span: start..span.end.clamp(start, text.len()),
             text: NamedSource::new(file, text.into()),
-        }
+        }))
     }
 
     /// Line and column in the file, both from 1.
     pub fn place(&self) -> (usize, usize) {
-        (self.line, self.column)
+        (self.0.line, self.0.column)
     }
 
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     pub fn remedy(&self) -> Option<&str> {
-        self.help.as_deref()
+        self.0.help.as_deref()
     }
 }
 
 impl Diagnostic for ScenarioError {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.text)
+        Some(&self.0.text)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let label = LabeledSpan::new(Some(self.label.clone()), self.span.start, self.span.len());
+        let label = LabeledSpan::new(Some(self.0.label.clone()), self.0.span.start, self.0.span.len());
         Some(Box::new(std::iter::once(label)))
     }
 }

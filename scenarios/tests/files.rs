@@ -1,5 +1,8 @@
 //! Scenario files: the catalogue reads, is whole and keeps to the schema; every kind of mistake has its message.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
 use scenarios::{Scenario, catalogue, schema};
 
 mod schema_check;
@@ -192,4 +195,16 @@ fn a_run_is_as_long_as_its_longest_client() {
     let text =
         GOOD.replace("duration = \"30s\"", "").replace("\"200/s\"", "\"1/s\"\nstarts = \"2s\"\nfor = \"9s..11s\"");
     assert_eq!(Scenario::parse("tale.toml", &text).unwrap().length().as_secs(), 13);
+}
+
+proptest! {
+    /// Whatever is put anywhere into a file, it is read or refused with a message that can be shown.
+    #[test]
+    fn no_text_makes_the_reader_or_its_message_panic(at in 0..GOOD.len(), cut in 0..40_usize, put in "[\\PC\n]{0,12}") {
+        let start = (0..=at).rev().find(|place| GOOD.is_char_boundary(*place)).unwrap();
+        let text = format!("{}{put}{}", &GOOD[..start], GOOD.get(start + cut..).unwrap_or(""));
+        if Scenario::parse("tale.toml", &text).is_err() {
+            prop_assert!(refusal(&text).contains("tale.toml"));
+        }
+    }
 }
