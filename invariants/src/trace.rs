@@ -24,7 +24,7 @@ pub(crate) use whereabouts::whereabouts;
 pub(crate) use world::{NodeId, World};
 
 /// One promise over the trace.
-pub(crate) trait Promise {
+pub(crate) trait Promise: Send {
     /// The promise, a sentence.
     fn name(&self) -> &'static str;
 

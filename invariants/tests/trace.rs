@@ -35,7 +35,7 @@ impl Tale {
     fn what(mut self, n: i32, what: What) -> Tale {
         self.index += 1;
         let entry =
-            Entry { index: self.index, time: Time(self.index * 1000), node: NodeName(format!("broker {n}")), what };
+            Entry { index: self.index, time: Time(self.index * 1000), node: NodeName(format!("broker-{n}")), what };
         let violation = self.watch.observe(&entry);
         self.violation = self.violation.or(violation);
         self
@@ -186,6 +186,10 @@ fn epochs_fall_in_no_life_and_votes_outlive_restarts() {
     Tale::begin().quorum_leader(1, 5).says(1, Event::QuorumUnattached { epoch: LeaderEpoch(4) }).breaks(PROMISE);
     Tale::begin().leads(1, 3, 0).follows(1, 2, 2).breaks(PROMISE);
     Tale::begin().state(1, 4, 1, 3, &[1]).state(1, 3, 2, 2, &[1]).breaks(PROMISE);
+    Tale::begin().votes(1, 5, 2).votes(1, 4, 3).breaks(PROMISE);
+    // A vote may reach the disk when its voter is further already.
+    let further = Tale::begin().says(1, Event::QuorumUnattached { epoch: LeaderEpoch(6) });
+    further.votes(1, 5, 2).quorum_leader(1, 6).keeps();
     // Voting again for the same one; falling behind others; reading old metadata again after a restart.
     Tale::begin().votes(1, 5, 2).loses_power(1).votes(1, 5, 2).votes(2, 4, 3).keeps();
     Tale::begin().leads(1, 3, 0).crashes(1).follows(1, 2, 2).leads(1, 3, 0).keeps();

@@ -78,7 +78,7 @@ pub enum Event {
         log_end: Offset,
         cut_bytes: u64,
     },
-    /// A batch is in this node's log (not yet synced). `crc` is the batch's own checksum, which covers its records.
+    /// A batch is in this node's log (not yet synced). `epoch` is the batch's own, of the leader that wrote it. `crc` is the batch's own checksum, which covers its records.
     Appended {
         partition: PartitionId,
         epoch: LeaderEpoch,

@@ -1,7 +1,7 @@
 //! Epochs never fall, on any one node.
 //!
 //! In the metadata quorum: within one life of a node its epoch never falls, and after a restart it is at least that of the last vote
-//! on its disk; a node votes for one candidate in an epoch, restarts or not. Of partitions: within one life neither the leader
+//! on its disk (which may lag behind the epoch in which it already is); a node votes for one candidate in an epoch, restarts or not. Of partitions: within one life neither the leader
 //! epoch nor the state of a partition falls. A node that starts again reads its metadata from its log or snapshot, and so
 //! passes through older epochs once more: that is legal, and that the content is the same is what `metadata agrees` judges.
 
@@ -42,8 +42,12 @@ impl EpochsNeverFall {
     }
 
     fn vote(&mut self, node: NodeId, epoch: LeaderEpoch, candidate: BrokerId, before: &World) -> Result<(), String> {
-        self.quorum_epoch(node, epoch, before)?;
+        self.judged += 1;
         match self.votes.insert(node, (epoch, candidate)) {
+            Some((last, other)) if epoch < last => Err(format!(
+                "{} voted for broker {candidate} in epoch {epoch} after it voted for broker {other} in epoch {last}",
+                before.name(node)
+            )),
             Some((last, other)) if last == epoch && other != candidate => Err(format!(
                 "{} voted for broker {other} and for broker {candidate}, both in epoch {epoch}",
                 before.name(node)

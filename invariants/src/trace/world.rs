@@ -83,7 +83,7 @@ impl World {
         let id = NodeId(self.names.len());
         self.nodes.insert(name.clone(), id);
         self.names.push(name.clone());
-        if let Some(broker) = broker_of(name) {
+        if let Some(broker) = number_of(name) {
             self.brokers.insert(broker, id);
         }
         id
@@ -93,9 +93,9 @@ impl World {
         &self.names[node.0]
     }
 
-    /// The identity that a node's name tells, if it is a broker.
+    /// The identity that a node's name tells.
     pub(crate) fn broker(&self, node: NodeId) -> Option<BrokerId> {
-        broker_of(self.name(node))
+        number_of(self.name(node))
     }
 
     pub(crate) fn replica(&self, partition: PartitionId, node: NodeId) -> Option<&Replica> {
@@ -210,6 +210,7 @@ impl World {
     }
 
     fn replica_mut(&mut self, partition: PartitionId, node: NodeId) -> &mut Replica {
+        self.partitions.entry(partition).or_default();
         self.replicas.entry((partition, node)).or_default()
     }
 
@@ -306,7 +307,8 @@ impl Partition {
     }
 }
 
-/// `broker 2` is broker 2.
-fn broker_of(name: &NodeName) -> Option<BrokerId> {
-    name.0.strip_prefix("broker")?.trim_start_matches([' ', '-', '_']).parse().ok().map(BrokerId)
+/// `broker-2` is node 2, and `controller-4` is node 4: all nodes of a cluster are numbered together (KIP-595).
+fn number_of(name: &NodeName) -> Option<BrokerId> {
+    let (role, number) = name.0.rsplit_once(['-', ' '])?;
+    matches!(role, "broker" | "controller").then(|| number.parse().ok().map(BrokerId))?
 }

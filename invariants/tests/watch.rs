@@ -1,0 +1,174 @@
+//! Trace and history together: availability after healing, the crash budget, and where a lost record went.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use evidence::{Action, Claims, Entry, Key, MicroOperation, NodeName, Recorder, Value, What};
+use invariants::{Expectations, Outcome, Verdict, Watch};
+use model::{Event, LeaderEpoch, Offset, PartitionId, Time, TopicId};
+
+const SURVIVE: &str = "acknowledged records survive";
+const AVAILABLE: &str = "available again within a bound after healing";
+const P: PartitionId = PartitionId { topic: TopicId(7), index: 0 };
+
+/// A run of which both sides are told, in milliseconds.
+struct Tale {
+    watch: Watch,
+    recorder: Recorder,
+    index: u64,
+    value: i64,
+}
+
+impl Tale {
+    /// Availability within a second.
+    fn begin() -> Tale {
+        Tale::with(Expectations {
+            claims: Claims::default(),
+            flush_on_commit: true,
+            producers_retry: false,
+            unavailable_at_most: Some(Duration::from_secs(1)),
+        })
+    }
+
+    fn with(expectations: Expectations) -> Tale {
+        let recorder = Recorder::new(expectations.claims.clone());
+        Tale { watch: Watch::new(expectations), recorder, index: 0, value: 0 }
+    }
+
+    fn what(mut self, ms: u64, node: &str, what: What) -> Tale {
+        self.index += 1;
+        let entry = Entry { index: self.index, time: Time(ms * 1_000_000), node: NodeName(node.into()), what };
+        assert_eq!(self.watch.observe(&entry), None);
+        self
+    }
+
+    fn says(self, ms: u64, node: &str, event: Event) -> Tale {
+        self.what(ms, node, What::Witnessed(event))
+    }
+
+    fn fault(self, from: u64, to: u64) -> Tale {
+        let began = self.what(from, "world", What::FaultBegan { id: 1, text: "a partition".into() });
+        began.what(to, "world", What::FaultEnded { id: 1 })
+    }
+
+    /// A send that is answered with its number as offset.
+    fn sends(mut self, from: u64, to: u64) -> Tale {
+        let (process, key) = (self.recorder.process(), Key::new("orders", 0));
+        let (asked, told) = (Time(from * 1_000_000), Time(to * 1_000_000));
+        self.recorder.invoke(asked, process, Action::Send(vec![MicroOperation::send(&key, self.value)]));
+        let sent = MicroOperation::sent(&key, self.value, self.value);
+        self.recorder.ok(told, process, Action::Send(vec![sent]));
+        self.value += 1;
+        self
+    }
+
+    /// A send of which nobody knows.
+    fn doubts(mut self, from: u64, to: u64) -> Tale {
+        let process = self.recorder.process();
+        let micro = || Action::Send(vec![MicroOperation::send(&Key::new("orders", 0), self.value)]);
+        self.recorder.invoke(Time(from * 1_000_000), process, micro());
+        self.recorder.info(Time(to * 1_000_000), process, micro(), "timed out");
+        self.value += 1;
+        self
+    }
+
+    fn polls(self, ms: u64, values: &[i64]) -> Tale {
+        let process = self.recorder.process();
+        let records = values.iter().map(|&value| (value, Value::from(value))).collect();
+        let polled = MicroOperation::Polled(BTreeMap::from([(Key::new("orders", 0), records)]));
+        self.recorder.invoke(Time(ms * 1_000_000), process, Action::Poll(vec![MicroOperation::Poll]));
+        self.recorder.ok(Time(ms * 1_000_000), process, Action::Poll(vec![polled]));
+        self
+    }
+
+    fn verdict(self, promise: &str) -> Verdict {
+        let verdicts = self.watch.finish(&self.recorder.history());
+        verdicts.into_iter().find(|verdict| verdict.promise == promise).unwrap()
+    }
+
+    #[track_caller]
+    fn comes_out(self, promise: &str, outcome: Outcome) -> Verdict {
+        let verdict = self.verdict(promise);
+        assert_eq!(verdict.outcome, outcome, "{verdict:?}");
+        verdict
+    }
+}
+
+#[test]
+fn without_faults_every_partition_takes_records_within_the_bound() {
+    Tale::begin().sends(0, 900).sends(900, 1000).comes_out(AVAILABLE, Outcome::Kept);
+    let verdict = Tale::begin().sends(0, 10).sends(20, 1500).comes_out(AVAILABLE, Outcome::Broken);
+    assert!(verdict.detail.contains("1.480 s"), "{}", verdict.detail);
+    Tale::begin().sends(0, 10).doubts(20, 1500).comes_out(AVAILABLE, Outcome::Broken);
+    // Short attempts one after the other are one long trying.
+    let tale = (0..30).fold(Tale::begin(), |tale, n| tale.doubts(n * 50, n * 50 + 10));
+    tale.comes_out(AVAILABLE, Outcome::Broken);
+    // Nobody tried for long: no one can say that it was unavailable.
+    Tale::begin().sends(0, 10).sends(5000, 5010).comes_out(AVAILABLE, Outcome::Kept);
+    Tale::begin().comes_out(AVAILABLE, Outcome::Unknown);
+}
+
+#[test]
+fn while_a_fault_goes_on_nobody_is_held_to_the_bound() {
+    Tale::begin().fault(100, 5000).sends(0, 10).sends(200, 5900).comes_out(AVAILABLE, Outcome::Kept);
+    Tale::begin().fault(100, 5000).sends(0, 10).sends(200, 6100).comes_out(AVAILABLE, Outcome::Broken);
+    Tale::begin().fault(100, 5000).doubts(200, 4000).comes_out(AVAILABLE, Outcome::Unknown);
+}
+
+#[test]
+fn a_broker_that_is_down_is_a_fault_and_a_client_that_sleeps_is_none() {
+    let down = |node: &str| {
+        let tale = Tale::begin().what(0, node, What::NodeStarted);
+        let tale = if node.starts_with("broker") {
+            tale.says(1, node, Event::MetadataApplied { end: Offset(1), digest: 1 })
+        } else {
+            tale
+        };
+        tale.what(10, node, What::NodeCrashed).what(9000, node, What::NodeStarted).sends(20, 5000)
+    };
+    down("broker-1").comes_out(AVAILABLE, Outcome::Unknown);
+    down("client-1").comes_out(AVAILABLE, Outcome::Broken);
+}
+
+#[test]
+fn more_losses_of_power_than_the_budget_excuse_a_loss_where_disks_are_not_waited_for() {
+    let lost = |flush_on_commit, crash_budget| {
+        let expectations = Expectations {
+            claims: Claims { crash_budget, ..Claims::default() },
+            flush_on_commit,
+            producers_retry: false,
+            unavailable_at_most: None,
+        };
+        let tale = Tale::with(expectations).what(5, "broker-1", What::PowerLost).what(6, "broker-2", What::PowerLost);
+        tale.sends(0, 1).sends(2, 3).polls(10, &[1])
+    };
+    lost(false, Some(1)).comes_out(SURVIVE, Outcome::Allowed);
+    lost(false, Some(2)).comes_out(SURVIVE, Outcome::Broken);
+    lost(false, None).comes_out(SURVIVE, Outcome::Broken);
+    lost(true, Some(1)).comes_out(SURVIVE, Outcome::Broken);
+}
+
+#[test]
+fn a_loss_is_told_with_where_the_record_went() {
+    let epoch = LeaderEpoch(1);
+    let appended =
+        |base: i64| Event::Appended { partition: P, epoch, base: Offset(base), end: Offset(base + 1), crc: 5 };
+    let leads = Event::BecameLeader { partition: P, epoch, log_end: Offset(0), high_watermark: Offset(0) };
+    let written = || {
+        let tale = Tale::begin().says(0, "broker-1", leads.clone()).says(1, "broker-1", appended(0));
+        tale.says(1, "broker-1", appended(1)).says(2, "broker-2", appended(0)).sends(0, 1).sends(0, 2).polls(10, &[0])
+    };
+    let held = written().comes_out(SURVIVE, Outcome::Broken).detail;
+    assert!(held.contains("the offset is held, not below the high watermark 0"), "{held}");
+    assert!(
+        held.contains("broker-1 holds 1..2 of epoch 1") && held.contains("the log of broker-2 ends at 1"),
+        "{held}"
+    );
+    let truncated = Event::Truncated { partition: P, from: Offset(2), to: Offset(1) };
+    let gone = written().says(20, "broker-1", truncated).comes_out(SURVIVE, Outcome::Broken).detail;
+    assert!(
+        gone.contains("no replica holds the offset") && gone.contains("a truncation cut broker-1 from 2 to 1"),
+        "{gone}"
+    );
+}
