@@ -1,9 +1,13 @@
 //! The commands, one file each.
 
 mod cluster;
+mod cluster_access;
 mod completion;
 mod config;
+mod consume;
+mod produce;
 mod serve;
+mod topic;
 
 use std::io::{ErrorKind, Write, stdout};
 
@@ -15,6 +19,9 @@ use crate::failure::Failure;
 pub(crate) enum Command {
     Serve(serve::Serve),
     Cluster(cluster::Cluster),
+    Topic(topic::Topic),
+    Produce(produce::Produce),
+    Consume(consume::Consume),
     Config(config::Config),
     Completion(completion::Completion),
 }
@@ -24,6 +31,9 @@ impl Command {
         match self {
             Command::Serve(command) => command.run(),
             Command::Cluster(command) => command.run(),
+            Command::Topic(command) => command.run(),
+            Command::Produce(command) => command.run(),
+            Command::Consume(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Completion(command) => command.run(),
         }

@@ -1,0 +1,148 @@
+//! One node as people use it: serve, produce, consume, stop, and every way to be told no.
+#![allow(clippy::disallowed_methods, reason = "these tests run real processes on real files")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail anywhere")]
+#![allow(dead_code, reason = "each test binary uses its part of the support")]
+
+mod support;
+
+use std::fmt::Write;
+
+use support::{Running, printed, refused, resident_bytes, run, run_with, single};
+
+fn directory() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data").to_str().unwrap().to_owned();
+    (directory, data)
+}
+
+#[test]
+fn what_was_produced_is_consumed_in_order_and_again_after_a_kill() {
+    let (_directory, data) = directory();
+    let (node, address) = single(&data);
+    let to = ["--bootstrap", &address];
+    let with = |arguments: &[&str]| -> Vec<String> { arguments.iter().chain(&to).map(ToString::to_string).collect() };
+    let call = |arguments: &[&str]| {
+        let arguments = with(arguments);
+        run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert_eq!(printed(call(&["topic", "create", "orders", "--partitions", "3"])), "created orders\n");
+    let said = refused(call(&["topic", "create", "orders"]), 1);
+    assert!(said.contains("refused"), "{said}");
+    assert_eq!(printed(call(&["topic", "list"])), "orders  partitions 3, replicas 1\n");
+    assert!(printed(call(&["topic", "describe", "orders"])).contains("partition 2  leader 1"));
+
+    let input = (0..2_000).fold(String::new(), |mut input, number| {
+        writeln!(input, "key-{}={number}", number % 50).unwrap();
+        input
+    });
+    let arguments = with(&["produce", "orders", "--key-separator", "="]);
+    let output = run_with(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &input);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("2000 records written"), "{said}");
+
+    let read = || printed(call(&["consume", "orders", "--key-separator", "="]));
+    let check = |read: &str| {
+        let mut lines: Vec<&str> = read.lines().collect();
+        for key in 0..50 {
+            let prefix = format!("key-{key}=");
+            let numbers: Vec<u32> = lines.iter().filter_map(|line| line.strip_prefix(&prefix)?.parse().ok()).collect();
+            assert!(numbers.is_sorted(), "order within a key");
+        }
+        lines.sort_unstable();
+        let mut expected: Vec<&str> = input.lines().collect();
+        expected.sort_unstable();
+        assert_eq!(lines, expected);
+    };
+    check(&read());
+    let one = printed(call(&["consume", "orders", "--partition", "1", "--from", "5", "--count", "1", "--places"]));
+    assert!(one.starts_with("1\t5\t") && one.lines().count() == 1, "{one}");
+    assert_eq!(printed(call(&["consume", "orders", "--from", "latest"])), "");
+    assert_eq!(printed(call(&["consume", "orders", "--from", "2020-01-01"])).lines().count(), 2_000);
+
+    node.kill();
+    let node = Running::start(&["serve", "--listen", &address, "--data", &data]);
+    node.says("ready");
+    check(&read());
+    node.stop();
+}
+
+#[test]
+fn an_idle_node_is_small_and_stops_in_order() {
+    let (_directory, data) = directory();
+    let (node, _address) = single(&data);
+    let bytes = resident_bytes(node.id());
+    assert!(bytes < 40 << 20, "{bytes} bytes");
+    node.stop();
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let (_directory, data) = directory();
+    let (_node, address) = single(&data);
+    let (_other, elsewhere) = directory();
+    let said = refused(run(&["serve", "--listen", &address, "--data", &elsewhere]), 1);
+    assert!(said.starts_with(&format!("error: cannot listen at {address}: ")) && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn a_data_directory_in_use_is_one_clear_line() {
+    let (_directory, data) = directory();
+    let (_node, _address) = single(&data);
+    let said = refused(run(&["serve", "--listen", "127.0.0.1:0", "--data", &data]), 1);
+    assert!(
+        said.starts_with(&format!("error: the data directory {data} is in use")) && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
+fn a_data_directory_of_another_cluster_or_node_is_refused() {
+    let (directory, data) = directory();
+    let (node, _address) = single(&data);
+    node.stop();
+    let refuses = |text: &str| {
+        let file = directory.path().join("broker.toml");
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", &data, "--config", file.to_str().unwrap()];
+        refused(run(&arguments), 1)
+    };
+    let said = refuses("cluster.id = \"another\"\n");
+    assert!(said.contains(&format!("{data} belongs to cluster")) && said.contains("another"), "{said}");
+    let said = refuses("node.id = 7\n");
+    assert!(said.contains(&format!("{data} belongs to node 1, and this is node 7")), "{said}");
+}
+
+#[test]
+fn wrong_usage_and_wrong_input_exit_with_2() {
+    let (directory, _data) = directory();
+    let file = directory.path().join("wrong.toml");
+    std::fs::write(&file, "node.id = 1\nlog.segmnt.bytes = 1\n").unwrap();
+    let said = refused(run(&["serve", "--config", file.to_str().unwrap()]), 2);
+    assert!(said.contains("wrong.toml:2:") && said.contains("did you mean \"log.segment.bytes\"?"), "{said}");
+    let said = refused(run(&["serve", "--config", "no-such-file.toml"]), 2);
+    assert!(said.contains("cannot read the configuration no-such-file.toml"), "{said}");
+    refused(run(&["serve", "--listen", "nowhere"]), 2);
+    refused(run(&["frobnicate"]), 2);
+    refused(run(&["consume", "orders", "--from", "yesterday"]), 2);
+    refused(run(&["produce", "orders", "--bootstrap", "no-port"]), 2);
+    refused(run(&["cluster", "--brokers", "0"]), 2);
+    refused(run(&["cluster", "--brokers", "9", "--port", "65530"]), 2);
+}
+
+#[test]
+fn a_topic_that_is_not_there_and_a_cluster_that_is_not_there_are_told_apart() {
+    let (_directory, data) = directory();
+    let (node, address) = single(&data);
+    let said = refused(run(&["consume", "absent", "--bootstrap", &address]), 1);
+    assert_eq!(said, "error: there is no topic \"absent\": make it with `broker topic create absent`\n");
+    node.kill();
+    let said = refused(run(&["topic", "list", "--bootstrap", &address]), 1);
+    assert!(said.starts_with("error: no broker of the cluster answers") && said.contains("`broker serve`"), "{said}");
+}
+
+#[test]
+fn shells_learn_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(printed(run(&["completion", shell])).contains("consume"));
+    }
+}
