@@ -1,1 +1,21 @@
-//! trial
+//! The trial: the whole broker, run in a simulated world, judged by its promises.
+//!
+//! ```text
+//!  Scenario, seed ─▶ run ─▶ Finished: digest, verdicts, what was reached, trace, history
+//!                     │
+//!     cluster.rs   the nodes and their configuration      workload/  clients, and what they are told
+//!     faults.rs    what goes wrong, and when              scene.rs   who leads what, for faults that are aimed
+//!     selection.rs whom a selector means                  reach.rs   what a run must have seen to prove anything
+//! ```
+//! Absent from here: what a promise is, how a record travels, how a world is simulated. This room ties the others together.
+
+mod cluster;
+mod faults;
+mod reach;
+mod run;
+mod scene;
+mod selection;
+mod stage;
+mod workload;
+
+pub use run::{Finished, Options, run};

@@ -1,0 +1,450 @@
+//! One run: a cluster in a world of its own, its workload, its faults, and what came of them.
+//!
+//! ```text
+//!  form the cluster, make the topics ─▶ workload and faults ─▶ heal ─▶ every partition serves again ─▶ read everything
+//!                                      │ time zero of the scenario                       consumers read to the end too
+//!                                      └ the first broken promise ends the run at once
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use client::TopicInfo;
+use evidence::{Acks, Action, Claims, Entry, History, Outcome, Recorder, What};
+use invariants::{Expectations, Violation, Watch};
+use model::{Bug, Planted, TopicId};
+use parking_lot::Mutex;
+use reports::{Run, Stats};
+use scenarios::{FaultKind, FlushPolicy, Reach, ReadFrom, Scenario};
+use sim::{Reason, Recording, World};
+use tokio::sync::watch;
+
+use crate::cluster::{bootstrap, plans};
+use crate::faults::{Faults, draw};
+use crate::reach::Reached;
+use crate::scene::Scene;
+use crate::selection::Role;
+use crate::stage::{ClientLife, Stage};
+use crate::workload::consumer::{Consuming, Ends};
+use crate::workload::errands::{ReadAll, make_topics, probe, read_all};
+use crate::workload::producer::Producing;
+use crate::workload::{Ground, errands};
+
+/// A cluster that has not formed by then never will.
+const FORMING_MAX: Duration = Duration::from_secs(120);
+
+/// After the healing: how long the cluster has to find itself, before it is asked for its service.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// And how long until each partition must have taken a record, where the scenario does not say.
+const SERVING_MAX: Duration = Duration::from_secs(60);
+
+/// How long reading everything may take.
+const READING_MAX: Duration = Duration::from_secs(120);
+
+/// A producer whose last record is under way is waited for this long.
+const LAST_RECORD_MAX: Duration = Duration::from_secs(30);
+
+/// How a scenario is run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the scenario came from, for reports and replay commands.
+    pub source: String,
+    pub plant: Option<Bug>,
+    /// Keep every event of the world, to find the first that differs from another run's.
+    pub record: bool,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// All that reports show: digest, verdicts, what was reached, the trace.
+    pub run: Run,
+    pub history: History,
+    /// The promise whose breach ended the run.
+    pub violation: Option<Violation>,
+    /// Every event of the world, if asked for.
+    pub recording: Option<Recording>,
+}
+
+impl Finished {
+    /// True if everything came as the scenario expects.
+    pub fn is_as_expected(&self) -> bool {
+        self.run.disappointments().is_empty()
+    }
+}
+
+/// What watches a run from outside, at every entry of its trace.
+struct Watching {
+    promises: Watch,
+    scene: Scene,
+    reached: Reached,
+    violation: Option<Violation>,
+    /// Promises that must break: their breach does not end the run.
+    tolerated: Vec<String>,
+}
+
+impl Watching {
+    fn observe(&mut self, entry: &Entry) -> ControlFlow<()> {
+        let changes = self.scene.observe(entry);
+        self.reached.observe(entry, &changes);
+        match self.promises.observe(entry) {
+            Some(violation) if !self.tolerated.iter().any(|promise| promise == violation.promise) => {
+                self.violation = Some(violation);
+                ControlFlow::Break(())
+            }
+            Some(_) | None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// What the run's own conduct leaves, besides trace and history.
+#[derive(Default)]
+struct Conduct {
+    topics: BTreeMap<String, TopicInfo>,
+    missed: Vec<String>,
+    /// The process that read everything in the end.
+    last_reader: Option<u64>,
+    /// The processes of each consumer that was to read everything.
+    readers: Vec<Arc<Mutex<BTreeSet<u64>>>>,
+}
+
+/// Runs a scenario with one seed, on a thread of its own.
+pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
+    #[allow(clippy::disallowed_methods, reason = "reports say how long a run took in the real world")]
+    let began = Instant::now();
+    let claims = claims(scenario);
+    let recorder = Recorder::new(claims.clone());
+    let watching = Arc::new(Mutex::new(Watching {
+        promises: Watch::new(expectations(scenario, claims)),
+        scene: Scene::default(),
+        reached: Reached::default(),
+        violation: None,
+        tolerated: scenario.expect.broken.clone(),
+    }));
+    let conduct = Arc::new(Mutex::new(Conduct::default()));
+    let mut world_options = sim::Options::new(seed);
+    world_options.time_limit =
+        FORMING_MAX + scenario.length() + LAST_RECORD_MAX + QUIET + SERVING_MAX + 2 * READING_MAX + Duration::from_secs(60);
+    world_options.planted = options.plant.map_or(Planted::NONE, |bug| Planted::NONE.with(bug));
+    world_options.record = options.record;
+    let observing = watching.clone();
+    world_options.observer = Box::new(move |entry| observing.lock().observe(entry));
+    let (play, own) = (scenario.clone(), (recorder.clone(), watching.clone(), conduct.clone()));
+    let result = sim::run(world_options, move |world| async move {
+        let (recorder, watching, conduct) = own;
+        tokio::select! {
+            biased;
+            () = world.stopped() => {}
+            () = conduct_run(&world, &play, recorder, &watching, &conduct) => {}
+        }
+    });
+    let mut conduct = std::mem::take(&mut *conduct.lock());
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(failure) => {
+            conduct.missed.push(match &failure.reason {
+                Reason::Panicked(message) => format!("the run panicked: {message}"),
+                reason @ (Reason::TimeLimit(_) | Reason::Stuck(_)) => format!("the run {reason}"),
+            });
+            *failure.outcome
+        }
+    };
+    let Some(Watching { promises, reached, violation, .. }) = Arc::into_inner(watching).map(Mutex::into_inner) else {
+        panic!("a world that is over still watches");
+    };
+    let judged = Judged { promises, reached, violation };
+    let wall = began.elapsed();
+    finish(scenario, options, outcome, conduct, judged, recorder.history(), wall)
+}
+
+struct Judged {
+    promises: Watch,
+    reached: Reached,
+    violation: Option<Violation>,
+}
+
+fn finish(
+    scenario: &Scenario,
+    options: &Options,
+    outcome: sim::Outcome<()>,
+    conduct: Conduct,
+    judged: Judged,
+    history: History,
+    wall: Duration,
+) -> Finished {
+    let Judged { mut promises, mut reached, violation } = judged;
+    let mut missed = conduct.missed;
+    missed.extend(stopped_by_themselves(scenario, &outcome.entries));
+    for (name, info) in &conduct.topics {
+        promises.name_topic(name, info.id);
+    }
+    let readers: Vec<BTreeSet<u64>> = conduct.readers.iter().map(|processes| processes.lock().clone()).collect();
+    reached.judge_history(&history, &conduct.last_reader.into_iter().collect(), &readers);
+    let replay = match options.plant {
+        Some(bug) => format!("trial run {} --seed {} --plant {}", options.source, outcome.seed, bug.name()),
+        None => format!("trial run {} --seed {}", options.source, outcome.seed),
+    };
+    let run = Run {
+        scenario: scenario.clone(),
+        source: options.source.clone(),
+        seed: outcome.seed,
+        digest: format!("{:016x}", outcome.digest),
+        replay,
+        verdicts: promises.finish(&history),
+        entries: outcome.entries,
+        topics: conduct.topics.iter().map(|(name, info)| (info.id, name.clone())).collect::<BTreeMap<TopicId, String>>(),
+        reached: reached.into_counts().into_keys().collect(),
+        missed,
+        stats: Stats {
+            simulated: outcome.world_time.since(model::Time::ZERO),
+            wall,
+            events: outcome.events,
+            acknowledged: count(&history, |action| matches!(action, Action::Send(_))),
+            consumed: count(&history, |action| matches!(action, Action::Poll(_))),
+        },
+    };
+    Finished { run, history, violation, recording: outcome.recording }
+}
+
+/// Records in operations of a kind that were answered with ok.
+fn count(history: &History, is_wanted: impl Fn(&Action) -> bool) -> u64 {
+    let answered = history.operations.iter().filter(|line| line.outcome == Outcome::Ok && is_wanted(&line.action));
+    let records = answered.flat_map(|line| line.action.micro_operations()).map(|micro| match micro {
+        evidence::MicroOperation::Send { .. } => 1,
+        evidence::MicroOperation::Poll => 0,
+        evidence::MicroOperation::Polled(records) => records.values().map(Vec::len).sum::<usize>() as u64,
+    });
+    records.sum()
+}
+
+/// Servers that gave up, though nothing that they may give up for was done to them.
+fn stopped_by_themselves(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
+    if scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::FullDisk(_))) {
+        return Vec::new();
+    }
+    let told = entries.iter().filter_map(|entry| match &entry.what {
+        What::NodeStopped { error: Some(error) } => Some(format!("{} stopped by itself: {error}", entry.node)),
+        _ => None,
+    });
+    told.collect()
+}
+
+fn claims(scenario: &Scenario) -> Claims {
+    let acks = scenario.producers.iter().map(|producer| producer.acks);
+    let weakest = acks.max_by_key(|acks| match acks {
+        scenarios::Acks::All => 0,
+        scenarios::Acks::One => 1,
+        scenarios::Acks::Zero => 2,
+    });
+    let min_insync_replicas = scenario.topics.iter().map(|topic| topic.min_insync_replicas).min();
+    Claims {
+        acks: match weakest {
+            None | Some(scenarios::Acks::All) => Acks::All,
+            Some(scenarios::Acks::One) => Acks::Leader,
+            Some(scenarios::Acks::Zero) => Acks::None,
+        },
+        idempotent: !scenario.producers.is_empty() && scenario.producers.iter().all(|producer| producer.idempotent),
+        min_insync_replicas,
+        // Without a sync before the answer, a record lives in as many memories as there must be replicas in sync.
+        crash_budget: match scenario.cluster.flush_policy {
+            FlushPolicy::Commit => None,
+            FlushPolicy::Os => Some(min_insync_replicas.unwrap_or(1).saturating_sub(1)),
+        },
+        ..Claims::default()
+    }
+}
+
+fn expectations(scenario: &Scenario, claims: Claims) -> Expectations {
+    Expectations {
+        claims,
+        flush_on_commit: scenario.cluster.flush_policy == FlushPolicy::Commit,
+        producers_retry: scenario.producers.iter().any(|producer| producer.retries != Some(0)),
+        unavailable_at_most: scenario.expect.unavailable_at_most.map(|span| span.0),
+    }
+}
+
+/// The whole of a run, from the first start to the last record read.
+async fn conduct_run(
+    world: &World,
+    scenario: &Scenario,
+    recorder: Recorder,
+    watching: &Mutex<Watching>,
+    conduct: &Mutex<Conduct>,
+) {
+    let plans = plans(&scenario.cluster);
+    let mut stage = Stage::new(world.clone());
+    plans.iter().for_each(|plan| stage.start_server(plan));
+    let bootstrap = bootstrap(&plans);
+
+    let (servers, topics) = (bootstrap.clone(), scenario.topics.clone());
+    let made = errands::run(world, "admin", FORMING_MAX, move |host| make_topics(host, servers.clone(), topics.clone())).await;
+    let Some(topics) = made else {
+        let text = format!("the cluster did not form and make its topics within {} s", FORMING_MAX.as_secs());
+        return conduct.lock().missed.push(text);
+    };
+    conduct.lock().topics = topics.clone();
+    {
+        let watching = &mut *watching.lock();
+        for (name, info) in &topics {
+            watching.scene.name_topic(name, info.id);
+            watching.promises.name_topic(name, info.id);
+        }
+        watching.reached.begin();
+    }
+
+    let zero = world.now();
+    world.note(What::Note { text: "the workload begins".into() });
+    let ground = Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics), zero };
+    let length = scenario.length();
+    let mut faults = Faults::new(&scenario.faults, zero, length, &stage, recorder.clone());
+    let ends = watch::Sender::new(Ends::None);
+    let readers = start_clients(&mut stage, scenario, &ground, &mut faults, &ends);
+    conduct.lock().readers = readers;
+
+    let end = zero + length;
+    while let Some(next) = faults.next().filter(|next| *next < end) {
+        world.sleep_until(next).await;
+        faults.step(&mut stage, &watching.lock().scene);
+    }
+    world.sleep_until(end).await;
+    faults.heal(&mut stage);
+    for _ in 0..faults.wakings {
+        watching.lock().reached.note(Reach::ConsumerSlept);
+    }
+    world.note(What::Note { text: "the workload is over, and the world is healed".into() });
+
+    let producers = |role: Role| matches!(role, Role::Producer(_));
+    await_clients(&stage, producers, LAST_RECORD_MAX).await;
+    end_clients(&stage, producers, &recorder);
+    world.sleep(QUIET).await;
+    let missed = close(world, scenario, &ground, &stage, &ends, conduct).await;
+    conduct.lock().missed.extend(missed);
+}
+
+/// Asks for service once more, then reads everything. Says what was not to be had.
+async fn close(
+    world: &World,
+    scenario: &Scenario,
+    ground: &Ground,
+    stage: &Stage,
+    ends: &watch::Sender<Ends>,
+    conduct: &Mutex<Conduct>,
+) -> Vec<String> {
+    let mut missed = Vec::new();
+    let served: Arc<Mutex<Vec<_>>> = Arc::default();
+    let serving_max = scenario.expect.unavailable_at_most.map_or(SERVING_MAX, |span| span.0.max(SERVING_MAX));
+    let (own, noted) = (ground.clone(), served.clone());
+    let probed = errands::run(world, "probe", serving_max, move |host| probe(host, own.clone(), noted.clone())).await;
+    if probed.is_none() {
+        let names: Vec<String> = ground.topics.keys().cloned().collect();
+        let all = ground.all_of(&names);
+        let refusing = all.get(served.lock().len()).map_or_else(String::new, ToString::to_string);
+        missed.push(format!("{refusing} takes no record within {} s after the healing", serving_max.as_secs()));
+    }
+
+    let progress: Arc<Mutex<ReadAll>> = Arc::default();
+    let (own, noted) = (ground.clone(), progress.clone());
+    errands::run(world, "auditor", READING_MAX, move |host| read_all(host, own.clone(), noted.clone())).await;
+    let progress = std::mem::take(&mut *progress.lock());
+    conduct.lock().last_reader = progress.process;
+    if !progress.is_done {
+        missed.push(format!("not everything could be read within {} s after the healing", READING_MAX.as_secs()));
+        return missed;
+    }
+
+    ends.send_replace(Some(Arc::new(progress.ends)));
+    let consumers = |role: Role| matches!(role, Role::Consumer(_));
+    if !await_clients(stage, consumers, READING_MAX).await {
+        missed.push(format!("a consumer had not read everything {} s after the healing", READING_MAX.as_secs()));
+    }
+    missed
+}
+
+/// Starts every client on a node of its own. Answers the processes of each consumer that is to read everything.
+fn start_clients(
+    stage: &mut Stage,
+    scenario: &Scenario,
+    ground: &Ground,
+    faults: &mut Faults,
+    ends: &watch::Sender<Ends>,
+) -> Vec<Arc<Mutex<BTreeSet<u64>>>> {
+    let zero = ground.zero;
+    let end = zero + scenario.length();
+    let name = |noun: &str, place: u32, copy: u32, count: u32| match count {
+        1 => format!("{noun} {place}"),
+        _ => format!("{noun} {place}.{copy}"),
+    };
+    let mut number = 0;
+    for (place, plan) in (1..).zip(&scenario.producers) {
+        for copy in 1..=plan.count {
+            number += 1;
+            let name = name("producer", place, copy, plan.count);
+            let mut stream = stage.world.stream(&format!("workload/{name}"));
+            let from = zero + plan.starts.map_or(Duration::ZERO, |starts| draw(starts, &mut stream));
+            let to = plan.lasts.map_or(end, |lasts| from + draw(lasts, &mut stream)).min(end);
+            let life = ClientLife::default();
+            let producing = Producing {
+                ground: ground.clone(),
+                number,
+                plan: plan.clone(),
+                from,
+                to,
+                stream,
+                counter: Arc::default(),
+                life: life.clone(),
+            };
+            stage.start_client(Role::Producer(place), &name, life, move |host| producing.clone().run(host));
+        }
+    }
+    let mut readers = Vec::new();
+    for (place, plan) in (1..).zip(&scenario.consumers) {
+        for copy in 1..=plan.count {
+            let name = name("consumer", place, copy, plan.count);
+            let mut stream = stage.world.stream(&format!("workload/{name}"));
+            let from = zero + plan.starts.map_or(Duration::ZERO, |starts| draw(starts, &mut stream));
+            let to = plan.lasts.map(|lasts| from + draw(lasts, &mut stream));
+            let (life, processes) = (ClientLife::default(), Arc::default());
+            let consuming = Consuming {
+                ground: ground.clone(),
+                plan: plan.clone(),
+                from,
+                to,
+                ends: ends.subscribe(),
+                life: life.clone(),
+                processes: Arc::clone(&processes),
+            };
+            if to.is_none() && plan.from == ReadFrom::Earliest {
+                readers.push(processes);
+            }
+            stage.start_client(Role::Consumer(place), &name, life, move |host| consuming.clone().run(host));
+            if let Some(sleep) = plan.sleeps {
+                faults.add_sleeper(stage.roles().len() - 1, sleep, from, stage);
+            }
+        }
+    }
+    readers
+}
+
+/// Waits until clients of a kind are done; false if some are not in time.
+async fn await_clients(stage: &Stage, kind: impl Fn(Role) -> bool, wait_max: Duration) -> bool {
+    let deadline = stage.world.now() + wait_max;
+    let is_at_work = || (0..).zip(stage.roles()).any(|(member, role)| kind(*role) && stage.is_running(member));
+    while is_at_work() {
+        if deadline <= stage.world.now() {
+            return false;
+        }
+        stage.world.sleep(Duration::from_millis(100)).await;
+    }
+    true
+}
+
+fn end_clients(stage: &Stage, kind: impl Fn(Role) -> bool, recorder: &Recorder) {
+    for (member, role) in (0..).zip(stage.roles()) {
+        if kind(*role) && stage.is_running(member) {
+            stage.crash(member, recorder);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The scene: who leads what, as the trace last told it. Faults are aimed by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evidence::{Entry, What};
+use model::{BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId, TopicId};
+use scenarios::PartitionName;
+
+/// What a bystander who reads the trace knows of the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Scene {
+    topics: BTreeMap<String, TopicId>,
+    partitions: BTreeMap<PartitionId, Seen>,
+    controller: Option<(LeaderEpoch, BrokerId)>,
+}
+
+/// One partition, as the newest metadata that anybody applied says.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    version: (LeaderEpoch, PartitionEpoch),
+    pub(crate) leader: Option<BrokerId>,
+    pub(crate) in_sync: BTreeSet<BrokerId>,
+    /// Whoever was in sync at some time: every replica is, when its topic is made.
+    pub(crate) replicas: BTreeSet<BrokerId>,
+}
+
+/// What an entry changed in the scene.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Leader,
+    Offline,
+    InSyncShrank,
+    InSyncGrew,
+    Controller,
+}
+
+/// The number of a server by its name: `broker 2`, `controller 4`.
+pub(crate) fn number_of(node: &str) -> Option<BrokerId> {
+    let (role, number) = node.rsplit_once(' ')?;
+    matches!(role, "broker" | "controller").then(|| number.parse().ok().map(BrokerId))?
+}
+
+impl Scene {
+    pub(crate) fn name_topic(&mut self, name: &str, id: TopicId) {
+        self.topics.insert(name.to_owned(), id);
+    }
+
+    /// Takes the next entry of the trace, and says what is new in it.
+    pub(crate) fn observe(&mut self, entry: &Entry) -> Vec<Change> {
+        let What::Witnessed(event) = &entry.what else { return Vec::new() };
+        match event {
+            Event::QuorumLeader { epoch, .. } => self.controller_is(*epoch, number_of(&entry.node.0)),
+            Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
+                let seen = self.partitions.entry(*partition).or_default();
+                seen.change((*leader_epoch, *partition_epoch), *leader, in_sync.iter().copied().collect())
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn controller_is(&mut self, epoch: LeaderEpoch, node: Option<BrokerId>) -> Vec<Change> {
+        let Some(node) = node else { return Vec::new() };
+        if self.controller.is_some_and(|(known, _)| epoch < known) {
+            return Vec::new();
+        }
+        let before = self.controller.replace((epoch, node));
+        if before.is_some_and(|(_, before)| before != node) { vec![Change::Controller] } else { Vec::new() }
+    }
+
+    /// The newest leader of the metadata quorum.
+    pub(crate) fn controller(&self) -> Option<BrokerId> {
+        self.controller.map(|(_, node)| node)
+    }
+
+    pub(crate) fn partition(&self, name: &PartitionName) -> Option<&Seen> {
+        let topic = *self.topics.get(&name.topic)?;
+        self.partitions.get(&PartitionId { topic, index: i32::try_from(name.index).ok()? })
+    }
+}
+
+impl Seen {
+    fn change(
+        &mut self,
+        version: (LeaderEpoch, PartitionEpoch),
+        leader: Option<BrokerId>,
+        in_sync: BTreeSet<BrokerId>,
+    ) -> Vec<Change> {
+        let is_first = self.replicas.is_empty();
+        if !is_first && version <= self.version {
+            return Vec::new();
+        }
+        self.version = version;
+        self.replicas.extend(&in_sync);
+        let before = (std::mem::replace(&mut self.leader, leader), std::mem::replace(&mut self.in_sync, in_sync));
+        if is_first {
+            return Vec::new();
+        }
+        let news = [
+            (leader.is_some() && leader != before.0 && before.0.is_some(), Change::Leader),
+            (leader.is_none() && before.0.is_some(), Change::Offline),
+            (!before.1.is_subset(&self.in_sync), Change::InSyncShrank),
+            (!self.in_sync.is_subset(&before.1), Change::InSyncGrew),
+        ];
+        news.into_iter().filter_map(|(is_so, change)| is_so.then_some(change)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evidence::NodeName;
+    use model::Time;
+
+    use super::*;
+
+    fn entry(node: &str, event: Event) -> Entry {
+        Entry { index: 0, time: Time(0), node: NodeName(node.into()), what: What::Witnessed(event) }
+    }
+
+    fn changed(leader: Option<i32>, epochs: (i32, i32), in_sync: &[i32]) -> Entry {
+        entry(
+            "broker 1",
+            Event::PartitionChanged {
+                partition: PartitionId { topic: TopicId(7), index: 0 },
+                leader: leader.map(BrokerId),
+                leader_epoch: LeaderEpoch(epochs.0),
+                partition_epoch: PartitionEpoch(epochs.1),
+                in_sync: in_sync.iter().copied().map(BrokerId).collect(),
+            },
+        )
+    }
+
+    #[test]
+    fn the_newest_metadata_counts_and_stale_copies_of_it_do_not() {
+        let mut scene = Scene::default();
+        scene.name_topic("orders", TopicId(7));
+        assert_eq!(scene.observe(&changed(Some(1), (0, 0), &[1, 2, 3])), []);
+        assert_eq!(scene.observe(&changed(Some(2), (1, 1), &[2, 3])), [Change::Leader, Change::InSyncShrank]);
+        assert_eq!(scene.observe(&changed(Some(1), (0, 0), &[1, 2, 3])), []);
+        let seen = scene.partition(&"orders/0".parse().unwrap()).unwrap();
+        assert_eq!((seen.leader, seen.replicas.len()), (Some(BrokerId(2)), 3));
+    }
+
+    #[test]
+    fn another_node_that_leads_the_quorum_is_another_controller() {
+        let mut scene = Scene::default();
+        let leads = |node: &str, epoch| entry(node, Event::QuorumLeader { epoch: LeaderEpoch(epoch), log_end: model::Offset(0) });
+        assert_eq!(scene.observe(&leads("controller 4", 1)), []);
+        assert_eq!(scene.observe(&leads("controller 5", 2)), [Change::Controller]);
+        assert_eq!(scene.observe(&leads("controller 4", 1)), []);
+        assert_eq!(scene.controller(), Some(BrokerId(5)));
+    }
+}

@@ -1,0 +1,179 @@
+//! Errands of the run itself: making the topics, asking for service after the healing, reading everything in the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{
+    Admin, ClientError, Consumer, ConsumerConfig, Message, NewTopic, Position, Producer, ProducerConfig, SendError, TopicInfo,
+    TopicPartition,
+};
+use evidence::{Action, MicroOperation, Recorder};
+use host::Host;
+use model::{Endpoint, Offset};
+use parking_lot::Mutex;
+use protocol::ErrorCode;
+use scenarios::Topic;
+use sim::{SimHost, World};
+use tokio::sync::watch;
+
+use super::consumer::{has_read, poll};
+use super::{Ground, Identity, client_config, key_of};
+use crate::stage::ClientLife;
+
+/// Values of probes lie below those of all producers.
+const PROBE_VALUES: i64 = 0;
+
+/// Pause between two attempts of an errand.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs `errand` on a node of its own until it is done; none if it takes longer than `wait_max`, and then it is ended.
+pub(crate) async fn run<T, F, P>(world: &World, name: &str, wait_max: Duration, errand: F) -> Option<T>
+where
+    T: Send + 'static,
+    F: Fn(SimHost) -> P + Send + Sync + 'static,
+    P: Future<Output = T> + Send + 'static,
+{
+    let slot: Arc<Mutex<Option<T>>> = Arc::default();
+    let (done, mut is_done) = watch::channel(false);
+    let result = slot.clone();
+    let node = world.node(name);
+    node.start(move |host| {
+        let (errand, result, done) = (errand(host), result.clone(), done.clone());
+        async move {
+            let value = errand.await;
+            *result.lock() = Some(value);
+            done.send_replace(true);
+            Ok(())
+        }
+    });
+    tokio::select! {
+        biased;
+        _ = is_done.wait_for(|done| *done) => {}
+        () = world.sleep(wait_max) => node.crash(),
+    }
+    slot.lock().take()
+}
+
+/// Makes the topics, and waits until each partition has a leader and all of its replicas in sync.
+pub(crate) async fn make_topics(
+    host: SimHost,
+    bootstrap: Vec<Endpoint>,
+    topics: Vec<Topic>,
+) -> BTreeMap<String, TopicInfo> {
+    let admin = Admin::new(host.clone(), client_config(bootstrap, host.name()));
+    for topic in &topics {
+        let new = NewTopic {
+            name: topic.name.clone(),
+            partitions: i32::try_from(topic.partitions).unwrap_or(i32::MAX),
+            replication_factor: i16::try_from(topic.replicas).unwrap_or(i16::MAX),
+            settings: [("min.insync.replicas".to_owned(), topic.min_insync_replicas.to_string())].into(),
+        };
+        while let Err(error) = admin.create_topic(&new).await {
+            if matches!(&error, ClientError::Refused { code: ErrorCode::TopicAlreadyExists, .. }) {
+                break;
+            }
+            host.sleep(PAUSE).await;
+        }
+    }
+    loop {
+        if let Ok(told) = admin.topics().await {
+            let is_ready = |topic: &Topic| {
+                told.get(topic.name.as_str()).is_some_and(|info| {
+                    info.partitions.len() == topic.partitions as usize
+                        && info.partitions.iter().all(|partition| {
+                            partition.leader.is_some() && partition.in_sync.len() == topic.replicas as usize
+                        })
+                })
+            };
+            if topics.iter().all(is_ready) {
+                return told.into_iter().map(|(name, info)| (name.to_string(), info)).collect();
+            }
+        }
+        host.sleep(PAUSE).await;
+    }
+}
+
+/// Asks every partition to take a record until it does. `served` holds those that did.
+pub(crate) async fn probe(host: SimHost, ground: Ground, served: Arc<Mutex<Vec<TopicPartition>>>) {
+    let names: Vec<String> = ground.topics.keys().cloned().collect();
+    let mut identity = Identity::new(&ground.recorder, ClientLife::default());
+    let mut config = ProducerConfig::new(ground.client(&host));
+    config.linger = Duration::ZERO;
+    config.delivery_timeout = Duration::from_secs(5);
+    config.retries = false;
+    let producer = Producer::new(host.clone(), config);
+    let mut value = PROBE_VALUES;
+    for partition in ground.all_of(&names) {
+        loop {
+            value += 1;
+            let key = key_of(&partition);
+            let asked = Action::Send(vec![MicroOperation::send(&key, value)]);
+            identity.invoke(&host, asked.clone());
+            match producer.send(&partition.topic, Some(partition.partition), Message::new(value.to_string())).await {
+                Ok(sent) => {
+                    let offset = sent.offset.unwrap_or_default().0;
+                    identity.ok(&host, Action::Send(vec![MicroOperation::sent(&key, offset, value)]));
+                    break;
+                }
+                Err(SendError::NotWritten(reason)) => identity.fail(&host, asked, reason.to_string()),
+                Err(SendError::InDoubt(reason)) => identity.info(&host, asked, reason.to_string()),
+            }
+            host.sleep(PAUSE).await;
+        }
+        served.lock().push(partition);
+    }
+}
+
+/// Reads every partition from its beginning to its end. `progress` is the process that reads, and the ends once they are known.
+pub(crate) async fn read_all(host: SimHost, ground: Ground, progress: Arc<Mutex<ReadAll>>) {
+    let names: Vec<String> = ground.topics.keys().cloned().collect();
+    let partitions = ground.all_of(&names);
+    let mut consumer = Consumer::new(host.clone(), ConsumerConfig::new(ground.client(&host)));
+    let ends = look_up_ends(&host, &ground.recorder, &mut consumer, &partitions).await;
+    let identity = Identity::new(&ground.recorder, ClientLife::default());
+    *progress.lock() = ReadAll { process: Some(identity.process()), ends: ends.clone(), is_done: false };
+    let keys = Action::Assign(partitions.iter().map(key_of).collect());
+    identity.invoke(&host, keys.clone());
+    consumer.assign(partitions.iter().map(|partition| (partition.clone(), Position::Earliest)));
+    identity.ok(&host, keys);
+    while !has_read(&consumer, &partitions, &ends) {
+        poll(&identity, &host, &mut consumer, Duration::from_secs(1)).await;
+    }
+    progress.lock().is_done = true;
+}
+
+/// How far the last reader came.
+#[derive(Default)]
+pub(crate) struct ReadAll {
+    pub(crate) process: Option<u64>,
+    pub(crate) ends: BTreeMap<TopicPartition, Offset>,
+    pub(crate) is_done: bool,
+}
+
+async fn look_up_ends(
+    host: &SimHost,
+    recorder: &Recorder,
+    consumer: &mut Consumer<SimHost>,
+    partitions: &[TopicPartition],
+) -> BTreeMap<TopicPartition, Offset> {
+    let identity = Identity::new(recorder, ClientLife::default());
+    let mut ends = BTreeMap::new();
+    for partition in partitions {
+        let key = key_of(partition);
+        loop {
+            let asked = Action::End([(key.clone(), (0, 0))].into());
+            identity.invoke(host, asked.clone());
+            match consumer.range(partition).await {
+                Ok((start, end)) => {
+                    identity.ok(host, Action::End([(key, (start.0, end.0))].into()));
+                    ends.insert(partition.clone(), end);
+                    break;
+                }
+                Err(error) => identity.fail(host, asked, error.to_string()),
+            }
+            host.sleep(PAUSE).await;
+        }
+    }
+    ends
+}
