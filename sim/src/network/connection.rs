@@ -71,10 +71,10 @@ impl End {
         }
     }
 
-    /// The error that a reset is to whoever comes next.
-    pub(super) fn reset_error(&mut self) -> io::Error {
-        let first = !std::mem::replace(&mut self.knows_of_reset, true);
-        if first { io::ErrorKind::ConnectionReset.into() } else { io::ErrorKind::BrokenPipe.into() }
+    /// The error that a reset is to whoever comes next: news to the first, unless the stream had ended before.
+    pub(super) fn reset_error(&mut self, had_ended: bool) -> io::Error {
+        let is_news = !std::mem::replace(&mut self.knows_of_reset, true) && !had_ended;
+        if is_news { io::ErrorKind::ConnectionReset.into() } else { io::ErrorKind::BrokenPipe.into() }
     }
 }
 
@@ -221,6 +221,11 @@ impl Pipe {
         self.segments.front().map(|segment| segment.arrival)
     }
 
+    /// All that was sent has been read, and the end of the stream is here.
+    pub(super) fn has_ended(&self, now: Time) -> bool {
+        self.segments.is_empty() && self.finish <= now
+    }
+
     pub(super) fn has_unread(&self, now: Time) -> bool {
         self.segments.front().is_some_and(|segment| segment.arrival <= now)
     }
@@ -259,16 +264,17 @@ impl Pipe {
         }
     }
 
-    /// The sending machine goes dark at `now`: what has not left never will.
+    /// The sender is no more from `now` on: what has not left never will.
     pub(super) fn cut_off(&mut self, now: Time) {
-        let left = |segment: &Segment| segment.departure <= now && segment.arrival < HELD;
-        let kept = self.segments.iter().take_while(|segment| left(segment)).count();
-        self.segments.truncate(kept);
-        for arrival in [&mut self.finish, &mut self.reset] {
-            if *arrival > now {
-                *arrival = NEVER;
-            }
+        let has_left = |segment: &&Segment| segment.departure <= now && segment.arrival < HELD;
+        let left = self.segments.iter().take_while(has_left).count();
+        if left < self.segments.len() || self.finish == HELD {
+            self.finish = NEVER;
         }
+        if self.reset == HELD {
+            self.reset = NEVER;
+        }
+        self.segments.truncate(left);
     }
 
     /// The receiving machine goes dark at `now`: what it had is gone, what it had not acknowledged will be sent again.

@@ -447,8 +447,9 @@ impl State {
     pub(super) fn shut(&mut self, id: ConnectionId, side: Side) -> io::Result<()> {
         let now = self.clock.now();
         let connection = self.find(id).ok_or(io::ErrorKind::NotConnected)?;
-        if connection.pipes[side].reset <= now {
-            return Err(connection.ends[side].reset_error());
+        let pipe = &connection.pipes[side];
+        if pipe.reset <= now {
+            return Err(connection.ends[side].reset_error(pipe.finish <= now));
         }
         if connection.ends[side].state == EndState::Open {
             self.finish(id.slot, side);

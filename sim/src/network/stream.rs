@@ -186,7 +186,7 @@ impl host::Reader for SimReader {
                 return Poll::Pending;
             }
             end.reader.done();
-            Poll::Ready(if pipe.reset <= now { Err(end.reset_error()) } else { Ok(0) })
+            Poll::Ready(if pipe.has_ended(now) { Ok(0) } else { Err(end.reset_error(false)) })
         })
         .await
     }
@@ -206,9 +206,9 @@ impl host::Writer for SimWriter {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             };
             let end = &mut connection.ends[*side];
-            let reset = connection.pipes[*side].reset;
+            let (reset, finish) = (connection.pipes[*side].reset, connection.pipes[*side].finish);
             if reset <= now {
-                return Poll::Ready(Err(end.reset_error()));
+                return Poll::Ready(Err(end.reset_error(finish <= now)));
             }
             let room = connection.pipes[1 - side].room();
             let (now_sent, length) = rest.split(room);

@@ -1,0 +1,180 @@
+//! Same seed, same digest: in any process, thread or order of runs. And how runs fail.
+
+mod common;
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use common::{at, start_echo};
+use host::{Connection, Disk, File, Host, Reader, Writer, timeout};
+use sim::{Failure, LinkSettings, Links, Options, Outcome, Reason, SimHost, World};
+
+/// A world in which much happens: talk, disks, crashes, losses of power, partitions, pauses.
+fn busy(seed: u64, record: bool) -> Outcome<u64> {
+    sim::run(Options { record, ..Options::new(seed) }, live_busily).unwrap()
+}
+
+async fn live_busily(world: World) -> u64 {
+    let names = ["one", "two", "three"];
+    let servers = names.map(|name| world.node(name));
+    let indexes = servers.clone().map(|server| server.index());
+    servers.iter().for_each(start_echo);
+    world.network().set_default(LinkSettings { loss: 0.01, ..LinkSettings::LOCAL });
+    for number in 0..3 {
+        world.node(&format!("client-{number}")).start(move |host| async move {
+            loop {
+                let name = names[(host.entropy() % 3) as usize];
+                let _lost = timeout(&host, Duration::from_secs(2), talk(&host, name)).await;
+                host.sleep(Duration::from_micros(host.entropy() % 5_000)).await;
+            }
+        });
+    }
+    let mut chance = world.stream("faults");
+    for _ in 0..20 {
+        world.sleep(chance.duration(Duration::from_millis(50)..Duration::from_millis(500))).await;
+        let victim = &servers[chance.below(3) as usize];
+        match chance.below(5) {
+            0 => victim.restart(),
+            1 => {
+                victim.power_loss();
+                world.sleep(Duration::from_millis(300)).await;
+                victim.restart();
+            }
+            2 => {
+                victim.pause();
+                world.sleep(Duration::from_millis(300)).await;
+                victim.resume();
+            }
+            3 => {
+                let fault = world.network().partition(&Links::both_ways(&[victim.index()], &indexes));
+                world.sleep(Duration::from_millis(700)).await;
+                world.network().lift(fault);
+            }
+            _ => victim.set_clock_offset(chance.below(1_000) as i64),
+        }
+    }
+    chance.bits()
+}
+
+async fn talk(host: &SimHost, name: &str) -> std::io::Result<()> {
+    let (mut reader, mut writer) = host.connect(&at(name)).await?.split();
+    let file = match host.disk().open("log") {
+        Ok(file) => file,
+        Err(_) => host.disk().create("log")?,
+    };
+    for _ in 0..10 {
+        let message = Bytes::from(vec![7; (host.entropy() % 2_000 + 1) as usize]);
+        writer.write(std::slice::from_ref(&message)).await?;
+        let mut buffer = BytesMut::new();
+        while buffer.len() < message.len() {
+            if reader.read(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+        }
+        file.write_at(file.length()?, &buffer)?;
+        file.sync().await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_after_other_runs_and_on_other_threads() {
+    let first = busy(1, true);
+    assert!(first.events > 1_000, "{} events", first.events);
+    let others: Vec<u64> = (2..12).map(|seed| busy(seed, false).digest).collect();
+    let again = busy(1, true);
+    let difference = first.recording.as_ref().unwrap().first_difference(again.recording.as_ref().unwrap());
+    assert_eq!(difference.map(|difference| difference.to_string()), None);
+    assert_eq!((first.digest, first.events, first.world_time), (again.digest, again.events, again.world_time));
+    assert_eq!(first.entries, again.entries);
+    let (sender, receiver) = channel();
+    let threads = [2, 1, 3, 1].map(|seed| {
+        let sender = sender.clone();
+        std::thread::Builder::new().spawn(move || sender.send((seed, busy(seed, false).digest)).unwrap()).unwrap()
+    });
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for (seed, digest) in receiver.try_iter() {
+        assert_eq!(digest, if seed == 1 { first.digest } else { others[seed as usize - 2] });
+    }
+}
+
+#[test]
+fn another_seed_gives_another_run() {
+    let mut digests: Vec<u64> = (0..10).map(|seed| busy(seed, false).digest).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), 10);
+}
+
+#[test]
+fn recording_changes_nothing() {
+    assert_eq!(busy(5, true).digest, busy(5, false).digest);
+}
+
+#[test]
+fn the_first_differing_event_of_two_runs_has_a_name() {
+    let recordings = [1, 2].map(|seed| busy(seed, true).recording.unwrap());
+    let difference = recordings[0].first_difference(&recordings[1]).unwrap();
+    let text = difference.to_string();
+    assert!(text.starts_with("the runs part at event "), "{text}");
+    let copy = sim::Recording::from_bytes(&recordings[0].to_bytes()).unwrap();
+    assert_eq!(copy, recordings[0]);
+}
+
+fn failure<W, T>(options: Options, scenario: impl FnOnce(World) -> W + Send + 'static) -> Failure
+where
+    W: Future<Output = T> + 'static,
+    T: Send + 'static,
+{
+    sim::run(options, scenario).err().unwrap()
+}
+
+#[test]
+fn a_panic_in_a_node_is_an_error_with_the_seed() {
+    let failure = failure(Options::new(77), |world| async move {
+        world.node("node").start(|host| async move {
+            host.sleep(Duration::from_secs(3)).await;
+            panic!("an invariant broke");
+        });
+        world.sleep(Duration::from_secs(10)).await;
+    });
+    assert_eq!(failure.reason, Reason::Panicked("an invariant broke".to_owned()));
+    assert_eq!(failure.outcome.world_time.0 / 1_000_000_000, 3);
+    assert_eq!(failure.outcome.entries.len(), 1, "what had happened is kept");
+    assert_eq!(failure.to_string(), "the run of seed 77 panicked: an invariant broke");
+}
+
+#[test]
+fn a_panic_in_the_scenario_is_an_error_too() {
+    let failure = failure(Options::new(1), |_world| async move { panic!("no such thing") });
+    assert_eq!(failure.reason, Reason::Panicked("no such thing".to_owned()));
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_ended() {
+    let options = Options { time_limit: Duration::from_secs(60), ..Options::new(1) };
+    let failure = failure(options, |_world| std::future::pending::<()>());
+    assert_eq!(failure.reason, Reason::TimeLimit(Duration::from_secs(60)));
+}
+
+#[test]
+fn the_watchdog_reports_a_task_that_never_waits() {
+    let (sender, receiver) = channel();
+    let options = Options {
+        patience: Duration::from_millis(300),
+        stuck: Box::new(move |seed| sender.send(seed).unwrap()),
+        ..Options::new(42)
+    };
+    let failure = failure(options, |world| async move {
+        world.sleep(Duration::from_secs(1)).await;
+        let begin = world.now();
+        // Ends after all, so that the test leaves no thread at work.
+        let mut rounds = 0_u64;
+        while world.now() == begin && rounds < 300_000_000 {
+            rounds += 1;
+        }
+    });
+    assert!(matches!(failure.reason, Reason::Stuck(_)));
+    assert_eq!(receiver.try_recv().unwrap(), 42);
+}
