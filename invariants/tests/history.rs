@@ -116,7 +116,7 @@ impl Tale {
     }
 
     #[track_caller]
-    fn is_kept(self) -> Report {
+    fn keeps_all(self) -> Report {
         let report = self.report();
         assert!(report.verdicts.iter().all(|verdict| verdict.outcome == Outcome::Kept), "{report:#?}");
         assert_eq!(report.outcome(), Outcome::Kept);
@@ -140,10 +140,10 @@ fn a_history_without_evidence_is_unknown() {
 
 #[test]
 fn an_ordinary_history_keeps_every_promise() {
-    Tale::begin().sends(1, 10, 0).sends(1, 11, 1).assigns(2).polls(2, &[(0, 10), (1, 11)]).is_kept();
+    Tale::begin().sends(1, 10, 0).sends(1, 11, 1).assigns(2).polls(2, &[(0, 10), (1, 11)]).keeps_all();
     // Holes are no skips; several readers at their own pace.
     let tale = Tale::begin().sends(1, 10, 0).sends(1, 11, 7).polls(2, &[(0, 10)]).sends(1, 12, 9);
-    tale.polls(3, &[(0, 10), (7, 11), (9, 12)]).polls(2, &[(7, 11)]).polls(2, &[(9, 12)]).is_kept();
+    tale.polls(3, &[(0, 10), (7, 11), (9, 12)]).polls(2, &[(7, 11)]).polls(2, &[(9, 12)]).keeps_all();
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn an_acknowledged_record_that_readers_passed_is_lost() {
     lost().starts_at(3, 2, 3).comes_out(SURVIVE, Outcome::Kept);
     let mut hole = lost();
     hole.0.holes.insert(key(), vec![(1, 2)]);
-    hole.is_kept();
+    hole.keeps_all();
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn an_acknowledged_record_that_later_readers_never_see_is_unseen() {
     // Nobody looked after the answer.
     Tale::begin().sends(1, 10, 0).polls(2, &[(0, 10)]).sends(1, 11, 1).comes_out(SURVIVE, Outcome::Unknown);
     // A refused one and one in doubt may be missing.
-    tale().asks(3, 12).refused(3, 12).asks(4, 13).in_doubt(4, 13).polls(2, &[(0, 10), (1, 11)]).is_kept();
+    tale().asks(3, 12).refused(3, 12).asks(4, 13).in_doubt(4, 13).polls(2, &[(0, 10), (1, 11)]).keeps_all();
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn claims_decide_whether_a_loss_is_allowed() {
 #[test]
 fn a_record_in_doubt_may_surface_late() {
     let tale = Tale::begin().asks(1, 10).in_doubt(1, 10).sends(2, 11, 0).polls(3, &[(0, 11)]);
-    tale.sends(2, 12, 2).polls(3, &[(1, 10), (2, 12)]).is_kept();
+    tale.sends(2, 12, 2).polls(3, &[(1, 10), (2, 12)]).keeps_all();
 }
 
 #[test]
@@ -207,14 +207,14 @@ fn a_poll_neither_skips_nor_goes_back() {
     // An assign keeps the position of what stays assigned.
     sent().assigns(2).polls(2, &[(1, 11)]).assigns(2).polls(2, &[(0, 10)]).breaks_only(ORDER, "nonmonotonic-poll");
     // Another process starts where it likes; what lies below the log's start may be skipped.
-    sent().polls(2, &[(2, 12)]).polls(3, &[(1, 11)]).is_kept();
+    sent().polls(2, &[(2, 12)]).polls(3, &[(1, 11)]).keeps_all();
     sent().polls(2, &[(0, 10)]).starts_at(4, 2, 3).polls(2, &[(2, 12)]).comes_out(ORDER, Outcome::Kept);
     // A subscription is at-least-once between polls, and in order inside one.
     sent().subscribes(2).polls(2, &[(1, 11)]).polls(2, &[(0, 10)]).comes_out(ORDER, Outcome::Allowed);
     sent().subscribes(2).polls(2, &[(1, 11), (0, 10)]).comes_out(ORDER, Outcome::Broken);
     let lost = Membership { group: "g".into(), generation: 1, keys: vec![key()] };
     let tale = sent().subscribes(2).polls(2, &[(1, 11)]).line(2, Answer::Ok, Action::Lost(lost));
-    tale.polls(2, &[(0, 10)]).is_kept();
+    tale.polls(2, &[(0, 10)]).keeps_all();
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn what_a_rebalance_log_names_is_not_judged() {
         Tale::begin().sends(1, 10, 0).sends(1, 11, 1).polls(9, &[(0, 10), (1, 11)]).polls(2, &[(1, 11), (0, 10)]);
     let mut sent = sent;
     sent.0.operations.last_mut().unwrap().rebalance_log = Some(serde_json::json!([{ "lost": ["orders/0"] }]));
-    sent.is_kept();
+    sent.keeps_all();
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn what_is_read_was_sent_before_and_there() {
         .breaks_only(INVENTED, "invented-record");
     assert!(report.findings[0].why.contains("but was sent to orders/1"));
     // While it is being sent it may be read.
-    Tale::begin().asks(1, 10).polls(2, &[(0, 10)]).told(1, 10, 0).is_kept();
+    Tale::begin().asks(1, 10).polls(2, &[(0, 10)]).told(1, 10, 0).keeps_all();
 }
 
 #[test]
@@ -270,14 +270,14 @@ fn a_value_stands_once_unless_it_was_retried_without_idempotence() {
     let report = twice(claims(Acks::All, false, false)).comes_out(DUPLICATE, Outcome::Allowed);
     assert_eq!(report.findings.iter().filter(|finding| finding.verdict == Gravity::Allowed).count(), 1);
     // The same offset read again is no duplicate.
-    Tale::begin().sends(1, 10, 0).polls(2, &[(0, 10)]).polls(3, &[(0, 10)]).is_kept();
+    Tale::begin().sends(1, 10, 0).polls(2, &[(0, 10)]).polls(3, &[(0, 10)]).keeps_all();
 }
 
 #[test]
 fn what_was_refused_is_never_read() {
     let refused = || Tale::begin().sends(1, 10, 0).asks(1, 11).refused(1, 11);
     refused().polls(2, &[(0, 10), (1, 11)]).breaks_only(REFUSED, "aborted-read");
-    refused().polls(2, &[(0, 10)]).is_kept();
+    refused().polls(2, &[(0, 10)]).keeps_all();
     let aborted = |isolation| {
         let body = || Action::Txn(vec![MicroOperation::send(&key(), 11)]);
         let tale =
@@ -302,9 +302,9 @@ fn a_send_that_began_later_stands_later() {
     let report = tale().breaks_only(REAL_TIME, "realtime-order");
     assert_eq!(report.findings[0].operations, [0, 1, 2, 3]);
     // Concurrent sends may stand in either order.
-    Tale::begin().asks(1, 10).asks(2, 11).told(1, 10, 1).told(2, 11, 0).polls(3, &[(0, 11), (1, 10)]).is_kept();
+    Tale::begin().asks(1, 10).asks(2, 11).told(1, 10, 1).told(2, 11, 0).polls(3, &[(0, 11), (1, 10)]).keeps_all();
     // One in doubt may surface after what was sent later; but not before what was answered before it began.
-    Tale::begin().asks(1, 10).in_doubt(1, 10).sends(2, 11, 0).polls(3, &[(0, 11), (1, 10)]).is_kept();
+    Tale::begin().asks(1, 10).in_doubt(1, 10).sends(2, 11, 0).polls(3, &[(0, 11), (1, 10)]).keeps_all();
     Tale::begin()
         .sends(2, 11, 1)
         .asks(1, 10)
