@@ -31,7 +31,10 @@ impl Compression {
 /// Appends `plain` to `out`, compressed.
 pub(super) fn compress(codec: Compression, plain: &[u8], out: &mut BytesMut) {
     let done = match codec {
-        Compression::None => Ok(out.put_slice(plain)),
+        Compression::None => {
+            out.put_slice(plain);
+            Ok(())
+        }
         Compression::Gzip => gzip(plain, out),
         Compression::Snappy => snappy(plain, out),
         Compression::Lz4 => lz4(plain, out),

@@ -1,0 +1,280 @@
+//! Producer and consumer against brokers that misbehave on demand.
+
+mod peer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{
+    Acks, CallError, ClientConfig, ClientError, ConsumeError, Consumer, ConsumerConfig, Message, OutOfRange, Position,
+    Producer, ProducerConfig, Reason, SendError, Sent, TopicPartition, partition_of_key,
+};
+use host::Host;
+use host::real::RealHost;
+use model::{Endpoint, Offset, Timestamp};
+use peer::{PARTITIONS, Peers, Trick};
+use protocol::ErrorCode;
+
+fn client(bootstrap: Vec<Endpoint>) -> ClientConfig {
+    let retry_backoff = Duration::from_millis(10);
+    ClientConfig { retry_backoff, retry_backoff_max: 2 * retry_backoff, ..ClientConfig::new(bootstrap) }
+}
+
+fn producer(peers: &Peers, change: impl FnOnce(&mut ProducerConfig)) -> Producer<RealHost> {
+    let mut config = ProducerConfig::new(client(peers.bootstrap()));
+    change(&mut config);
+    Producer::new(peers.host.clone(), config)
+}
+
+fn consumer(peers: &Peers, change: impl FnOnce(&mut ConsumerConfig)) -> Consumer<RealHost> {
+    let mut config = ConsumerConfig::new(client(peers.bootstrap()));
+    change(&mut config);
+    Consumer::new(peers.host.clone(), config)
+}
+
+fn orders() -> Arc<str> {
+    "orders".into()
+}
+
+fn message(text: impl Into<String>) -> Message {
+    Message::new(text.into())
+}
+
+/// Polls until `count` records are there; gives the values of each partition in order.
+async fn read(consumer: &mut Consumer<RealHost>, count: usize) -> BTreeMap<i32, Vec<(i64, String)>> {
+    let mut read = BTreeMap::<i32, Vec<_>>::new();
+    for _ in 0..500 {
+        if read.values().map(Vec::len).sum::<usize>() >= count {
+            break;
+        }
+        for polled in consumer.poll(Duration::from_millis(100)).await.unwrap() {
+            let values = polled
+                .records
+                .into_iter()
+                .map(|stored| (stored.offset.0, String::from_utf8(stored.record.value.unwrap().to_vec()).unwrap()));
+            read.entry(polled.partition.partition).or_default().extend(values);
+        }
+    }
+    read
+}
+
+fn all(position: Position) -> impl Iterator<Item = (TopicPartition, Position)> {
+    (0..PARTITIONS).map(move |partition| (TopicPartition::new("orders", partition), position))
+}
+
+#[tokio::test]
+async fn keyed_records_are_read_in_the_order_in_which_they_were_sent() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |_| ());
+    let keys = ["a", "b", "c", "d", "e"];
+    let sends: Vec<_> = (0..500)
+        .map(|number| {
+            let key = keys[number % keys.len()];
+            producer.send(&orders(), None, message(format!("{key}{number}")).with_key(key))
+        })
+        .collect();
+    let mut expected = BTreeMap::<i32, Vec<_>>::new();
+    for (number, send) in sends.into_iter().enumerate() {
+        let key = keys[number % keys.len()];
+        let Sent { partition, offset } = send.await.unwrap();
+        assert_eq!(partition, partition_of_key(key.as_bytes(), PARTITIONS));
+        expected.entry(partition).or_default().push((offset.unwrap().0, format!("{key}{number}")));
+    }
+    let mut consumer = consumer(&peers, |_| ());
+    consumer.assign(all(Position::Earliest));
+    assert_eq!(read(&mut consumer, 500).await, expected);
+    assert!(peers.state.lock().unwrap().produce_requests < 100, "records that wait together go together");
+}
+
+#[tokio::test]
+async fn order_survives_refusals_and_retries() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.batch_bytes = 200);
+    let refusal = Trick::Refuse(ErrorCode::NotEnoughReplicas);
+    peers.play((0..40).flat_map(|_| [refusal, Trick::HangUpBeforeAppend]));
+    let sends: Vec<_> = (0..200).map(|number| producer.send(&orders(), Some(1), message(number.to_string()))).collect();
+    for (number, send) in sends.into_iter().enumerate() {
+        assert_eq!(send.await, Ok(Sent { partition: 1, offset: Some(Offset(number as i64)) }));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_the_record_in_doubt_and_a_retry_may_write_it_twice() {
+    let peers = Peers::start().await;
+    let once = producer(&peers, |config| config.retries = false);
+    peers.play([Trick::HangUpAfterAppend]);
+    let lost = once.send(&orders(), Some(0), message("in doubt")).await;
+    assert_eq!(lost, Err(SendError::InDoubt(Reason::Call(CallError::Closed))));
+    assert_eq!(peers.state.lock().unwrap().end(0), 1);
+
+    let again = producer(&peers, |_| ());
+    peers.play([Trick::HangUpAfterAppend]);
+    let sent = again.send(&orders(), Some(0), message("twice")).await;
+    assert_eq!(sent, Ok(Sent { partition: 0, offset: Some(Offset(2)) }));
+}
+
+#[tokio::test]
+async fn a_refusal_says_whether_the_record_may_be_there() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.retries = false);
+    for (trick, expected) in [
+        (
+            Trick::Refuse(ErrorCode::NotEnoughReplicas),
+            SendError::NotWritten(Reason::Refused(ErrorCode::NotEnoughReplicas)),
+        ),
+        (
+            Trick::Refuse(ErrorCode::NotLeaderOrFollower),
+            SendError::InDoubt(Reason::Refused(ErrorCode::NotLeaderOrFollower)),
+        ),
+        (
+            Trick::AppendAndRefuse(ErrorCode::NotEnoughReplicasAfterAppend),
+            SendError::InDoubt(Reason::Refused(ErrorCode::NotEnoughReplicasAfterAppend)),
+        ),
+    ] {
+        peers.play([trick]);
+        assert_eq!(producer.send(&orders(), Some(0), message("x")).await, Err(expected));
+    }
+}
+
+#[tokio::test]
+async fn producer_and_consumer_follow_the_leader() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |_| ());
+    let mut consumer = consumer(&peers, |_| ());
+    consumer.assign(all(Position::Earliest));
+    for round in 0..4_i64 {
+        let sent = producer.send(&orders(), Some(2), message(round.to_string())).await;
+        assert_eq!(sent, Ok(Sent { partition: 2, offset: Some(Offset(round)) }));
+        assert_eq!(read(&mut consumer, 1).await, BTreeMap::from([(2, vec![(round, round.to_string())])]));
+        peers.move_leader();
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_goes_where_it_is_sent() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.linger = Duration::ZERO);
+    let partition = TopicPartition::new("orders", 0);
+    for number in 0..10_i64 {
+        let message = Message { timestamp: Some(Timestamp(1000 + number * 10)), ..message(number.to_string()) };
+        producer.send(&orders(), Some(0), message).await.unwrap();
+    }
+    let mut consumer = consumer(&peers, |_| ());
+    for (position, first) in [
+        (Position::Earliest, 0),
+        (Position::Offset(Offset(7)), 7),
+        (Position::Time(Timestamp(1035)), 4),
+        (Position::Earliest, 0),
+    ] {
+        consumer.assign([(partition.clone(), position)]);
+        let read = read(&mut consumer, 1).await;
+        assert_eq!(read[&0][0].0, first, "{position:?}");
+    }
+    // Between polls a fetch may be under way; what it brings is for a place that nobody wants any more.
+    assert!(consumer.seek(&partition, Position::Offset(Offset(3))));
+    assert_eq!(read(&mut consumer, 1).await[&0][0].0, 3);
+    assert!(consumer.seek(&partition, Position::Latest));
+    assert_eq!(consumer.poll(Duration::from_millis(50)).await, Ok(Vec::new()));
+    assert_eq!(consumer.position(&partition), Some(Offset(10)));
+    assert_eq!(consumer.look_up(&partition, Position::Time(Timestamp(99_999))).await, Ok(Offset(10)));
+    assert_eq!(consumer.range(&partition).await, Ok((Offset(0), Offset(10))));
+    assert!(!consumer.seek(&TopicPartition::new("orders", 1), Position::Latest));
+}
+
+#[tokio::test]
+async fn a_position_that_is_gone_is_dealt_with_as_configured() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.linger = Duration::ZERO);
+    for number in 0..6 {
+        producer.send(&orders(), Some(0), message(number.to_string())).await.unwrap();
+    }
+    peers.state.lock().unwrap().log_start = 4;
+    let partition = TopicPartition::new("orders", 0);
+
+    let mut resetting = consumer(&peers, |_| ());
+    resetting.assign([(partition.clone(), Position::Offset(Offset(1)))]);
+    assert_eq!(read(&mut resetting, 2).await[&0], [(4, "4".to_string()), (5, "5".to_string())]);
+
+    let mut failing = consumer(&peers, |config| config.out_of_range = OutOfRange::Fail);
+    failing.assign([(partition.clone(), Position::Offset(Offset(1)))]);
+    let failure = failing.poll(Duration::from_secs(5)).await;
+    assert_eq!(failure, Err(ConsumeError::OutOfRange { partition, position: Offset(1) }));
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_in_time() {
+    let peers = Peers::start().await;
+    // Bound and dropped: nobody listens there.
+    let nobody = host::Listener::endpoint(&peers.host.listen(&Endpoint::new("127.0.0.1", 0)).await.unwrap());
+    let mut config = ProducerConfig::new(client(vec![nobody.clone()]));
+    config.delivery_timeout = Duration::from_millis(100);
+    let producer = Producer::new(peers.host.clone(), config);
+    let sent = producer.send(&orders(), None, message("x")).await;
+    assert_eq!(sent, Err(SendError::NotWritten(Reason::NoLeader)));
+
+    let mut consumer = Consumer::new(peers.host.clone(), ConsumerConfig::new(client(vec![nobody])));
+    consumer.assign(all(Position::Earliest));
+    assert_eq!(consumer.poll(Duration::from_millis(50)).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn what_can_never_be_written_is_refused_at_once() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.buffer_bytes_max = 3 << 20);
+    let large = producer.send(&orders(), None, message("x".repeat(2 << 20))).await;
+    assert!(matches!(large, Err(SendError::NotWritten(Reason::TooLarge(_)))));
+    let sends: Vec<_> = (0..5).map(|_| producer.send(&orders(), Some(0), message("x".repeat(900 << 10)))).collect();
+    let results = futures_util::future::join_all(sends).await;
+    assert_eq!(results.iter().filter(|sent| sent.is_ok()).count(), 3);
+    assert_eq!(results[4], Err(SendError::NotWritten(Reason::BufferFull)));
+    let nowhere = producer.send(&orders(), Some(PARTITIONS), message("x")).await;
+    assert_eq!(nowhere, Err(SendError::NotWritten(Reason::NoPartition(PARTITIONS))));
+    let unnamed = producer.send(&"no such".into(), None, message("x")).await;
+    assert_eq!(unnamed, Err(SendError::NotWritten(Reason::Refused(ErrorCode::InvalidTopicException))));
+    let mut consumer = consumer(&peers, |_| ());
+    consumer.assign([(TopicPartition::new("no such", 0), Position::Earliest)]);
+    let refused = consumer.poll(Duration::from_secs(5)).await;
+    assert!(matches!(refused, Err(ConsumeError::Partition { error: ClientError::Refused { .. }, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn without_acks_nobody_knows_the_offset_and_the_record_arrives() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.acks = Acks::None);
+    let sent = producer.send(&orders(), Some(0), message("x")).await;
+    assert_eq!(sent, Ok(Sent { partition: 0, offset: None }));
+    let mut consumer = consumer(&peers, |_| ());
+    consumer.assign(all(Position::Earliest));
+    assert_eq!(read(&mut consumer, 1).await[&0], [(0, "x".to_string())]);
+}
+
+#[tokio::test]
+async fn a_flush_waits_for_every_answer_and_lingers_for_nothing() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.linger = Duration::from_secs(600));
+    for number in 0..30 {
+        drop(producer.send(&orders(), None, message(number.to_string())));
+    }
+    producer.flush().await;
+    let state = peers.state.lock().unwrap();
+    assert_eq!((0..PARTITIONS).map(|partition| state.end(partition)).sum::<i64>(), 30);
+}
+
+#[tokio::test]
+async fn a_dropped_producer_leaves_no_connection_and_no_answer_open() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.linger = Duration::from_secs(600));
+    drop(producer.send(&orders(), Some(0), message("x")));
+    producer.flush().await;
+    let waiting = producer.send(&orders(), Some(0), message("never"));
+    drop(producer);
+    assert_eq!(waiting.await, Err(SendError::InDoubt(Reason::Closed)));
+    for _ in 0..200 {
+        if peers.state.lock().unwrap().open_connections == 0 {
+            return;
+        }
+        peers.host.sleep(Duration::from_millis(10)).await;
+    }
+    panic!("a connection is still open");
+}
