@@ -355,9 +355,13 @@ impl Quorum {
             return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
         }
         self.learn(end.epoch, None);
-        if let Role::Follower(follower) = &self.role
-            && follower.leader == end.leader
-        {
+        // Its refusal of a fetch may have come first.
+        let follows = match &self.role {
+            Role::Follower(follower) => follower.leader == end.leader,
+            Role::Unattached(_) => self.state.leader == Some(end.leader),
+            Role::Prospective(_) | Role::Candidate(_) | Role::Leader(_) => false,
+        };
+        if follows {
             let unattached = match end.successors.first() {
                 Some(&first) if first == self.config.id => Unattached::electing_at(self, self.now),
                 _ => Unattached::patient(self),

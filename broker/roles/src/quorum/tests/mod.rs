@@ -1,0 +1,5 @@
+//! The quorum by itself, and quorums of several in a world that loses, delays and reorders.
+
+mod one_node;
+mod random;
+mod world;

@@ -1,0 +1,361 @@
+//! Each rule of the quorum by itself.
+
+use std::time::Duration;
+
+use model::{BrokerId, EpochStart, Epochs, LeaderEpoch, Offset, Planted, Time};
+
+use super::world::World;
+use crate::quorum::*;
+
+const ONE: BrokerId = BrokerId(1);
+const TWO: BrokerId = BrokerId(2);
+const THREE: BrokerId = BrokerId(3);
+
+fn config() -> Config {
+    Config {
+        id: ONE,
+        voters: [ONE, TWO, THREE].into(),
+        election_timeout: Duration::from_millis(1000),
+        fetch_timeout: Duration::from_millis(2000),
+        planted: Planted::NONE,
+    }
+}
+
+/// Node 1 of three, in epoch 3, with ten records up to epoch 2.
+fn voter() -> Quorum {
+    let epochs = [(1, 0), (2, 4)].map(|(epoch, start)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(start) });
+    let state = QuorumState { epoch: LeaderEpoch(3), voted_for: None, leader: None };
+    Quorum::new(config(), state, Positions::recovered(Offset(10), Epochs::from_entries(epochs)), Time(1), 0)
+}
+
+fn step(quorum: &mut Quorum, at_ms: u64, input: Input) -> Vec<Output> {
+    let mut out = Vec::new();
+    quorum.step(Time(1 + at_ms * 1_000_000), 0, input, &mut out);
+    out
+}
+
+fn vote(epoch: i32, last_epoch: i32, log_end: i64, pre_vote: bool) -> Input {
+    vote_for(TWO, epoch, last_epoch, log_end, pre_vote)
+}
+
+fn vote_for(candidate: BrokerId, epoch: i32, last_epoch: i32, log_end: i64, pre_vote: bool) -> Input {
+    let request = Request::Vote(VoteRequest {
+        epoch: LeaderEpoch(epoch),
+        candidate,
+        last_epoch: LeaderEpoch(last_epoch),
+        log_end: Offset(log_end),
+        pre_vote,
+    });
+    Input::Request { ticket: Ticket(1), request }
+}
+
+fn persisted(out: &[Output]) -> Input {
+    let versions = out.iter().filter_map(|output| match output {
+        Output::PersistState { version, .. } => Some(*version),
+        _ => None,
+    });
+    Input::StatePersisted { version: versions.max().expect("something to persist") }
+}
+
+fn body(out: &[Output]) -> Option<&Body> {
+    out.iter().find_map(|output| match output {
+        Output::Reply { response, .. } => Some(&response.body),
+        _ => None,
+    })
+}
+
+fn sends(out: &[Output]) -> Vec<(RequestId, BrokerId, &Request)> {
+    let sent = out.iter().filter_map(|output| match output {
+        Output::Send { id, to, request } => Some((*id, *to, request)),
+        _ => None,
+    });
+    sent.collect()
+}
+
+fn answer(id: RequestId, from: BrokerId, epoch: i32, leader: Option<BrokerId>, body: Body) -> Input {
+    Input::Answered { id, from, response: Response { epoch: LeaderEpoch(epoch), leader, body } }
+}
+
+fn fetch(replica: BrokerId, epoch: i32, offset: i64, last_epoch: i32) -> Input {
+    let request = Request::Fetch(FetchRequest {
+        epoch: LeaderEpoch(epoch),
+        replica,
+        offset: Offset(offset),
+        last_epoch: LeaderEpoch(last_epoch),
+    });
+    Input::Request { ticket: Ticket(replica.0 as u64), request }
+}
+
+/// Node 1, elected in epoch 4 by node 2; its log ends at 11 and nothing is synced since.
+fn leader() -> Quorum {
+    let mut quorum = voter();
+    let out = step(&mut quorum, 3000, Input::Tick);
+    let (id, ..) = sends(&out)[0];
+    let mut out = step(&mut quorum, 3001, answer(id, TWO, 3, None, Body::Vote { granted: true }));
+    let input = persisted(&out);
+    out = step(&mut quorum, 3002, input);
+    let (id, to, _) = sends(&out)[0];
+    out = step(&mut quorum, 3003, answer(id, to, 4, None, Body::Vote { granted: true }));
+    assert!(out.contains(&Output::AppendLeaderChange { epoch: LeaderEpoch(4) }));
+    assert!(quorum.is_leader());
+    quorum
+}
+
+/// Node 1, which follows node 2 in epoch 5 and has a fetch under way.
+fn follower() -> (Quorum, RequestId) {
+    let mut quorum = voter();
+    let request = Request::BeginEpoch(BeginEpochRequest { epoch: LeaderEpoch(5), leader: TWO });
+    let mut out = step(&mut quorum, 10, Input::Request { ticket: Ticket(1), request });
+    let input = persisted(&out);
+    out.extend(step(&mut quorum, 11, input));
+    let (id, to, _) = *sends(&out).last().unwrap();
+    assert_eq!(to, TWO);
+    (quorum, id)
+}
+
+#[test]
+fn no_vote_leaves_before_it_is_on_disk() {
+    let mut quorum = voter();
+    let out = step(&mut quorum, 10, vote(4, 2, 10, false));
+    assert_eq!(body(&out), None);
+    let state = QuorumState { epoch: LeaderEpoch(4), voted_for: Some(TWO), leader: None };
+    assert!(out.iter().any(|output| matches!(output, Output::PersistState { state: found, .. } if *found == state)));
+    let input = persisted(&out);
+    assert_eq!(body(&step(&mut quorum, 20, input)), Some(&Body::Vote { granted: true }));
+}
+
+#[test]
+fn one_vote_an_epoch() {
+    let mut quorum = voter();
+    let mut out = step(&mut quorum, 10, vote(4, 2, 10, false));
+    let input = persisted(&out);
+    step(&mut quorum, 20, input);
+    out = step(&mut quorum, 30, vote_for(THREE, 4, 9, 99, false));
+    assert_eq!(body(&out), Some(&Body::Vote { granted: false }));
+    out = step(&mut quorum, 40, vote(4, 2, 10, false));
+    assert_eq!(body(&out), Some(&Body::Vote { granted: true }), "the same candidate may ask again");
+}
+
+#[test]
+fn a_vote_outlives_a_restart() {
+    let state = QuorumState { epoch: LeaderEpoch(4), voted_for: Some(THREE), leader: None };
+    let mut quorum = Quorum::new(config(), state, Positions::default(), Time(1), 0);
+    assert_eq!(body(&step(&mut quorum, 10, vote(4, 9, 99, false))), Some(&Body::Vote { granted: false }));
+}
+
+#[test]
+fn a_log_that_is_behind_gets_no_vote_and_the_last_epoch_counts_before_the_length() {
+    for (last_epoch, log_end, granted) in [(2, 10, true), (2, 9, false), (1, 500, false), (3, 1, true)] {
+        let mut quorum = voter();
+        let out = step(&mut quorum, 10, vote(3, last_epoch, log_end, true));
+        assert_eq!(body(&out), Some(&Body::Vote { granted }), "epoch {last_epoch}, end {log_end}");
+    }
+}
+
+#[test]
+fn a_pre_vote_costs_neither_an_epoch_nor_a_vote() {
+    let mut quorum = voter();
+    let out = step(&mut quorum, 10, vote(3, 2, 10, true));
+    assert_eq!(body(&out), Some(&Body::Vote { granted: true }));
+    assert!(!out.iter().any(|output| matches!(output, Output::PersistState { .. })));
+}
+
+#[test]
+fn a_follower_that_hears_its_leader_lets_nobody_stand() {
+    let (mut quorum, id) = follower();
+    assert_eq!(body(&step(&mut quorum, 20, vote(5, 2, 10, true))), Some(&Body::Vote { granted: true }));
+    let nothing = Body::Records { high_watermark: Offset(0), spans: Vec::new(), records: Default::default() };
+    step(&mut quorum, 30, answer(id, TWO, 5, Some(TWO), nothing));
+    assert_eq!(body(&step(&mut quorum, 40, vote(5, 2, 10, true))), Some(&Body::Vote { granted: false }));
+}
+
+#[test]
+fn the_only_voter_elects_itself_at_once_but_not_before_its_vote_is_on_disk() {
+    let mut config = config();
+    config.voters = [ONE].into();
+    let mut quorum = Quorum::new(config, QuorumState::default(), Positions::default(), Time(1), 0);
+    let out = step(&mut quorum, 0, Input::Tick);
+    assert!(!quorum.is_leader());
+    let input = persisted(&out);
+    let out = step(&mut quorum, 1, input);
+    assert!(out.contains(&Output::AppendLeaderChange { epoch: LeaderEpoch(1) }));
+    let out = step(&mut quorum, 2, Input::LogSynced { end: Offset(1) });
+    assert!(out.contains(&Output::HighWatermark { to: Offset(1) }));
+}
+
+#[test]
+fn a_candidate_does_not_count_its_own_vote_before_it_is_on_disk() {
+    let mut quorum = voter();
+    let out = step(&mut quorum, 3000, Input::Tick);
+    let (id, ..) = sends(&out)[0];
+    let out = step(&mut quorum, 3001, answer(id, TWO, 3, None, Body::Vote { granted: true }));
+    assert_eq!(sends(&out), [], "no request for votes leaves either");
+}
+
+#[test]
+fn records_of_earlier_epochs_are_committed_only_with_one_of_the_leaders_own() {
+    let mut quorum = leader();
+    let out = step(&mut quorum, 3010, fetch(TWO, 4, 10, 2));
+    assert!(!out.iter().any(|output| matches!(output, Output::HighWatermark { .. })));
+    step(&mut quorum, 3011, Input::LogSynced { end: Offset(11) });
+    let out = step(&mut quorum, 3012, fetch(TWO, 4, 11, 4));
+    assert!(out.contains(&Output::HighWatermark { to: Offset(11) }));
+}
+
+#[test]
+fn the_leaders_own_log_counts_only_as_far_as_it_is_synced() {
+    let mut quorum = leader();
+    let out = step(&mut quorum, 3010, fetch(TWO, 4, 11, 4));
+    assert!(!out.iter().any(|output| matches!(output, Output::HighWatermark { .. })));
+    let out = step(&mut quorum, 3011, Input::LogSynced { end: Offset(11) });
+    assert!(out.contains(&Output::HighWatermark { to: Offset(11) }));
+}
+
+#[test]
+fn an_observers_fetch_commits_nothing() {
+    let mut quorum = leader();
+    step(&mut quorum, 3010, Input::LogSynced { end: Offset(11) });
+    let out = step(&mut quorum, 3011, fetch(BrokerId(9), 4, 11, 4));
+    assert!(!out.iter().any(|output| matches!(output, Output::HighWatermark { .. })));
+}
+
+#[test]
+fn a_fetch_from_another_history_is_told_where_the_logs_part() {
+    let mut quorum = leader();
+    let out = step(&mut quorum, 3010, fetch(TWO, 4, 12, 1));
+    assert_eq!(body(&out), Some(&Body::Diverging { epoch: LeaderEpoch(1), end: Offset(4) }));
+    let out = step(&mut quorum, 3011, fetch(TWO, 4, 10, 3));
+    assert_eq!(body(&out), Some(&Body::Diverging { epoch: LeaderEpoch(2), end: Offset(10) }));
+}
+
+#[test]
+fn a_fetch_that_finds_nothing_new_waits_until_there_is() {
+    let mut quorum = leader();
+    step(&mut quorum, 3010, Input::LogSynced { end: Offset(11) });
+    step(&mut quorum, 3011, fetch(TWO, 4, 11, 4));
+    let out = step(&mut quorum, 3012, fetch(TWO, 4, 11, 4));
+    assert_eq!(out, [], "it knows the high watermark, and there are no records");
+    let out = step(&mut quorum, 3013, Input::Appended { end: Offset(12) });
+    assert!(matches!(out[..], [Output::ReplyRecords { from: Offset(11), .. }]));
+}
+
+#[test]
+fn a_fetch_of_an_epoch_that_has_passed_is_fenced() {
+    let mut quorum = leader();
+    let out = step(&mut quorum, 3010, fetch(TWO, 3, 10, 2));
+    assert_eq!(body(&out), Some(&Body::Refused(Refusal::FencedLeaderEpoch)));
+}
+
+#[test]
+fn a_leader_that_no_majority_fetches_from_resigns() {
+    let mut quorum = leader();
+    step(&mut quorum, 5000, fetch(TWO, 4, 10, 2));
+    step(&mut quorum, 7500, Input::Tick);
+    assert!(quorum.is_leader(), "node 2 fetched");
+    let out = step(&mut quorum, 8100, Input::Tick);
+    assert!(!quorum.is_leader());
+    assert!(sends(&out).iter().any(|(_, _, request)| matches!(request, Request::EndEpoch(_))));
+}
+
+#[test]
+fn a_follower_fetches_only_what_follows_its_synced_end() {
+    let (mut quorum, id) = follower();
+    let spans = vec![Span { epoch: LeaderEpoch(5), start: Offset(10), end: Offset(12) }];
+    let body = Body::Records { high_watermark: Offset(10), spans, records: Default::default() };
+    let out = step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), body));
+    assert!(out.contains(&Output::HighWatermark { to: Offset(10) }));
+    assert_eq!(sends(&out), []);
+    let out = step(&mut quorum, 30, Input::LogSynced { end: Offset(12) });
+    let (_, _, request) = sends(&out)[0];
+    assert!(
+        matches!(request, Request::Fetch(fetch) if fetch.offset == Offset(12) && fetch.last_epoch == LeaderEpoch(5))
+    );
+}
+
+#[test]
+fn a_follower_cuts_its_log_to_where_the_epochs_agree() {
+    let (mut quorum, id) = follower();
+    let body = Body::Diverging { epoch: LeaderEpoch(1), end: Offset(6) };
+    let out = step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), body));
+    assert!(out.contains(&Output::Truncate { to: Offset(4) }), "its own epoch 1 ends at 4");
+}
+
+#[test]
+fn a_committed_record_is_never_cut() {
+    let (mut quorum, id) = follower();
+    let nothing = Body::Records { high_watermark: Offset(8), spans: Vec::new(), records: Default::default() };
+    let out = step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), nothing));
+    let (id, ..) = sends(&out)[0];
+    let body = Body::Diverging { epoch: LeaderEpoch(1), end: Offset(4) };
+    let out = step(&mut quorum, 30, answer(id, TWO, 5, Some(TWO), body));
+    assert!(out.iter().any(|output| matches!(output, Output::CommittedIsMissing { .. })));
+    assert_eq!(quorum.log_end(), Offset(10));
+}
+
+#[test]
+fn an_answer_to_a_fetch_of_an_earlier_epoch_cuts_nothing() {
+    let (mut quorum, id) = follower();
+    let request = Request::BeginEpoch(BeginEpochRequest { epoch: LeaderEpoch(6), leader: THREE });
+    step(&mut quorum, 20, Input::Request { ticket: Ticket(9), request });
+    let body = Body::Diverging { epoch: LeaderEpoch(1), end: Offset(4) };
+    step(&mut quorum, 30, answer(id, TWO, 5, Some(TWO), body));
+    assert_eq!(quorum.log_end(), Offset(10));
+}
+
+#[test]
+fn records_that_leave_a_gap_or_come_from_the_future_are_not_taken() {
+    for (epoch, start) in [(5, 11), (5, 9), (6, 10), (1, 10)] {
+        let (mut quorum, id) = follower();
+        let spans = vec![Span { epoch: LeaderEpoch(epoch), start: Offset(start), end: Offset(20) }];
+        let body = Body::Records { high_watermark: Offset(20), spans, records: Default::default() };
+        step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), body));
+        assert_eq!((quorum.log_end(), quorum.high_watermark()), (Offset(10), Offset(0)));
+    }
+}
+
+#[test]
+fn an_epoch_without_a_successor_is_refused() {
+    let mut quorum = voter();
+    let out = step(&mut quorum, 10, vote(i32::MAX, 2, 10, false));
+    assert_eq!(body(&out), Some(&Body::Refused(Refusal::InvalidRequest)));
+    assert_eq!(quorum.epoch(), LeaderEpoch(3));
+}
+
+#[test]
+fn a_node_that_was_cut_off_does_not_disturb_the_others_when_it_comes_back() {
+    let mut world = World::new(3, Planted::NONE);
+    world.settle(Duration::from_secs(5));
+    let leader = world.leader().unwrap();
+    let epoch = world.nodes[&leader].quorum.epoch();
+    let lonely = BrokerId(if leader == ONE { 2 } else { 1 });
+    world.cut_off(lonely);
+    world.settle(Duration::from_secs(60));
+    world.cut.clear();
+    world.settle(Duration::from_secs(5));
+    assert_eq!(world.leader(), Some(leader));
+    assert_eq!(world.nodes[&leader].quorum.epoch(), epoch, "its elections spent no epoch");
+}
+
+#[test]
+fn a_leader_that_is_cut_off_is_replaced_and_follows_its_successor() {
+    let mut world = World::new(3, Planted::NONE);
+    world.settle(Duration::from_secs(5));
+    let first = world.leader().unwrap();
+    world.cut_off(first);
+    world.propose(first);
+    world.settle(Duration::from_secs(10));
+    assert_ne!(world.leader(), Some(first));
+    assert!(!world.nodes[&first].quorum.is_leader(), "it noticed that nobody fetches");
+    world.must_make_progress();
+}
+
+#[test]
+fn an_orderly_resignation_is_followed_by_a_quick_election() {
+    let mut world = World::new(3, Planted::NONE);
+    world.settle(Duration::from_secs(5));
+    let first = world.leader().unwrap();
+    world.step(first, Input::Resign);
+    world.settle(Duration::from_millis(200));
+    assert!(world.leader().is_some_and(|leader| leader != first));
+    assert_eq!(world.node(4).quorum.log_end(), world.node(1).quorum.log_end(), "the observer follows");
+}

@@ -1,0 +1,333 @@
+//! A small world of quorums: wires that lose and reorder, disks that forget what was not synced, and the promises watched at every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::{BrokerId, Epochs, LeaderEpoch, Offset, Planted, Time};
+
+use crate::quorum::*;
+
+/// A record of the world: its epoch and a value that no other has.
+pub(super) type Entry = (LeaderEpoch, u64);
+
+pub(super) struct World {
+    pub(super) nodes: BTreeMap<BrokerId, Node>,
+    pub(super) wires: Vec<Wire>,
+    /// Pairs that do not hear each other.
+    pub(super) cut: BTreeSet<(BrokerId, BrokerId)>,
+    pub(super) now: Time,
+    config: Config,
+    next_value: u64,
+    next_ticket: u64,
+    chance: u64,
+    /// Everything that was ever committed anywhere.
+    pub(super) committed: Vec<Entry>,
+    leaders: BTreeMap<LeaderEpoch, BrokerId>,
+}
+
+pub(super) struct Node {
+    pub(super) quorum: Quorum,
+    pub(super) log: Vec<Entry>,
+    synced: usize,
+    on_disk: QuorumState,
+    to_persist: Option<(u64, QuorumState)>,
+    /// Who waits for which answer; None if the one who asked is gone.
+    asked: BTreeMap<Ticket, Option<(BrokerId, RequestId)>>,
+    /// The largest epoch that it ever spoke of, in this life or an earlier one.
+    spoke_of: LeaderEpoch,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Wire {
+    Request { from: BrokerId, to: BrokerId, id: RequestId, request: Request },
+    Response { from: BrokerId, to: BrokerId, id: RequestId, response: Response },
+}
+
+impl World {
+    /// `voters` voters, and one observer more.
+    pub(super) fn new(voters: i32, planted: Planted) -> World {
+        let config = Config {
+            id: BrokerId(0),
+            voters: (1..=voters).map(BrokerId).collect(),
+            election_timeout: Duration::from_millis(1000),
+            fetch_timeout: Duration::from_millis(2000),
+            planted,
+        };
+        let mut world = World {
+            nodes: BTreeMap::new(),
+            wires: Vec::new(),
+            cut: BTreeSet::new(),
+            now: Time(1),
+            config,
+            next_value: 0,
+            next_ticket: 0,
+            chance: 0x5eed,
+            committed: Vec::new(),
+            leaders: BTreeMap::new(),
+        };
+        for id in (1..=voters + 1).map(BrokerId) {
+            let quorum = world.start(id, QuorumState::default(), &[]);
+            let node = Node {
+                quorum,
+                log: Vec::new(),
+                synced: 0,
+                on_disk: QuorumState::default(),
+                to_persist: None,
+                asked: BTreeMap::new(),
+                spoke_of: LeaderEpoch(0),
+            };
+            world.nodes.insert(id, node);
+        }
+        world
+    }
+
+    fn start(&mut self, id: BrokerId, state: QuorumState, log: &[Entry]) -> Quorum {
+        let mut epochs = Epochs::default();
+        for (offset, &(epoch, _)) in (0..).map(Offset).zip(log) {
+            epochs.assign(epoch, offset);
+        }
+        let positions = Positions::recovered(Offset(log.len() as i64), epochs);
+        let chance = self.draw();
+        Quorum::new(Config { id, ..self.config.clone() }, state, positions, self.now, chance)
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.chance = self.chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        self.chance ^ (self.chance >> 29)
+    }
+
+    pub(super) fn ids(&self) -> Vec<BrokerId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    pub(super) fn node(&self, id: i32) -> &Node {
+        &self.nodes[&BrokerId(id)]
+    }
+
+    pub(super) fn step(&mut self, id: BrokerId, input: Input) {
+        let chance = self.draw();
+        let now = self.now;
+        let mut outputs = Vec::new();
+        self.nodes.get_mut(&id).unwrap().quorum.step(now, chance, input, &mut outputs);
+        for output in outputs {
+            self.perform(id, output);
+        }
+        let node = &self.nodes[&id];
+        assert_eq!(node.quorum.log_end(), Offset(node.log.len() as i64));
+    }
+
+    fn perform(&mut self, id: BrokerId, output: Output) {
+        let committed = self.committed.clone();
+        let node = self.nodes.get_mut(&id).unwrap();
+        match output {
+            Output::PersistState { version, state } => node.to_persist = Some((version, state)),
+            Output::Send { id: request_id, to, request } => {
+                let epoch = match &request {
+                    Request::Vote(vote) => vote.epoch,
+                    Request::BeginEpoch(begin) => begin.epoch,
+                    Request::EndEpoch(end) => end.epoch,
+                    Request::Fetch(fetch) => fetch.epoch,
+                };
+                node.speaks_of(epoch);
+                self.wires.push(Wire::Request { from: id, to, id: request_id, request });
+            }
+            Output::Reply { ticket, response } => {
+                node.speaks_of(response.epoch);
+                let asked = node.asked.remove(&ticket).expect("every ticket gets one reply");
+                let Some((to, request_id)) = asked else { return };
+                self.wires.push(Wire::Response { from: id, to, id: request_id, response });
+            }
+            Output::ReplyRecords { ticket, epoch, from, high_watermark } => {
+                node.speaks_of(epoch);
+                let asked = node.asked.remove(&ticket).expect("every ticket gets one reply");
+                let Some((to, request_id)) = asked else { return };
+                let entries = &node.log[from.0 as usize..];
+                let some = &entries[..entries.len().min(3)];
+                let spans = (from.0..).zip(some).map(|(offset, &(epoch, _))| Span {
+                    epoch,
+                    start: Offset(offset),
+                    end: Offset(offset + 1),
+                });
+                let body = Body::Records { high_watermark, spans: spans.collect(), records: encode(some) };
+                let response = Response { epoch, leader: Some(id), body };
+                self.wires.push(Wire::Response { from: id, to, id: request_id, response });
+            }
+            Output::AppendLeaderChange { epoch } => {
+                self.next_value += 1;
+                node.log.push((epoch, self.next_value));
+            }
+            Output::AppendFetched { records } => node.log.extend(decode(&records)),
+            Output::Truncate { to } => {
+                node.log.truncate(to.0 as usize);
+                node.synced = node.synced.min(node.log.len());
+            }
+            Output::HighWatermark { to } => {
+                let prefix = &node.log[..to.0 as usize];
+                let known = prefix.len().min(committed.len());
+                assert_eq!(prefix[..known], committed[..known], "the committed prefix never changes");
+                if committed.len() < prefix.len() {
+                    self.committed = prefix.to_vec();
+                }
+            }
+            Output::RoleChanged { epoch, standing: Standing::Leader } => {
+                let leader = *self.leaders.entry(epoch).or_insert(id);
+                assert_eq!(leader, id, "one leader an epoch");
+                assert!(node.log.starts_with(&committed), "an elected leader has all that is committed");
+            }
+            Output::RoleChanged { .. } => {}
+            Output::CommittedIsMissing { .. } => panic!("the committed prefix is never cut"),
+        }
+    }
+
+    pub(super) fn deliver(&mut self, index: usize) {
+        match self.wires.remove(index) {
+            Wire::Request { from, to, id, .. } | Wire::Response { from: to, to: from, id, .. }
+                if self.cut.contains(&(from, to)) || self.cut.contains(&(to, from)) =>
+            {
+                self.step(from, Input::Failed { id });
+            }
+            Wire::Request { from, to, id, request } => {
+                self.next_ticket += 1;
+                let ticket = Ticket(self.next_ticket);
+                self.nodes.get_mut(&to).unwrap().asked.insert(ticket, Some((from, id)));
+                self.step(to, Input::Request { ticket, request });
+            }
+            Wire::Response { from, to, id, response } => self.step(to, Input::Answered { id, from, response }),
+        }
+    }
+
+    pub(super) fn lose(&mut self, index: usize) {
+        match self.wires.remove(index) {
+            Wire::Request { from, id, .. } | Wire::Response { to: from, id, .. } => {
+                self.step(from, Input::Failed { id })
+            }
+        }
+    }
+
+    pub(super) fn persist(&mut self, id: BrokerId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        if let Some((version, state)) = node.to_persist.take() {
+            node.on_disk = state;
+            self.step(id, Input::StatePersisted { version });
+        }
+    }
+
+    pub(super) fn sync(&mut self, id: BrokerId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        if node.synced < node.log.len() {
+            node.synced = node.log.len();
+            let end = Offset(node.synced as i64);
+            self.step(id, Input::LogSynced { end });
+        }
+    }
+
+    pub(super) fn propose(&mut self, id: BrokerId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        if node.quorum.is_leader() {
+            self.next_value += 1;
+            node.log.push((node.quorum.epoch(), self.next_value));
+            let end = Offset(node.log.len() as i64);
+            self.step(id, Input::Appended { end });
+        }
+    }
+
+    /// The node loses power, with as many of its unsynced records as `kept` does not save, and starts again.
+    pub(super) fn lose_power(&mut self, id: BrokerId, kept: u64) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let unsynced = node.log.len() - node.synced;
+        node.log.truncate(node.synced + (kept % (unsynced as u64 + 1)) as usize);
+        node.synced = node.log.len();
+        node.to_persist = None;
+        let unanswered = std::mem::take(&mut node.asked);
+        let (state, log) = (node.on_disk, node.log.clone());
+        let quorum = self.start(id, state, &log);
+        self.nodes.get_mut(&id).unwrap().quorum = quorum;
+        // Its connections are gone: nobody hears its answers, it hears nobody's.
+        for (from, request) in unanswered.into_values().flatten().filter(|(from, _)| *from != id) {
+            self.step(from, Input::Failed { id: request });
+        }
+        for asked in self.nodes.values_mut().flat_map(|node| node.asked.values_mut()) {
+            asked.take_if(|(from, _)| *from == id);
+        }
+        let wires = std::mem::take(&mut self.wires);
+        for wire in wires {
+            match wire {
+                Wire::Request { from, .. } | Wire::Response { to: from, .. } if from == id => {}
+                Wire::Response { from, to, id: request, .. } if from == id => {
+                    self.step(to, Input::Failed { id: request });
+                }
+                other => self.wires.push(other),
+            }
+        }
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        for id in self.ids() {
+            if self.nodes[&id].quorum.deadline() <= self.now {
+                self.step(id, Input::Tick);
+            }
+        }
+    }
+
+    /// A quiet time: everything arrives, every disk works.
+    pub(super) fn settle(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            for _ in 0..200 {
+                if self.wires.is_empty() {
+                    break;
+                }
+                self.deliver(0);
+            }
+            for id in self.ids() {
+                self.persist(id);
+                self.sync(id);
+            }
+            self.pass(Duration::from_millis(10));
+        }
+    }
+
+    pub(super) fn leader(&self) -> Option<BrokerId> {
+        let leading = self.nodes.iter().filter(|(_, node)| node.quorum.is_leader());
+        leading.max_by_key(|(_, node)| node.quorum.epoch()).map(|(&id, _)| id)
+    }
+
+    pub(super) fn cut_off(&mut self, id: BrokerId) {
+        for other in self.ids() {
+            self.cut.insert((id, other));
+        }
+    }
+
+    /// After healing, a record that is proposed is committed everywhere.
+    pub(super) fn must_make_progress(&mut self) {
+        self.cut.clear();
+        self.settle(Duration::from_secs(20));
+        let leader = self.leader().expect("a leader after healing");
+        self.propose(leader);
+        self.settle(Duration::from_secs(3));
+        for node in self.nodes.values() {
+            assert_eq!(node.log, self.committed, "every log has all that is committed, and nothing else");
+            assert_eq!(node.quorum.high_watermark(), Offset(self.committed.len() as i64));
+            assert_eq!(node.quorum.leader(), Some(leader));
+        }
+    }
+}
+
+impl Node {
+    fn speaks_of(&mut self, epoch: LeaderEpoch) {
+        assert!(self.spoke_of <= epoch, "epochs never fall");
+        self.spoke_of = epoch;
+    }
+}
+
+fn encode(entries: &[Entry]) -> Bytes {
+    entries.iter().flat_map(|(epoch, value)| [i64::from(epoch.0) as u64, *value]).flat_map(u64::to_be_bytes).collect()
+}
+
+fn decode(records: &Bytes) -> Vec<Entry> {
+    let words = records.chunks(8).map(|word| u64::from_be_bytes(word.try_into().unwrap()));
+    let words: Vec<u64> = words.collect();
+    words.chunks(2).map(|pair| (LeaderEpoch(pair[0] as i32), pair[1])).collect()
+}
