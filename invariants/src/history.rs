@@ -1,7 +1,8 @@
 //! Promises over the history: what clients asked and were told, and nothing else, so that the history of any cluster can be judged.
 //!
-//! Definitions and names are those of Jepsen's Kafka workload where it has one. Claims decide whether an anomaly breaks a promise
-//! or is allowed. Nothing here looks into a broker: what brokers know only helps to tell where a lost record went.
+//! Definitions and names are those of Jepsen's Kafka workload where it has one. Claims decide whether an anomaly breaks a
+//! promise or is allowed. Nothing here looks into a broker: what brokers know only helps to tell where a lost record
+//! went.
 
 mod acked_offsets_are_true;
 mod acknowledged_records_survive;

@@ -1,7 +1,7 @@
 //! Promises over the trace: what brokers witnessed of themselves, judged event by event.
 //!
-//! Each promise sees an event together with the [`World`] as it was just before. They use what brokers say of their logs, never
-//! what they say of each other's, and stay silent about stretches of a log that nobody witnessed.
+//! Each promise sees an event together with the [`World`] as it was just before. They use what brokers say of their logs,
+//! never what they say of each other's, and stay silent about stretches of a log that nobody witnessed.
 
 mod acks_are_honest;
 mod committed_prefix_never_changes;

@@ -1,8 +1,8 @@
 //! Acknowledged offsets are true: a record is found where its producer was told that it is.
 //!
-//! Broken if a send was told one offset and its value is read at others only; to Jepsen that is a `duplicate`. A record that nobody read is
-//! judged elsewhere. Allowed: an unclean election that is claimed; without acks=all and idempotence, when the second copy, which was
-//! acknowledged, went with its leader and the first one stayed.
+//! Broken if a send was told one offset and its value is read at others only; to Jepsen that is a `duplicate`. A record
+//! that nobody read is judged elsewhere. Allowed: an unclean election that is claimed; without acks=all and idempotence,
+//! when the second copy, which was acknowledged, went with its leader and the first one stayed.
 
 use evidence::{Acks, Outcome};
 

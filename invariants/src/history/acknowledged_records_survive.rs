@@ -1,10 +1,11 @@
 //! Acknowledged records survive (Jepsen's `lost-write` and `unseen`).
 //!
-//! Broken if a record whose send was answered `ok` was never read by anyone, although somebody read past its offset (`lost-write`) or
-//! polled its key after the answer (`unseen`). It needs readers that between them read each key from its start to its end once
-//! the sends are over. Sends with `info` may be missing, and so may those with `fail`. Legal: the record lies below a start that an
-//! offset look-up named, or in a known hole. Allowed: acks other than all, an unclean election that is claimed, more losses of power
-//! than the crash budget where disks are not waited for. A record that nobody tried to read after its answer leaves the promise unknown.
+//! Broken if a record whose send was answered `ok` was never read by anyone, although somebody read past its offset
+//! (`lost-write`) or polled its key after the answer (`unseen`). It needs readers that between them read each key from
+//! its start to its end once the sends are over. Sends with `info` may be missing, and so may those with `fail`. Legal:
+//! the record lies below a start that an offset look-up named, or in a known hole. Allowed: acks other than all, an
+//! unclean election that is claimed, more losses of power than the crash budget where disks are not waited for. A record
+//! that nobody tried to read after its answer leaves the promise unknown.
 
 use evidence::{Acks, Outcome};
 

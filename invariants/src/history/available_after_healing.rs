@@ -1,9 +1,10 @@
 //! Available again within a bound after healing (L1 and L2 of the references: bounded claims make liveness a safety check).
 //!
-//! A *calm* is a stretch of world time in which no fault is going on and every node that ever bore witness of a broker is up. Broken if in a
-//! calm a key goes without an acknowledgement for longer than the bound although somebody tried all the while: counted from the
-//! first attempt after the last acknowledgement, or from the beginning of the calm. Attempts count as one trying if less than
-//! a quarter of the bound lies between them. Where nobody tries, or no calm comes, there is nothing to judge.
+//! A *calm* is a stretch of world time in which no fault is going on and every node that ever bore witness of a broker is
+//! up. Broken if in a calm a key goes without an acknowledgement for longer than the bound although somebody tried all
+//! the while: counted from the first attempt after the last acknowledgement, or from the beginning of the calm. Attempts
+//! count as one trying if less than a quarter of the bound lies between them. Where nobody tries, or no calm comes, there
+//! is nothing to judge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

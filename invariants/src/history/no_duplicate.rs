@@ -1,7 +1,8 @@
 //! No duplicate when nothing was retried.
 //!
-//! Broken if one value is read at two offsets of its key, where producers are idempotent or never retry. Without idempotence a retry whose
-//! first attempt did arrive leaves two records: allowed, and counted. Reading one offset twice is no duplicate.
+//! Broken if one value is read at two offsets of its key, where producers are idempotent or never retry. Without
+//! idempotence a retry whose first attempt did arrive leaves two records: allowed, and counted. Reading one offset twice
+//! is no duplicate.
 
 use super::ledger::Ledger;
 use super::{Gravity, Grounds, Judgement};

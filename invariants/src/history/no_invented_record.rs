@@ -1,7 +1,7 @@
 //! No invented or altered record: what is read was sent, to that key, as it is, and before it was read.
 //!
-//! Broken if a poll brings a value that nobody asked to send to its key. Sends with `info` and `fail` count as asked: that a refused
-//! record is read is another promise. A value that arrives altered is a value that nobody sent.
+//! Broken if a poll brings a value that nobody asked to send to its key. Sends with `info` and `fail` count as asked:
+//! that a refused record is read is another promise. A value that arrives altered is a value that nobody sent.
 
 use super::ledger::Ledger;
 use super::{Gravity, Judgement};

@@ -7,8 +7,9 @@
 //! skip or repetition between polls is allowed: it is at-least-once. Keys that a rebalance log names are not judged.
 //! `int-nonmonotonic-send`, `nonmonotonic-send`: a producer's later record has a lower offset, inside one operation or between two.
 //!
-//! Offsets may have holes: only an offset at which somebody read a record, above the log's start, can be skipped. Allowed: all of it
-//! under a claimed unclean election; sends in flight together without idempotence; sends after each other unless acks=all.
+//! Offsets may have holes: only an offset at which somebody read a record, above the log's start, can be skipped.
+//! Allowed: all of it under a claimed unclean election; sends in flight together without idempotence; sends after each
+//! other unless acks=all.
 
 use std::collections::BTreeMap;
 

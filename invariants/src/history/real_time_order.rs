@@ -1,9 +1,10 @@
 //! Appends keep real-time order: a send that begins after another was answered has the higher offset.
 //!
-//! Exact for logs, in n log n: sort by offset, and compare each answer with the latest question below it (interval order: a linearization
-//! exists unless a send was answered before one of a lower offset was asked). A send with `info` that somebody read at one offset only
-//! takes part as if it were never answered; with acks other than all, only records that were read at the acknowledged offset do, since
-//! an acknowledgement alone proves no place in the log. Allowed under a claimed unclean election. Needs times.
+//! Exact for logs, in n log n: sort by offset, and compare each answer with the latest question below it (interval order:
+//! a linearization exists unless a send was answered before one of a lower offset was asked). A send with `info` that
+//! somebody read at one offset only takes part as if it were never answered; with acks other than all, only records that
+//! were read at the acknowledged offset do, since an acknowledgement alone proves no place in the log. Allowed under a
+//! claimed unclean election. Needs times.
 
 use evidence::{Acks, Outcome};
 

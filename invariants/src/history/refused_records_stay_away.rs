@@ -1,7 +1,7 @@
 //! Refused records stay away: what certainly did not happen is never seen (Adya's G1a, Jepsen's `aborted-read`).
 //!
-//! Broken if a value is read whose send, or whose transaction, was answered `fail`. A timeout is `info`, and may surface at any time. Allowed:
-//! records of aborted transactions where the claims say read_uncommitted.
+//! Broken if a value is read whose send, or whose transaction, was answered `fail`. A timeout is `info`, and may surface
+//! at any time. Allowed: records of aborted transactions where the claims say read_uncommitted.
 
 use evidence::{Isolation, Outcome};
 

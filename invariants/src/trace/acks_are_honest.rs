@@ -1,10 +1,11 @@
 //! Acks are honest: a producer hears of success only once its records are as safe as it asked for.
 //!
-//! Broken if (a) acks=all is answered for records that the true high watermark has not passed, or that are not in the canonical log; (b)
-//! acks=1 for records that are not in the answering node's log, be it a zombie's; (c) an answer names an offset where no batch of that
-//! log begins; (d) under `flush.policy = commit` an answer comes before the disks have the records: for acks=1 the leader's, for
-//! acks=all those of every replica that is surely in sync. A replica that never witnessed a sync is not judged under (d), nor is
-//! an offset under (a) to (c) in a stretch of the log that nobody witnessed.
+//! Broken if (a) acks=all is answered for records that the true high watermark has not passed, or that are not in the
+//! canonical log; (b) acks=1 for records that are not in the answering node's log, be it a zombie's; (c) an answer names
+//! an offset where no batch of that log begins; (d) under `flush.policy = commit` an answer comes before the disks have
+//! the records: for acks=1 the leader's, for acks=all those of every replica that is surely in sync. A replica that never
+//! witnessed a sync is not judged under (d), nor is an offset under (a) to (c) in a stretch of the log that nobody
+//! witnessed.
 
 use evidence::{Entry, What};
 use model::{Event, Offset, PartitionId};

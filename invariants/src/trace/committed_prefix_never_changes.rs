@@ -1,8 +1,9 @@
 //! The committed prefix never changes: state machine safety (Raft), Kafka's `ConsistentCommittedData`.
 //!
-//! Broken if a leader moves its high watermark over a batch that is not the one that an earlier leader committed at those offsets.
-//! The high watermark of a follower, and that of a leader just elected, may be lower than what was committed: only what a
-//! leader newly claims is compared. An unclean election that the claims allow ends the old prefix where the new leader's log ends.
+//! Broken if a leader moves its high watermark over a batch that is not the one that an earlier leader committed at those
+//! offsets. The high watermark of a follower, and that of a leader just elected, may be lower than what was committed:
+//! only what a leader newly claims is compared. An unclean election that the claims allow ends the old prefix where the
+//! new leader's log ends.
 
 use evidence::{Entry, What};
 use model::{Event, Offset};

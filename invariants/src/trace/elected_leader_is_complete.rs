@@ -1,8 +1,8 @@
 //! An elected leader has every committed record (leader completeness: Raft; for partitions, election from the in-sync set).
 //!
-//! Broken if a leader of epoch e begins with a log that ends before, or differs from, what leaders of epochs *before* e committed. A broker that
-//! learns late that it was elected may lack what later epochs committed: it is a zombie already, and legal. Where the claims allow an
-//! unclean election the loss is counted instead.
+//! Broken if a leader of epoch e begins with a log that ends before, or differs from, what leaders of epochs *before* e
+//! committed. A broker that learns late that it was elected may lack what later epochs committed: it is a zombie already,
+//! and legal. Where the claims allow an unclean election the loss is counted instead.
 
 use evidence::{Entry, What};
 use model::{Event, LeaderEpoch, Offset, PartitionId};

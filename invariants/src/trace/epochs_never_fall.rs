@@ -1,9 +1,10 @@
 //! Epochs never fall, on any one node.
 //!
-//! In the metadata quorum: within one life of a node its epoch never falls, and after a restart it is at least that of the last vote
-//! on its disk (which may lag behind the epoch in which it already is); a node votes for one candidate in an epoch, restarts or not. Of partitions: within one life neither the leader
-//! epoch nor the state of a partition falls. A node that starts again reads its metadata from its log or snapshot, and so
-//! passes through older epochs once more: that is legal, and that the content is the same is what `metadata agrees` judges.
+//! In the metadata quorum: within one life of a node its epoch never falls, and after a restart it is at least that of
+//! the last vote on its disk (which may lag behind the epoch in which it already is); a node votes for one candidate in
+//! an epoch, restarts or not. Of partitions: within one life neither the leader epoch nor the state of a partition falls.
+//! A node that starts again reads its metadata from its log or snapshot, and so passes through older epochs once more:
+//! that is legal, and that the content is the same is what `metadata agrees` judges.
 
 use std::collections::BTreeMap;
 

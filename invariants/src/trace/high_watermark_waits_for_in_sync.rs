@@ -1,10 +1,10 @@
 //! The high watermark waits for every in-sync replica (Kafka's `MajorityReachedHighWatermark`, for the in-sync set).
 //!
-//! Broken if (a) a leader moves it past the end of a log of the in-sync set, its own among them; (b) a replica joins the in-sync set while its
-//! log ends below the true high watermark; (c) a node moves its own past the end of its own log. Under (a) a replica counts if
-//! it is in every set that the leader may go by (see `surely_in_sync`), and by the furthest that its log reached since it last
-//! truncated: a tail lost with the power was there when the leader heard of it. The metadata quorum has a majority instead
-//! of a set, so only (c) holds for it.
+//! Broken if (a) a leader moves it past the end of a log of the in-sync set, its own among them; (b) a replica joins the
+//! in-sync set while its log ends below the true high watermark; (c) a node moves its own past the end of its own log.
+//! Under (a) a replica counts if it is in every set that the leader may go by (see `surely_in_sync`), and by the furthest
+//! that its log reached since it last truncated: a tail lost with the power was there when the leader heard of it. The
+//! metadata quorum has a majority instead of a set, so only (c) holds for it.
 
 use evidence::{Entry, What};
 use model::{Event, Offset, PartitionId};

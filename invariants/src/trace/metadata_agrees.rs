@@ -1,8 +1,8 @@
 //! Metadata agrees: equal offsets, equal images (Kafka's metadata log is replicated state; TLA+ `MetadataLogMatching`).
 //!
-//! Broken if (a) two nodes, or one node in two lives, have different images after the same metadata offset; (b) one state of a partition is told in two
-//! ways; (c) the applied offset of a node falls within one life. A node may lag as far as it likes, and starts over when it
-//! starts again.
+//! Broken if (a) two nodes, or one node in two lives, have different images after the same metadata offset; (b) one state
+//! of a partition is told in two ways; (c) the applied offset of a node falls within one life. A node may lag as far as
+//! it likes, and starts over when it starts again.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! One leader an epoch: election safety (Raft, KIP-595; for partitions, the controller's epoch numbers).
 //!
-//! Broken if two brokers lead the same partition, or the metadata quorum, in the same epoch, by their own word or by that of metadata and
-//! followers. Two leaders at the same time in *different* epochs are legal: the older one is a zombie that has not heard yet. The
-//! same broker may become leader of one epoch twice, before and after a restart.
+//! Broken if two brokers lead the same partition, or the metadata quorum, in the same epoch, by their own word or by that
+//! of metadata and followers. Two leaders at the same time in *different* epochs are legal: the older one is a zombie
+//! that has not heard yet. The same broker may become leader of one epoch twice, before and after a restart.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! Recovery keeps all that was synced, and after a mere crash of the process all that was written.
 //!
-//! Broken if a log that is opened again ends below (a) what its owner last witnessed as synced, unless it truncated since; (b) where it ended,
-//! if the machine kept its power: the page cache outlives a process. A torn tail after a loss of power may go.
+//! Broken if a log that is opened again ends below (a) what its owner last witnessed as synced, unless it truncated
+//! since; (b) where it ended, if the machine kept its power: the page cache outlives a process. A torn tail after a loss
+//! of power may go.
 
 use evidence::{Entry, What};
 use model::Event;

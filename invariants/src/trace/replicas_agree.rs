@@ -1,10 +1,11 @@
 //! Replicas agree below the high watermark, and one leader writes one batch at an offset (log matching: Raft; Kafka's
 //! ReplicaVerificationTool compares up to the high watermark).
 //!
-//! Broken if (a) two logs hold different batches at the same base offset and of the same leader epoch; (b) a follower moves its high
-//! watermark over a batch that is not the committed one; (c) at the end a log holds another batch than the committed one below
-//! its own high watermark. Above it logs may differ: the tail of a deposed leader goes when it follows again. The same bytes under
-//! another epoch are another batch: a producer's retry may stand at the same offset of two leaders.
+//! Broken if (a) two logs hold different batches at the same base offset and of the same leader epoch; (b) a follower
+//! moves its high watermark over a batch that is not the committed one; (c) at the end a log holds another batch than the
+//! committed one below its own high watermark. Above it logs may differ: the tail of a deposed leader goes when it
+//! follows again. The same bytes under another epoch are another batch: a producer's retry may stand at the same offset
+//! of two leaders.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
 //! A truncation spares what is committed (KIP-101, KIP-279; the comment in Kafka's `ConsistentCommittedData`).
 //!
-//! Broken if a node cuts off a batch of the canonical log. Cutting at an offset below the true high watermark is legal when what goes
-//! is another batch than the committed one: the tail of a deposed leader may reach below where its successor has come since.
-//! A follower that cuts to its own high watermark, which always lags, is how acknowledged records were once lost.
+//! Broken if a node cuts off a batch of the canonical log. Cutting at an offset below the true high watermark is legal
+//! when what goes is another batch than the committed one: the tail of a deposed leader may reach below where its
+//! successor has come since. A follower that cuts to its own high watermark, which always lags, is how acknowledged
+//! records were once lost.
 
 use evidence::{Entry, What};
 use model::Event;

@@ -1,8 +1,9 @@
 //! The world as the trace tells it: each replica's log, each partition's committed prefix, and who may count as in sync.
 //!
-//! The *true high watermark* of a partition is the furthest that any of its leaders moved it, and the *canonical log* is what those
-//! leaders held below it. A follower's own high watermark lags and may fall after a restart or an election: that is no error
-//! (KIP-207; Vanlightly, "Kafka replication protocol", 6.4). Only an unclean election that the claims allow cuts the canonical log.
+//! The *true high watermark* of a partition is the furthest that any of its leaders moved it, and the *canonical log* is
+//! what those leaders held below it. A follower's own high watermark lags and may fall after a restart or an election:
+//! that is no error (KIP-207; Vanlightly, "Kafka replication protocol", 6.4). Only an unclean election that the claims
+//! allow cuts the canonical log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
