@@ -1,0 +1,99 @@
+//! What the commands share: exit codes, reading files, printing, writing reports.
+
+pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod first;
+pub(crate) mod fuzz;
+pub(crate) mod run;
+pub(crate) mod twice;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use miette::{IntoDiagnostic, WrapErr, miette};
+use model::Bug;
+use scenarios::{Scenario, catalogue};
+use trial::Finished;
+
+/// How a command ends. A later one outweighs an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    AsExpected = 0,
+    /// A promise is broken, or an expectation missed.
+    Disappointed = 1,
+    BadInput = 2,
+    Nondeterministic = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Prints a text; a reader who has gone away (`trial run … | head`) is no error.
+pub(crate) fn print(text: &str) {
+    let _gone = std::io::stdout().write_all(text.as_bytes());
+}
+
+#[allow(clippy::disallowed_methods, reason = "a command reads the user's files")]
+pub(crate) fn read_text(path: &Path) -> miette::Result<String> {
+    let bytes = std::fs::read(path).into_diagnostic().wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    String::from_utf8(bytes).map_err(|_| miette!("{} is not text", path.display()))
+}
+
+#[allow(clippy::disallowed_methods, reason = "a command writes reports")]
+pub(crate) fn write_file(path: &Path, content: &[u8]) -> miette::Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).into_diagnostic().wrap_err_with(failed)?;
+    }
+    std::fs::write(path, content).into_diagnostic().wrap_err_with(failed)
+}
+
+/// A scenario, and what to call it: a file's path, or the name of a tale of the catalogue.
+pub(crate) struct Named {
+    pub(crate) source: String,
+    pub(crate) scenario: Scenario,
+}
+
+/// Reads the scenario of a path, or of a name in the catalogue.
+pub(crate) fn read_scenario(text: &str) -> miette::Result<Named> {
+    let path = Path::new(text);
+    if !path.exists()
+        && let Some(tale) = catalogue().iter().find(|tale| tale.name() == text || tale.path == text)
+    {
+        return Ok(Named { source: text.to_owned(), scenario: tale.scenario()? });
+    }
+    let scenario = Scenario::parse(text, &read_text(path)?)?;
+    Ok(Named { source: text.to_owned(), scenario })
+}
+
+/// Reads a bug by its name.
+pub(crate) fn parse_bug(text: &str) -> Result<Bug, String> {
+    Bug::ALL.iter().copied().find(|bug| bug.name() == text).ok_or_else(|| {
+        let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+        format!("no bug has this name; there are: {}", names.join(", "))
+    })
+}
+
+/// Writes everything about a run into `folder`, and says where its page is.
+pub(crate) fn write_report(folder: &Path, finished: &Finished) -> miette::Result<PathBuf> {
+    let run = &finished.run;
+    let page = folder.join("report.html");
+    write_file(&page, reports::page(run).as_bytes())?;
+    write_file(&folder.join("scenario.toml"), run.scenario.to_toml().as_bytes())?;
+    write_file(&folder.join("run.txt"), reports::terminal(run, reports::View::Everything).as_bytes())?;
+    write_file(&folder.join("run.json"), format!("{:#}\n", reports::json(run)).as_bytes())?;
+    let mut history = Vec::new();
+    finished.history.write(&mut history).into_diagnostic()?;
+    write_file(&folder.join("history.jsonl"), &history)?;
+    Ok(page)
+}
+
+/// The folder of a run's report: the scenario's name and the seed.
+pub(crate) fn report_folder(under: &Path, source: &str, seed: u64) -> PathBuf {
+    let name = Path::new(source).file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy());
+    under.join(format!("{name}-{seed}"))
+}
