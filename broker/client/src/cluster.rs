@@ -181,11 +181,11 @@ impl<H: Host> Cluster<H> {
         let wait_max = self.inner.config.request_timeout;
         let mut open = self.inner.open.lock().await;
         // Taken out, so that a question that is cancelled leaves no connection with an answer still to come.
-        if let Some(mut node) = open.take() {
-            if let Ok(answer) = node.ask(&request, wait_max).await {
-                *open = Some(node);
-                return Ok(answer);
-            }
+        if let Some(mut node) = open.take()
+            && let Ok(answer) = node.ask(&request, wait_max).await
+        {
+            *open = Some(node);
+            return Ok(answer);
         }
         let mut last = ClientError::NoBootstrap;
         for endpoint in self.candidates() {

@@ -1,4 +1,5 @@
 //! How fast bytes become requests and records.
+#![allow(clippy::unwrap_used, reason = "what does not hold here fails the run, as it should")]
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
 //! Responses: what a server writes is what a client reads, in every version.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what does not hold here fails the test, as it should")]
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use host::{Elapsed, Host, timeout};
+use host::{Host, timeout};
 use model::{Endpoint, Offset, Time};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::{ProduceRequest, ProduceResponse, topic_name};
@@ -61,10 +61,10 @@ impl<H: Host> ProduceConnection<H> {
         let mut unanswered = VecDeque::new();
         let mut next = Some(first);
         let error = loop {
-            if let Some(batches) = next.take() {
-                if let Err(error) = self.send(&mut node, batches, &mut unanswered).await {
-                    break error;
-                }
+            if let Some(batches) = next.take()
+                && let Err(error) = self.send(&mut node, batches, &mut unanswered).await
+            {
+                break error;
             }
             let deadline = unanswered.front().map(|oldest: &Unanswered| oldest.deadline);
             let input = tokio::select! {
@@ -122,7 +122,7 @@ impl<H: Host> ProduceConnection<H> {
                 Acks::Leader | Acks::All => node.channel.send(version, &request).await.map(|_correlation_id| ()),
             }
         };
-        match timeout(host, wait_max, sent).await.unwrap_or_else(|Elapsed| Err(CallError::Timeout)) {
+        match timeout(host, wait_max, sent).await.unwrap_or(Err(CallError::Timeout)) {
             Err(error) => {
                 self.fail(batches, error.clone());
                 Err(error)

@@ -1,5 +1,6 @@
 //! A cluster of two scripted brokers on loopback: one log in memory, a leader that can be moved, and tricks to play on
 //! produce requests. It stands in for what no healthy broker does on demand.
+#![allow(clippy::unwrap_used, reason = "what does not hold here fails the test, as it should")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
