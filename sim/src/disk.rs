@@ -1,6 +1,25 @@
 //! A simulated disk: the files of one node, in memory, which outlive its processes.
+//!
+//! Fault model. Three truths are kept apart: the *page cache*, which is what any process reads; the *device*, which has what
+//! was synced; and *directories*, which are safe only by a sync of their own.
+//!
+//! - A process crash keeps the page cache. Its locks are free again.
+//! - A loss of power keeps what was synced. Of the rest each file keeps all, nothing, a beginning, or any of its sectors of
+//!   512 bytes, as the seed says; one sector is whole or not written at all, and one that was never written reads as zeros. A
+//!   file that grew or shrank has the old length, the new one, or one between. Creations, renames and removals in one
+//!   directory happen in their order up to some point; directories do not wait for each other, nor files for directories. A
+//!   file whose directory is gone is gone.
+//! - A sync makes safe what was written before it began. While it runs, what it will make safe is in doubt.
+//! - A full disk takes the beginning of a write and refuses the rest; room that is made later counts at once.
+//! - Reads, writes and syncs can be made to fail. After a failed sync the page cache shows every byte, and any sector of what
+//!   was not safe may never reach the device, whatever later syncs say, until it is written again.
+//!
+//! A broker must survive all of this without losing what it called synced, except what a failed sync left in doubt: that it
+//! must treat as lost. Not simulated yet: bit rot, misdirected and lost writes, stalls.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod content;
+mod names;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +29,42 @@ use parking_lot::Mutex;
 use crate::digest::{Kind, fingerprint};
 use crate::life::Life;
 use crate::seam::DiskSeam;
+use content::{Content, SyncId};
+use names::Names;
 
-/// How long a sync takes.
-const SYNC_DELAY: Duration = Duration::from_micros(200);
+/// How long syncs take: `least`, plus an exponential share, plus the time to write what is dirty. One in a hundred takes
+/// twenty times as long, as devices do when they clean up behind themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncDelay {
+    pub least: Duration,
+    pub mean_beyond: Duration,
+    pub bytes_per_second: u64,
+}
 
-/// Bytes that a disk holds.
+impl Default for SyncDelay {
+    /// A middling solid-state drive.
+    fn default() -> SyncDelay {
+        SyncDelay {
+            least: Duration::from_micros(100),
+            mean_beyond: Duration::from_micros(150),
+            bytes_per_second: 500_000_000,
+        }
+    }
+}
+
+const SLOW_SYNC_CHANCE: f64 = 0.01;
+const SLOW_SYNC_FACTOR: u32 = 20;
+
+/// Bytes that a disk holds unless told otherwise.
 const CAPACITY: u64 = 1 << 40;
+
+/// What can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    Read,
+    Write,
+    Sync,
+}
 
 /// The disk of one node, for all of its processes and for faults. Cheap to clone.
 #[derive(Clone)]
@@ -23,15 +72,20 @@ pub struct DiskState(Arc<Shared>);
 
 struct Shared {
     seam: Mutex<DiskSeam>,
-    names: Mutex<Names>,
+    state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct Names {
-    files: BTreeMap<String, Arc<Mutex<Vec<u8>>>>,
-    directories: BTreeSet<String>,
-    locks: BTreeSet<String>,
+struct State {
+    names: Names,
+    /// Bytes of all files that have a name.
+    used: u64,
+    capacity: u64,
+    sync_delay: SyncDelay,
+    /// How many of the next reads, writes and syncs fail.
+    failing: [u32; 3],
 }
+
+type Inode = Arc<Mutex<Content>>;
 
 /// The disk as one process sees it.
 #[derive(Clone)]
@@ -44,7 +98,7 @@ pub struct SimDisk {
 #[derive(Clone)]
 pub struct SimFile {
     disk: SimDisk,
-    bytes: Arc<Mutex<Vec<u8>>>,
+    inode: Inode,
 }
 
 struct Lock {
@@ -54,7 +108,14 @@ struct Lock {
 
 impl DiskState {
     pub(crate) fn new(seam: DiskSeam) -> DiskState {
-        DiskState(Arc::new(Shared { seam: Mutex::new(seam), names: Mutex::default() }))
+        let state = State {
+            names: Names::default(),
+            used: 0,
+            capacity: CAPACITY,
+            sync_delay: SyncDelay::default(),
+            failing: [0; 3],
+        };
+        DiskState(Arc::new(Shared { seam: Mutex::new(seam), state: Mutex::new(state) }))
     }
 
     pub(crate) fn mount(&self, life: Life) -> SimDisk {
@@ -62,16 +123,66 @@ impl DiskState {
     }
 
     pub(crate) fn crash(&self) {
-        self.0.names.lock().locks.clear();
+        self.0.state.lock().names.locks.clear();
     }
 
     pub(crate) fn power_loss(&self) {
         self.crash();
+        let state = &mut *self.0.state.lock();
+        let mut seam = self.0.seam.lock();
+        state.names.lose_power(&mut seam.stream);
+        let (mut kept, mut lost) = (0, 0);
+        state.used = 0;
+        for inode in state.names.files() {
+            let mut content = inode.lock();
+            let torn = content.lose_power(&mut seam.stream);
+            kept += torn.kept;
+            lost += torn.lost;
+            state.used += content.length();
+        }
+        seam.digest.event(Kind::DiskTorn, seam.node, kept, lost);
+    }
+
+    /// Bytes that the disk holds from now on. What is there stays, even if it is more.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.0.state.lock().capacity = bytes;
+    }
+
+    pub fn set_sync_delay(&self, delay: SyncDelay) {
+        self.0.state.lock().sync_delay = delay;
+    }
+
+    /// The next `times` operations of this kind, of any file, fail as a broken device does.
+    pub fn fail_next(&self, operation: Operation, times: u32) {
+        self.0.state.lock().failing[operation as usize] = times;
     }
 
     fn charge(&self, kind: Kind, a: u64, b: u64) {
         let seam = self.0.seam.lock();
         seam.digest.event(kind, seam.node, a, b);
+    }
+
+    /// The error of an operation that is told to fail.
+    fn trouble(&self, operation: Operation, position: u64) -> io::Result<()> {
+        let failing = &mut self.0.state.lock().failing[operation as usize];
+        if *failing == 0 {
+            return Ok(());
+        }
+        *failing -= 1;
+        self.charge(Kind::DiskFailed, operation as u64, position);
+        Err(io::Error::other("input/output error"))
+    }
+
+    async fn wait_for_device(&self, dirty_bytes: u64) {
+        let wait = {
+            let delay = self.0.state.lock().sync_delay;
+            let mut seam = self.0.seam.lock();
+            let factor = if seam.stream.chance(SLOW_SYNC_CHANCE) { SLOW_SYNC_FACTOR } else { 1 };
+            let write = Duration::from_nanos(dirty_bytes.saturating_mul(1_000_000_000) / delay.bytes_per_second.max(1));
+            let beyond = seam.stream.exponential(delay.mean_beyond);
+            seam.clock.sleep((delay.least + beyond) * factor + write)
+        };
+        wait.await;
     }
 }
 
@@ -80,8 +191,18 @@ impl SimDisk {
         if self.life.is_on() { Ok(()) } else { Err(io::Error::other("the process has ended")) }
     }
 
-    fn file(&self, bytes: Arc<Mutex<Vec<u8>>>) -> SimFile {
-        SimFile { disk: self.clone(), bytes }
+    fn file(&self, inode: Inode) -> SimFile {
+        SimFile { disk: self.clone(), inode }
+    }
+
+    /// Does something with the names, and accounts for the file that lost its last name by it.
+    fn change<T>(&self, change: impl FnOnce(&mut Names) -> io::Result<(T, Option<Inode>)>) -> io::Result<T> {
+        let state = &mut *self.state.0.state.lock();
+        let (value, gone) = change(&mut state.names)?;
+        if let Some(gone) = gone {
+            state.used -= gone.lock().unlink();
+        }
+        Ok(value)
     }
 }
 
@@ -91,85 +212,77 @@ impl host::Disk for SimDisk {
     fn open(&self, path: &str) -> io::Result<SimFile> {
         self.check()?;
         self.state.charge(Kind::DiskOpened, fingerprint(path), 0);
-        let bytes = self.state.0.names.lock().files.get(path).cloned();
-        bytes.map(|bytes| self.file(bytes)).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let inode = self.state.0.state.lock().names.open(path)?;
+        Ok(self.file(inode))
     }
 
     fn create(&self, path: &str) -> io::Result<SimFile> {
         self.check()?;
         self.state.charge(Kind::DiskCreated, fingerprint(path), 0);
-        let names = &mut *self.state.0.names.lock();
-        if names.files.contains_key(path) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let bytes = Arc::default();
-        names.files.insert(path.to_owned(), Arc::clone(&bytes));
-        Ok(self.file(bytes))
+        let inode = self.state.0.state.lock().names.create(path)?;
+        Ok(self.file(inode))
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
         self.check()?;
-        let names = &mut *self.state.0.names.lock();
-        for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
-            names.directories.insert(path[..end].to_owned());
-        }
-        Ok(())
+        self.state.charge(Kind::DiskDirectory, fingerprint(path), 0);
+        self.state.0.state.lock().names.create_directory(path)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
         self.check()?;
-        let names = &*self.state.0.names.lock();
-        if !path.is_empty() && !names.directories.contains(path) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let all = names.files.keys().chain(&names.directories);
-        let inside =
-            all.filter_map(|name| name.strip_prefix(&prefix)).filter(|name| !name.is_empty() && !name.contains('/'));
-        Ok(inside.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect())
+        self.state.0.state.lock().names.list(path)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.check()?;
         self.state.charge(Kind::DiskRenamed, fingerprint(from), fingerprint(to));
-        let names = &mut *self.state.0.names.lock();
-        let bytes = names.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        names.files.insert(to.to_owned(), bytes);
-        Ok(())
+        self.change(|names| names.rename(from, to).map(|replaced| ((), replaced)))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
         self.check()?;
         self.state.charge(Kind::DiskRemoved, fingerprint(path), 0);
-        self.state.0.names.lock().files.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.change(|names| names.remove(path).map(|removed| ((), Some(removed))))
     }
 
     fn remove_directory(&self, path: &str) -> io::Result<()> {
         self.check()?;
-        let names = &mut *self.state.0.names.lock();
-        let prefix = format!("{path}/");
-        names.files.retain(|name, _| !name.starts_with(&prefix));
-        names.directories.retain(|name| name != path && !name.starts_with(&prefix));
+        self.state.charge(Kind::DiskRemoved, fingerprint(path), 0);
+        let state = &mut *self.state.0.state.lock();
+        for inode in state.names.remove_directory(path)? {
+            state.used -= inode.lock().unlink();
+        }
         Ok(())
     }
 
     async fn sync_directory(&self, path: &str) -> io::Result<()> {
         self.check()?;
-        self.state.charge(Kind::DiskDirectory, fingerprint(path), 0);
-        let wait = self.state.0.seam.lock().clock.sleep(SYNC_DELAY);
-        wait.await;
+        self.state.trouble(Operation::Sync, 0)?;
+        let changes = self.state.0.state.lock().names.begin_sync(path)?;
+        self.state.wait_for_device(0).await;
+        self.check()?;
+        self.state.0.state.lock().names.finish_sync(path, changes);
+        self.state.charge(Kind::DiskDirectory, fingerprint(path), changes);
         Ok(())
     }
 
     fn free_space(&self) -> io::Result<u64> {
         self.check()?;
-        let used: usize = self.state.0.names.lock().files.values().map(|bytes| bytes.lock().len()).sum();
-        Ok(CAPACITY - used as u64)
+        let state = self.state.0.state.lock();
+        Ok(state.capacity.saturating_sub(state.used))
     }
 
     fn lock(&self, path: &str) -> io::Result<Box<dyn Send + Sync>> {
         self.check()?;
-        if !self.state.0.names.lock().locks.insert(path.to_owned()) {
+        self.state.charge(Kind::DiskLocked, fingerprint(path), 0);
+        let names = &mut self.state.0.state.lock().names;
+        // The lock is a file that stays, as on a real disk.
+        match names.create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if !names.locks.insert(path.to_owned()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(Box::new(Lock { disk: self.clone(), path: path.to_owned() }))
@@ -179,51 +292,87 @@ impl host::Disk for SimDisk {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.disk.life.is_on() {
-            self.disk.state.0.names.lock().locks.remove(&self.path);
+            self.disk.state.0.state.lock().names.locks.remove(&self.path);
         }
+    }
+}
+
+/// A sync that is running. Dropped before its end, it has made nothing safe.
+struct Running<'a> {
+    inode: &'a Inode,
+    id: SyncId,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.inode.lock().give_up_sync(self.id);
     }
 }
 
 impl host::File for SimFile {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.disk.check()?;
-        let bytes = self.bytes.lock();
-        let rest = bytes.get(position as usize..).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
+        self.disk.state.trouble(Operation::Read, position)?;
+        let length = self.inode.lock().read(position, buffer);
         self.disk.state.charge(Kind::DiskRead, position, length as u64);
         Ok(length)
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.disk.check()?;
-        self.disk.state.charge(Kind::DiskWrote, position, bytes.len() as u64);
-        let file = &mut *self.bytes.lock();
-        let end = position as usize + bytes.len();
-        if file.len() < end {
-            file.resize(end, 0);
+        self.disk.state.trouble(Operation::Write, position)?;
+        let state = &mut *self.disk.state.0.state.lock();
+        let mut content = self.inode.lock();
+        let growth = (position + bytes.len() as u64).saturating_sub(content.length());
+        let room = state.capacity.saturating_sub(state.used);
+        // A hole before the bytes needs room too: no file here is sparse.
+        let refused = growth.saturating_sub(room).min(bytes.len() as u64) as usize;
+        let taken = &bytes[..bytes.len() - refused];
+        if !taken.is_empty() {
+            state.used += content.write(position, taken);
         }
-        file[position as usize..end].copy_from_slice(bytes);
-        Ok(())
+        drop(content);
+        self.disk.state.charge(Kind::DiskWrote, position, taken.len() as u64);
+        if 0 < refused { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn length(&self) -> io::Result<u64> {
         self.disk.check()?;
-        Ok(self.bytes.lock().len() as u64)
+        Ok(self.inode.lock().length())
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.disk.check()?;
-        self.disk.state.charge(Kind::DiskLength, 0, length);
-        self.bytes.lock().resize(length as usize, 0);
+        let state = &mut *self.disk.state.0.state.lock();
+        let mut content = self.inode.lock();
+        let growth = length.saturating_sub(content.length());
+        if state.capacity.saturating_sub(state.used) < growth {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let (grown, freed) = content.set_length(length);
+        state.used = state.used + grown - freed;
+        drop(content);
+        self.disk.state.charge(Kind::DiskLength, length, freed);
         Ok(())
     }
 
     async fn sync(&self) -> io::Result<()> {
         self.disk.check()?;
-        self.disk.state.charge(Kind::DiskSynced, 0, 0);
-        let wait = self.disk.state.0.seam.lock().clock.sleep(SYNC_DELAY);
-        wait.await;
+        let (id, dirty_bytes) = self.inode.lock().begin_sync();
+        let running = Running { inode: &self.inode, id };
+        self.disk.state.wait_for_device(dirty_bytes).await;
+        self.disk.check()?;
+        if let Err(error) = self.disk.state.trouble(Operation::Sync, 0) {
+            let mut seam = self.disk.state.0.seam.lock();
+            self.inode.lock().fail_sync(&mut seam.stream);
+            return Err(error);
+        }
+        self.inode.lock().finish_sync(id);
+        drop(running);
+        self.disk.state.charge(Kind::DiskSynced, dirty_bytes, 0);
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

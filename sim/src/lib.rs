@@ -32,7 +32,7 @@ mod world;
 
 pub use clock::{Clock, Sleep};
 pub use digest::{Digest, NodeIndex, Recording};
-pub use disk::{DiskState, SimDisk};
+pub use disk::{DiskState, Operation, SimDisk, SimFile, SyncDelay};
 pub use life::Life;
 pub use network::{Fault, LinkSettings, Links, Network, SimConnection, SimListener, SimReader, SimWriter, WINDOW};
 pub use node::Node;

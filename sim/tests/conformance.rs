@@ -1,5 +1,7 @@
 //! One suite, two hosts: what a broker relies on holds on the real machine and in the simulated world, by the same bodies.
 
+#[path = "conformance/disk.rs"]
+mod disk;
 #[path = "conformance/network.rs"]
 mod network;
 
@@ -23,6 +25,20 @@ macro_rules! on_both_hosts {
 }
 
 on_both_hosts! {
+    disk::what_is_written_is_read,
+    disk::a_read_past_the_end_is_short,
+    disk::a_hole_reads_as_zeros,
+    disk::a_file_is_cut_and_extended_with_zeros,
+    disk::a_sync_changes_nothing_that_is_seen,
+    disk::creating_a_file_twice_is_refused,
+    disk::what_is_not_there_is_not_found,
+    disk::a_rename_replaces,
+    disk::a_removed_file_is_gone_and_can_be_made_again,
+    disk::a_list_has_the_names_in_order,
+    disk::a_directory_is_removed_with_all_in_it,
+    disk::a_lock_is_held_by_one,
+    disk::space_is_left,
+
     network::what_is_written_is_read_in_order,
     network::a_free_port_is_found_and_named,
     network::a_port_in_use_is_refused,

@@ -1,0 +1,213 @@
+//! The bytes of one file: as processes see them, and as the device has them.
+//!
+//! Only the seen bytes are held whole. What the device has is told by its length and by *images*: the content of each sector
+//! that was written over since. So an append costs nothing but its bytes, and a sync copies nothing.
+
+use std::collections::BTreeMap;
+
+use crate::streams::Stream;
+
+/// What the device writes whole or not at all.
+const SECTOR: u64 = 512;
+
+#[derive(Default)]
+pub(super) struct Content {
+    seen: Vec<u8>,
+    safe: Snapshot,
+    /// Syncs that run, oldest first, each with what the file was when it began.
+    syncs: Vec<(SyncId, Snapshot)>,
+    syncs_begun: u64,
+    /// What the device has of sectors that a failed sync lost. The page cache thinks them safe.
+    stuck: BTreeMap<u64, Vec<u8>>,
+    /// It has no name any more, and does not count.
+    is_unlinked: bool,
+}
+
+/// What a file was, told by what has changed since.
+#[derive(Default)]
+struct Snapshot {
+    length: u64,
+    /// Sectors that have changed since, as they were: up to the length of that time.
+    images: BTreeMap<u64, Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SyncId(u64);
+
+/// What a loss of power did: counts of sectors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Torn {
+    pub(super) kept: u64,
+    pub(super) lost: u64,
+}
+
+impl Snapshot {
+    /// Keeps what is about to change in `from..`, up to `until`.
+    fn preserve(&mut self, seen: &[u8], from: u64, until: u64) {
+        let until = until.min(self.length);
+        if until <= from {
+            return;
+        }
+        for sector in from / SECTOR..until.div_ceil(SECTOR) {
+            self.images.entry(sector).or_insert_with(|| sector_of(seen, sector, self.length).to_vec());
+        }
+    }
+}
+
+/// The bytes of `sector` that lie below `length`.
+fn sector_of(bytes: &[u8], sector: u64, length: u64) -> &[u8] {
+    let length = length.min(bytes.len() as u64);
+    let from = (sector * SECTOR).min(length);
+    &bytes[from as usize..(from + SECTOR).min(length) as usize]
+}
+
+impl Content {
+    pub(super) fn length(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
+    pub(super) fn read(&self, position: u64, buffer: &mut [u8]) -> usize {
+        let from = position.min(self.length()) as usize;
+        let count = buffer.len().min(self.seen.len() - from);
+        buffer[..count].copy_from_slice(&self.seen[from..from + count]);
+        count
+    }
+
+    /// Writes, and says by how much the disk is fuller.
+    pub(super) fn write(&mut self, position: u64, bytes: &[u8]) -> u64 {
+        let length = self.length();
+        let end = position + bytes.len() as u64;
+        // What lies between the old end and `position` becomes zeros.
+        self.preserve(position.min(length), end);
+        if length < end {
+            self.seen.resize(end as usize, 0);
+        }
+        self.seen[position as usize..end as usize].copy_from_slice(bytes);
+        self.counted(end.saturating_sub(length))
+    }
+
+    /// Says by how much the disk is fuller, and by how much emptier.
+    pub(super) fn set_length(&mut self, length: u64) -> (u64, u64) {
+        let before = self.length();
+        self.preserve(length.min(before), before.max(length));
+        self.seen.resize(length as usize, 0);
+        (self.counted(length.saturating_sub(before)), self.counted(before.saturating_sub(length)))
+    }
+
+    /// Takes away its last name, and says what that frees.
+    pub(super) fn unlink(&mut self) -> u64 {
+        let freed = self.counted(self.length());
+        self.is_unlinked = true;
+        freed
+    }
+
+    /// Also says how many bytes the device has to take.
+    pub(super) fn begin_sync(&mut self) -> (SyncId, u64) {
+        self.syncs_begun += 1;
+        let id = SyncId(self.syncs_begun);
+        let dirty_bytes = self.length().saturating_sub(self.safe.length) + self.safe.images.len() as u64 * SECTOR;
+        self.syncs.push((id, Snapshot { length: self.length(), images: BTreeMap::new() }));
+        (id, dirty_bytes)
+    }
+
+    pub(super) fn finish_sync(&mut self, id: SyncId) {
+        let Some(index) = self.syncs.iter().position(|(running, _)| *running == id) else { return };
+        // An older sync that is still running can only say less.
+        let (_, snapshot) = self.syncs.drain(..=index).next_back().unwrap_or_default();
+        self.safe = snapshot;
+        for (sector, image) in &self.stuck {
+            self.safe.images.entry(*sector).or_insert_with(|| image.clone());
+        }
+    }
+
+    pub(super) fn give_up_sync(&mut self, id: SyncId) {
+        self.syncs.retain(|(running, _)| *running != id);
+    }
+
+    /// Each sector that is not safe reaches the device now, or never unless it is written again.
+    pub(super) fn fail_sync(&mut self, stream: &mut Stream) {
+        for sector in self.unsafe_sectors() {
+            if stream.chance(0.5) {
+                self.stuck.insert(sector, self.safe_sector(sector));
+            }
+        }
+    }
+
+    /// What was not safe is decided: see the disk's fault model.
+    pub(super) fn lose_power(&mut self, stream: &mut Stream) -> Torn {
+        let before = self.safe.length;
+        let length = match stream.below(4) {
+            0 => before,
+            1 => {
+                let (small, large) = (before.min(self.length()), before.max(self.length()));
+                // The length changes when a page is written: between two sectors.
+                (small + stream.below(large - small + 1)).next_multiple_of(SECTOR).clamp(small, large)
+            }
+            _ => self.length(),
+        };
+        let sectors = self.unsafe_sectors();
+        let count = sectors.len() as u64;
+        // All, nothing, a beginning, or any.
+        let (sure, chance) = match stream.below(4) {
+            0 => (count, 0.0),
+            1 => (0, 0.0),
+            2 => (stream.below(count + 1), 0.0),
+            _ => (0, 0.5),
+        };
+        let mut torn = Torn::default();
+        let mut bytes = self.seen.clone();
+        bytes.resize(length as usize, 0);
+        for (index, sector) in (0..).zip(sectors) {
+            let is_kept = (index < sure || stream.chance(chance)) && !self.stuck.contains_key(&sector);
+            if is_kept {
+                torn.kept += 1;
+                continue;
+            }
+            torn.lost += 1;
+            let from = (sector * SECTOR).min(length) as usize;
+            let until = ((sector + 1) * SECTOR).min(length) as usize;
+            let image = self.safe_sector(sector);
+            let whole = image.len().min(until - from);
+            bytes[from..from + whole].copy_from_slice(&image[..whole]);
+            bytes[from + whole..until].fill(0);
+        }
+        let safe = Snapshot { length, images: BTreeMap::new() };
+        *self = Content { seen: bytes, safe, syncs_begun: self.syncs_begun, ..Content::default() };
+        torn
+    }
+
+    /// Sectors that the device may not have as they are seen, in order.
+    fn unsafe_sectors(&self) -> Vec<u64> {
+        let longest = self.length().max(self.safe.length);
+        let shortest = self.length().min(self.safe.length);
+        let images = self.safe.images.keys().copied().filter(|&sector| sector < shortest / SECTOR);
+        let ends = if longest == shortest && !self.safe.images.contains_key(&(shortest / SECTOR)) {
+            0..0
+        } else {
+            shortest / SECTOR..longest.div_ceil(SECTOR)
+        };
+        images.chain(ends).collect()
+    }
+
+    /// What the device has of a sector.
+    fn safe_sector(&self, sector: u64) -> Vec<u8> {
+        match self.safe.images.get(&sector) {
+            Some(image) => image.clone(),
+            None => sector_of(&self.seen, sector, self.safe.length).to_vec(),
+        }
+    }
+
+    fn preserve(&mut self, from: u64, until: u64) {
+        self.safe.preserve(&self.seen, from, until);
+        for (_, snapshot) in &mut self.syncs {
+            snapshot.preserve(&self.seen, from, until);
+        }
+        if !self.stuck.is_empty() {
+            self.stuck.retain(|&sector, _| (sector + 1) * SECTOR <= from || until <= sector * SECTOR);
+        }
+    }
+
+    fn counted(&self, bytes: u64) -> u64 {
+        if self.is_unlinked { 0 } else { bytes }
+    }
+}
