@@ -4,6 +4,8 @@
 //! *dilated*: one world microsecond is one madsim millisecond. Waits are right to the microsecond, and a poll costs less than a
 //! world nanosecond.
 //!
+//! The system's clocks, which madsim intercepts, run too fast by the same factor in here: nothing may read them.
+//!
 //! madsim never forgets a timer, even if nobody waits for it any more. So near deadlines go straight to madsim; far ones (mostly
 //! time-outs that will be called off) stay in a book of ours, and a housekeeper hands them on when they come near.
 

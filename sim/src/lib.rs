@@ -28,6 +28,7 @@ mod run;
 mod seam;
 mod streams;
 mod trace;
+mod turn;
 mod world;
 
 pub use clock::{Clock, Sleep};

@@ -194,7 +194,8 @@ where
             let core = core.get_or_init(|| Core::new(seed, planted, record, observer));
             let _somebody_waits = news.send(News::Began(core.clock.clone()));
             let limit = core.clock.sleep_until(Time::ZERO + time_limit);
-            match select(pin!(scenario(World::new(core.clone()))), pin!(limit)).await {
+            let scenario = core.turn.clone().take(scenario(World::new(core.clone())));
+            match select(pin!(scenario), pin!(limit)).await {
                 Either::Left((value, _)) => Ok(value),
                 Either::Right(_) => Err(Reason::TimeLimit(time_limit)),
             }

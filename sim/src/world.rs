@@ -17,6 +17,7 @@ use crate::node::{Node, NodeState};
 use crate::run::{Observer, Outcome};
 use crate::streams::{Stream, Streams};
 use crate::trace::Trace;
+use crate::turn::Turn;
 
 /// The world itself, as a node of the trace.
 const WORLD: &str = "world";
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     keeper: NodeHandle,
     /// By name, in the order of their making; the world itself is not among them.
     nodes: Mutex<Vec<Arc<NodeState>>>,
+    pub(crate) turn: Turn,
     spawned: AtomicU32,
 }
 
@@ -121,12 +123,12 @@ impl Core {
         let fabric = Fabric::new(clock.clone(), digest.clone(), streams.stream("network"));
         let world = fabric.add_machine(WORLD);
         assert_eq!(world, NodeIndex(0));
-        let (nodes, spawned) = (Mutex::default(), AtomicU32::new(0));
-        Arc::new(Core { seed, planted, streams, clock, digest, trace, fabric, madsim, keeper, nodes, spawned })
+        let (nodes, turn, spawned) = (Mutex::default(), Turn::default(), AtomicU32::new(0));
+        Arc::new(Core { seed, planted, streams, clock, digest, trace, fabric, madsim, keeper, nodes, turn, spawned })
     }
 
     pub(crate) fn spawn(&self, on: &NodeHandle, future: impl Future<Output = ()> + Send + 'static) {
-        on.spawn(future);
+        on.spawn(self.turn.clone().take(future));
         // madsim remembers every task that ever was until somebody counts them.
         if self.spawned.fetch_add(1, Ordering::Relaxed) % 4096 == 4095 {
             self.madsim.metrics().num_tasks();
@@ -161,5 +163,6 @@ impl Core {
     pub(crate) fn forget_waits(&self) {
         self.fabric.clear();
         self.clock.clear();
+        self.turn.clear();
     }
 }

@@ -1,0 +1,80 @@
+//! Turns: who is woken during one poll is woken after it, in the order in which tasks were born.
+//!
+//! Some primitives wake their waiters in an order that no seed chose: `tokio::sync::watch` spreads them by a generator that is
+//! seeded from a counter of the whole process. The set is always the same, so sorting it is enough. (Not enough for futures
+//! that share one task, as in `FuturesUnordered`: no two of them may wait for one `watch`.)
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Wake, Waker};
+
+use parking_lot::Mutex;
+
+/// The turn of whatever task of a world is polled now. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Turn(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    is_on: AtomicBool,
+    born: AtomicU64,
+    woken: Mutex<Vec<(u64, Waker)>>,
+}
+
+/// The waker of one task, in its world's order.
+struct Ordered {
+    birth: u64,
+    waker: Waker,
+    turn: Turn,
+}
+
+impl Turn {
+    /// `future`, as a task that takes its turn.
+    pub(crate) async fn take<T>(self, future: impl Future<Output = T>) -> T {
+        let birth = self.0.born.fetch_add(1, Ordering::Relaxed);
+        let mut future = pin!(future);
+        let mut ordered: Option<Waker> = None;
+        poll_fn(move |context| {
+            let waker = ordered.get_or_insert_with(|| {
+                Waker::from(Arc::new(Ordered { birth, waker: context.waker().clone(), turn: self.clone() }))
+            });
+            self.0.is_on.store(true, Ordering::Relaxed);
+            let poll = future.as_mut().poll(&mut Context::from_waker(waker));
+            self.end();
+            poll
+        })
+        .await
+    }
+
+    fn end(&self) {
+        self.0.is_on.store(false, Ordering::Relaxed);
+        let woken = &mut *self.0.woken.lock();
+        if woken.len() > 1 {
+            woken.sort_unstable_by_key(|(birth, _)| *birth);
+            woken.dedup_by_key(|(birth, _)| *birth);
+        }
+        woken.drain(..).for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Lets go of all that was woken when a poll panicked.
+    pub(crate) fn clear(&self) {
+        self.0.is_on.store(false, Ordering::Relaxed);
+        self.0.woken.lock().clear();
+    }
+}
+
+impl Wake for Ordered {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.turn.0.is_on.load(Ordering::Relaxed) {
+            self.turn.0.woken.lock().push((self.birth, self.waker.clone()));
+        } else {
+            self.waker.wake_by_ref();
+        }
+    }
+}
