@@ -1,4 +1,5 @@
 //! What every disk does, real or simulated.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::ErrorKind;
 
