@@ -11,7 +11,7 @@ pub struct ClientConfig {
     pub bootstrap: Vec<Endpoint>,
     /// `client.id`: for the logs of brokers.
     pub client_id: String,
-    /// `socket.connection.setup.timeout.ms`
+    /// `socket.connection.setup.timeout.ms`; and again as long for agreeing on versions.
     pub connect_timeout: Duration,
     /// `request.timeout.ms`: how long one answer may take.
     pub request_timeout: Duration,

@@ -60,7 +60,7 @@ impl<H: Host> Node<H> {
             .with_client_software_name(string(env!("CARGO_PKG_NAME")))
             .with_client_software_version(string(env!("CARGO_PKG_VERSION")));
         let unsent = |error: CallError| CallError::Connect(format!("{endpoint}: {error}"));
-        let answer = channel.call(3, &request, config.request_timeout).await.map_err(unsent)?;
+        let answer = channel.call(3, &request, config.connect_timeout).await.map_err(unsent)?;
         // A refusal of version 3 names the ranges all the same.
         if answer.error_code != NO_ERROR && answer.error_code != ErrorCode::UnsupportedVersion.code() {
             return Err(CallError::Connect(format!("{endpoint} refuses ApiVersions with error {}", answer.error_code)));

@@ -42,6 +42,11 @@ fn message(text: impl Into<String>) -> Message {
     Message::new(text.into())
 }
 
+/// Does not compile for a future that a task of the Host could not run.
+fn in_any_task<F: Future + Send>(future: F) -> F {
+    future
+}
+
 /// Polls until `count` records are there; gives the values of each partition in order.
 async fn read(consumer: &mut Consumer<RealHost>, count: usize) -> BTreeMap<i32, Vec<(i64, String)>> {
     let mut read = BTreeMap::<i32, Vec<_>>::new();
@@ -150,6 +155,53 @@ async fn producer_and_consumer_follow_the_leader() {
         assert_eq!(read(&mut consumer, 1).await, BTreeMap::from([(2, vec![(round, round.to_string())])]));
         peers.move_leader();
     }
+}
+
+#[tokio::test]
+async fn a_broker_that_never_answers_holds_up_nobody_else() {
+    let peers = Peers::start().await;
+    peers.state.lock().unwrap().led_by_the_mute = Some(1);
+    let patient = |client: &mut ClientConfig| client.connect_timeout = Duration::from_millis(300);
+    let producer = producer(&peers, |config| {
+        patient(&mut config.client);
+        config.delivery_timeout = Duration::from_millis(600);
+    });
+    let lost = producer.send(&orders(), Some(1), message("lost"));
+    producer.send(&orders(), Some(0), message("first")).await.unwrap();
+    let mut consumer = consumer(&peers, |config| patient(&mut config.client));
+    consumer.assign(all(Position::Earliest));
+    assert_eq!(read(&mut consumer, 1).await[&0], [(0, "first".to_string())]);
+    for round in 1..20 {
+        let began = peers.host.now();
+        producer.send(&orders(), Some(0), message("next")).await.unwrap();
+        assert_eq!(read(&mut consumer, 1).await[&0][0].0, round);
+        assert!(peers.host.now() - began < Duration::from_millis(250), "round {round}");
+    }
+    assert!(matches!(lost.await, Err(SendError::NotWritten(_))), "nothing was ever sent there");
+}
+
+#[tokio::test]
+async fn a_poll_ends_in_time_and_may_be_cancelled() {
+    let peers = Peers::start().await;
+    peers.state.lock().unwrap().led_by_the_mute = Some(1);
+    let mut consumer = consumer(&peers, |_| ());
+    consumer.assign([(TopicPartition::new("orders", 1), Position::Earliest)]);
+    let began = peers.host.now();
+    assert_eq!(in_any_task(consumer.poll(Duration::from_millis(50))).await, Ok(Vec::new()));
+    assert!(peers.host.now() - began < Duration::from_millis(500));
+
+    peers.state.lock().unwrap().led_by_the_mute = None;
+    let producer = producer(&peers, |_| ());
+    producer.send(&orders(), Some(0), message("x")).await.unwrap();
+    consumer.assign(all(Position::Earliest));
+    for _ in 0..200 {
+        // Cancelled at whatever point one millisecond leads to.
+        let polled = host::timeout(&peers.host, Duration::from_millis(1), consumer.poll(Duration::from_secs(1))).await;
+        if polled.is_ok_and(|polled| polled.is_ok_and(|polled| polled.len() == 1)) {
+            return;
+        }
+    }
+    panic!("the record never came");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Fetches: one under way to each leader, answers taken as they come.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::{Either, FutureExt, select, select_all};
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use host::Host;
 use model::{BatchError, BatchHeader, Endpoint, Offset, Time};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -13,8 +13,9 @@ use protocol::messages::{BrokerId, FetchRequest, topic_name};
 use protocol::records::{DecodeError, StoredRecord, batch_records};
 use protocol::{ErrorCode, decode_response};
 
+use super::errands::Errand;
 use super::positions::is_stale;
-use super::{Assigned, ConsumeError, Consumer, OutOfRange, Polled, Position};
+use super::{Assigned, ConsumeError, Consumer, ConsumerConfig, OutOfRange, Polled, Position};
 use crate::node::Node;
 use crate::{CallError, ClientError, TopicPartition};
 
@@ -29,11 +30,23 @@ pub(super) struct Link<H: Host> {
     fetch: Option<UnderWay>,
 }
 
+impl<H: Host> Link<H> {
+    pub(super) fn new(node: Node<H>) -> Link<H> {
+        Link { node, fetch: None }
+    }
+}
+
 struct UnderWay {
     version: i16,
     deadline: Time,
     /// What was asked for, so that an answer which has been overtaken by a seek is known.
     asked: BTreeMap<TopicPartition, Offset>,
+}
+
+/// What a wait may bring.
+enum News<H: Host> {
+    Errand(Errand<H>),
+    Answer(Endpoint, Result<Bytes, CallError>),
 }
 
 /// One partition to be fetched from a leader.
@@ -46,30 +59,15 @@ struct Wanted {
 impl<H: Host> Consumer<H> {
     /// Sends what is to be sent and waits for one piece of news, but not beyond `deadline`.
     pub(super) async fn advance(&mut self, deadline: Time) {
-        self.refresh_if_needed().await;
-        self.resolve().await;
-        if !self.found.is_empty() {
-            return;
-        }
+        self.start_refresh();
+        self.start_look_ups();
         self.send_fetches().await;
         let wake = self.wake_at().map_or(deadline, |wake| wake.min(deadline));
-        if let Some((endpoint, answer)) = self.next_answer(wake).await {
-            self.take(&endpoint, answer);
+        match self.news(wake).await {
+            Some(News::Errand(errand)) => self.finish(errand),
+            Some(News::Answer(endpoint, answer)) => self.take(&endpoint, answer),
+            None => self.drop_overdue(),
         }
-        self.drop_overdue();
-    }
-
-    async fn refresh_if_needed(&mut self) {
-        let now = self.host.now();
-        if !self.refresh_needed || now < self.refresh_at {
-            return;
-        }
-        let mut topics: Vec<Arc<str>> = self.assigned.keys().map(|partition| Arc::clone(&partition.topic)).collect();
-        topics.dedup();
-        // Whether it helped shows at the next fetch.
-        let _ = self.cluster.refresh(Some(&topics)).await;
-        self.refresh_needed = false;
-        self.refresh_at = self.host.now() + self.config.client.retry_backoff;
     }
 
     /// The next moment at which something is to be done though nothing happens.
@@ -77,17 +75,24 @@ impl<H: Host> Consumer<H> {
         let now = self.host.now();
         let retries = self.assigned.values().map(|assigned| assigned.retry_at).filter(|at| now < *at);
         let fetches = self.links.values().filter_map(|link| link.fetch.as_ref().map(|fetch| fetch.deadline));
-        let refresh = self.refresh_needed.then_some(self.refresh_at);
+        let refresh = (self.refresh_needed && !self.errands.is_refreshing()).then_some(self.refresh_at);
         retries.chain(fetches).chain(refresh).min()
     }
 
-    /// Sends a fetch to each leader that has none under way.
+    /// Sends a fetch to each leader that has none under way; connects to one that has no connection.
     async fn send_fetches(&mut self) {
         for (endpoint, wanted) in self.wanted() {
-            let partitions: Vec<_> = wanted.iter().map(|wanted| wanted.partition.clone()).collect();
-            if self.send_fetch(&endpoint, wanted).await.is_err() {
-                self.links.remove(&endpoint);
-                partitions.iter().for_each(|partition| self.pause(partition));
+            // Taken out, so that a poll which is cancelled half way leaves no broken connection.
+            let Some(mut link) = self.links.remove(&endpoint) else {
+                self.start_connection(endpoint);
+                continue;
+            };
+            match send_fetch(&self.host, &self.config, &mut link.node, &wanted).await {
+                Ok(under_way) => {
+                    link.fetch = Some(under_way);
+                    self.links.insert(endpoint, link);
+                }
+                Err(_broken) => wanted.iter().for_each(|wanted| self.pause(&wanted.partition)),
             }
         }
     }
@@ -115,67 +120,19 @@ impl<H: Host> Consumer<H> {
         wanted
     }
 
-    async fn send_fetch(&mut self, endpoint: &Endpoint, wanted: Vec<Wanted>) -> Result<(), ClientError> {
-        // Taken out, so that a poll which is cancelled half way leaves no broken connection.
-        let mut link = match self.links.remove(endpoint) {
-            Some(link) => link,
-            None => Link { node: self.cluster.connect(endpoint).await?, fetch: None },
-        };
-        let version = link.node.versions.of::<FetchRequest>()?;
-        let request = self.request(version, &wanted);
-        let wait_max = self.config.client.request_timeout;
-        let sent = host::timeout(&self.host, wait_max, link.node.channel.send(version, &request)).await;
-        sent.unwrap_or(Err(CallError::Timeout))?;
-        let deadline = self.host.now() + self.config.fetch_wait_max + wait_max;
-        let asked = wanted.into_iter().map(|wanted| (wanted.partition, wanted.offset)).collect();
-        link.fetch = Some(UnderWay { version, deadline, asked });
-        self.links.insert(endpoint.clone(), link);
-        Ok(())
-    }
-
-    fn request(&self, version: i16, wanted: &[Wanted]) -> FetchRequest {
-        let mut topics = BTreeMap::<_, Vec<_>>::new();
-        for Wanted { partition, offset, epoch } in wanted {
-            let asked = FetchPartition::default()
-                .with_partition(partition.partition)
-                .with_current_leader_epoch(if version >= LEADER_EPOCH_SINCE { *epoch } else { -1 })
-                .with_fetch_offset(offset.0)
-                .with_partition_max_bytes(self.config.partition_bytes_max);
-            topics.entry(&partition.topic).or_default().push(asked);
-        }
-        let topics = topics
-            .into_iter()
-            .map(|(name, partitions)| FetchTopic::default().with_topic(topic_name(name)).with_partitions(partitions));
-        FetchRequest::default()
-            .with_replica_id(BrokerId(-1))
-            .with_max_wait_ms(self.config.fetch_wait_max.as_millis() as i32)
-            .with_min_bytes(self.config.fetch_bytes_min)
-            .with_max_bytes(self.config.fetch_bytes_max)
-            .with_isolation_level(self.config.isolation.number())
-            .with_session_epoch(NO_SESSION_EPOCH)
-            .with_topics(topics.collect())
-    }
-
-    /// Waits for the answer of any leader until `wake`.
-    async fn next_answer(&mut self, wake: Time) -> Option<(Endpoint, Result<Bytes, CallError>)> {
-        let answers: Vec<_> = self
-            .links
-            .iter_mut()
-            .filter(|(_, link)| link.fetch.is_some())
-            .map(|(endpoint, link)| {
-                let answer = link.node.channel.receive();
-                async move { (endpoint.clone(), answer.await.map(|(_, frame)| frame)) }.boxed()
-            })
-            .collect();
-        let sleep = self.host.sleep_until(wake).boxed();
-        if answers.is_empty() {
-            sleep.await;
-            return None;
-        }
-        // An answer that has arrived goes before a time that is over; what is not done may be dropped and asked again.
-        match select(select_all(answers), sleep).await {
-            Either::Left(((answer, _, _), _)) => Some(answer),
-            Either::Right(_) => None,
+    /// Waits until `wake` for an errand to end or a leader to answer.
+    async fn news(&mut self, wake: Time) -> Option<News<H>> {
+        let answers = self.links.iter_mut().filter(|(_, link)| link.fetch.is_some()).map(|(endpoint, link)| {
+            let answer = link.node.channel.receive();
+            async move { News::Answer(endpoint.clone(), answer.await.map(|(_, frame)| frame)) }.boxed()
+        });
+        // What is not done may be dropped and asked again.
+        let mut answers: FuturesUnordered<_> = answers.collect();
+        tokio::select! {
+            biased;
+            Some(errand) = self.errands.next() => Some(News::Errand(errand)),
+            Some(answer) = answers.next() => Some(answer),
+            () = self.host.sleep_until(wake) => None,
         }
     }
 
@@ -256,6 +213,45 @@ impl<H: Host> Consumer<H> {
             fetch.iter().flat_map(|fetch| fetch.asked.keys()).for_each(|partition| self.pause(partition));
         }
     }
+}
+
+async fn send_fetch<H: Host>(
+    host: &H,
+    config: &ConsumerConfig,
+    node: &mut Node<H>,
+    wanted: &[Wanted],
+) -> Result<UnderWay, ClientError> {
+    let version = node.versions.of::<FetchRequest>()?;
+    let request = request(config, version, wanted);
+    let wait_max = config.client.request_timeout;
+    let sent = host::timeout(host, wait_max, node.channel.send(version, &request)).await;
+    sent.unwrap_or(Err(CallError::Timeout))?;
+    let deadline = host.now() + config.fetch_wait_max + wait_max;
+    let asked = wanted.iter().map(|wanted| (wanted.partition.clone(), wanted.offset)).collect();
+    Ok(UnderWay { version, deadline, asked })
+}
+
+fn request(config: &ConsumerConfig, version: i16, wanted: &[Wanted]) -> FetchRequest {
+    let mut topics = BTreeMap::<_, Vec<_>>::new();
+    for Wanted { partition, offset, epoch } in wanted {
+        let asked = FetchPartition::default()
+            .with_partition(partition.partition)
+            .with_current_leader_epoch(if version >= LEADER_EPOCH_SINCE { *epoch } else { -1 })
+            .with_fetch_offset(offset.0)
+            .with_partition_max_bytes(config.partition_bytes_max);
+        topics.entry(&partition.topic).or_default().push(asked);
+    }
+    let topics = topics
+        .into_iter()
+        .map(|(name, partitions)| FetchTopic::default().with_topic(topic_name(name)).with_partitions(partitions));
+    FetchRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_max_wait_ms(config.fetch_wait_max.as_millis() as i32)
+        .with_min_bytes(config.fetch_bytes_min)
+        .with_max_bytes(config.fetch_bytes_max)
+        .with_isolation_level(config.isolation.number())
+        .with_session_epoch(NO_SESSION_EPOCH)
+        .with_topics(topics.collect())
 }
 
 /// Takes the records from `position` on out of whole batches and gives the offset to go on from. A broker answers with

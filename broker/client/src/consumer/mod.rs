@@ -1,8 +1,10 @@
 //! A consumer by assignment: it reads the partitions that it is told to, from where it is told to. No task runs behind it.
 //!
-//! One fetch is under way to each leader at a time, and stays under way between polls: the answer that the next poll finds
-//! may have arrived long ago. An answer for a position that has moved since is dropped.
+//! One fetch is under way to each leader at a time; connections and look-ups are under way beside it, so that a broker which
+//! is away holds up nobody else. All of it stays under way between polls: the answer that the next poll finds may have
+//! arrived long ago. An answer for a position that has moved since is dropped.
 
+mod errands;
 mod fetch;
 mod positions;
 
@@ -16,6 +18,7 @@ use thiserror::Error;
 
 use crate::backoff::Backoff;
 use crate::{ClientConfig, ClientError, Cluster, TopicPartition};
+use errands::Errands;
 use fetch::Link;
 
 /// Where to read from.
@@ -115,6 +118,7 @@ pub struct Consumer<H: Host> {
     cluster: Cluster<H>,
     assigned: BTreeMap<TopicPartition, Assigned>,
     links: BTreeMap<Endpoint, Link<H>>,
+    errands: Errands<H>,
     /// Found, and not yet given to the caller.
     found: Vec<Result<Polled, ConsumeError>>,
     backoff: Backoff,
@@ -132,6 +136,7 @@ impl<H: Host> Consumer<H> {
             cluster,
             assigned: BTreeMap::new(),
             links: BTreeMap::new(),
+            errands: Errands::default(),
             found: Vec::new(),
             refresh_needed: false,
             refresh_at: Time::ZERO,

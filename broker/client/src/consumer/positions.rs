@@ -1,7 +1,5 @@
 //! Offsets by words: where a log begins, where it ends, and where a time is in it (ListOffsets).
 
-use std::collections::BTreeMap;
-
 use host::Host;
 use model::{LeaderEpoch, Offset};
 use protocol::ErrorCode;
@@ -38,35 +36,10 @@ impl<H: Host> Consumer<H> {
         let end = self.look_up(partition, Position::Latest).await?;
         Ok((start, end))
     }
-
-    /// Looks up every assigned position that is a word, as far as leaders answer.
-    pub(super) async fn resolve(&mut self) {
-        let now = self.host.now();
-        let words: BTreeMap<TopicPartition, Position> = self
-            .assigned
-            .iter()
-            .filter(|(_, assigned)| assigned.retry_at <= now && !matches!(assigned.position, Position::Offset(_)))
-            .map(|(partition, assigned)| (partition.clone(), assigned.position))
-            .collect();
-        for (partition, position) in words {
-            match look_up_once(&self.cluster, self.config.isolation, &partition, position).await {
-                Ok(offset) => {
-                    if let Some(assigned) = self.assigned.get_mut(&partition) {
-                        assigned.position = Position::Offset(offset);
-                    }
-                }
-                Err(error) => {
-                    if !error.is_retriable() {
-                        self.found.push(Err(super::ConsumeError::Partition { partition: partition.clone(), error }));
-                    }
-                    self.pause(&partition);
-                }
-            }
-        }
-    }
 }
 
-async fn look_up_once<H: Host>(
+/// The offset that a position means now. After a failure it learns the cluster anew, for the next attempt.
+pub(super) async fn look_up_once<H: Host>(
     cluster: &Cluster<H>,
     isolation: Isolation,
     partition: &TopicPartition,
@@ -75,7 +48,7 @@ async fn look_up_once<H: Host>(
     let ask = async |timestamp| {
         let answer = ask_leader(cluster, isolation, partition, timestamp).await;
         if answer.is_err() {
-            // Before the next attempt, since the leader may be another by now; the error at hand says what is wrong.
+            // The error at hand says what is wrong; a second one would add nothing.
             let _unanswered = cluster.refresh(Some(std::slice::from_ref(&partition.topic))).await;
         }
         answer

@@ -19,6 +19,8 @@ use protocol::{ErrorCode, Request, Response, api_versions_response, decode_reque
 
 pub(crate) const PARTITIONS: i32 = 3;
 
+const MUTE: i32 = 7;
+
 /// What happens to one produce request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trick {
@@ -40,13 +42,17 @@ pub(crate) struct State {
     pub(crate) tricks: VecDeque<Trick>,
     pub(crate) produce_requests: usize,
     pub(crate) open_connections: usize,
+    /// A partition that is led by a broker which takes connections and never says a word.
+    pub(crate) led_by_the_mute: Option<i32>,
     endpoints: Vec<Endpoint>,
+    mute: Option<Endpoint>,
 }
 
 pub(crate) struct Peers {
     pub(crate) host: RealHost,
     pub(crate) state: Arc<Mutex<State>>,
     _tasks: Vec<Task>,
+    _mute: <RealHost as Host>::Listener,
 }
 
 impl Peers {
@@ -59,7 +65,9 @@ impl Peers {
             state.lock().unwrap().endpoints.push(listener.endpoint());
             tasks.push(host::spawn(&host, accept(host.clone(), listener, id, Arc::clone(&state))));
         }
-        Peers { host, state, _tasks: tasks }
+        let mute = host.listen(&Endpoint::new("127.0.0.1", 0)).await.unwrap();
+        state.lock().unwrap().mute = Some(mute.endpoint());
+        Peers { host, state, _tasks: tasks, _mute: mute }
     }
 
     pub(crate) fn bootstrap(&self) -> Vec<Endpoint> {
@@ -154,7 +162,7 @@ impl State {
         let partition = |index| {
             MetadataResponsePartition::default()
                 .with_partition_index(index)
-                .with_leader_id(BrokerId(self.leader))
+                .with_leader_id(BrokerId(if self.led_by_the_mute == Some(index) { MUTE } else { self.leader }))
                 .with_leader_epoch(self.epoch)
         };
         let topic = |asked: &metadata_request::MetadataRequestTopic| {
@@ -167,8 +175,9 @@ impl State {
                 topic.with_error_code(ErrorCode::InvalidTopicException.code())
             }
         };
+        let mute = self.mute.iter().filter(|_| self.led_by_the_mute.is_some()).map(|mute| (MUTE as usize, mute));
         MetadataResponse::default()
-            .with_brokers(self.endpoints.iter().enumerate().map(broker).collect())
+            .with_brokers(self.endpoints.iter().enumerate().chain(mute).map(broker).collect())
             .with_topics(request.topics.iter().flatten().map(topic).collect())
     }
 

@@ -1,0 +1,149 @@
+//! What a consumer has under way beside its fetches: metadata, connections, offsets of positions in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use host::Host;
+use model::{Endpoint, Offset};
+
+use super::fetch::Link;
+use super::positions::look_up_once;
+use super::{ConsumeError, Consumer, Position};
+use crate::node::Node;
+use crate::{CallError, ClientError, TopicPartition};
+
+/// How an errand ended.
+pub(super) enum Errand<H: Host> {
+    /// Whether it helped shows at the next fetch.
+    Refreshed,
+    Connected(Endpoint, Result<Node<H>, CallError>),
+    LookedUp(TopicPartition, Position, Result<Offset, ClientError>),
+}
+
+/// The errands under way, at most one of a kind for one thing.
+pub(super) struct Errands<H: Host> {
+    running: FuturesUnordered<BoxFuture<'static, Errand<H>>>,
+    refreshing: bool,
+    connecting: BTreeSet<Endpoint>,
+    looking_up: BTreeMap<TopicPartition, Position>,
+}
+
+impl<H: Host> Default for Errands<H> {
+    fn default() -> Self {
+        Errands {
+            running: FuturesUnordered::new(),
+            refreshing: false,
+            connecting: BTreeSet::new(),
+            looking_up: BTreeMap::new(),
+        }
+    }
+}
+
+impl<H: Host> Errands<H> {
+    pub(super) fn is_refreshing(&self) -> bool {
+        self.refreshing
+    }
+
+    /// The next one that ends; none if none is under way. May be cancelled without loss.
+    pub(super) async fn next(&mut self) -> Option<Errand<H>> {
+        let errand = self.running.next().await?;
+        match &errand {
+            Errand::Refreshed => self.refreshing = false,
+            Errand::Connected(endpoint, _) => {
+                self.connecting.remove(endpoint);
+            }
+            Errand::LookedUp(partition, position, _) => {
+                if self.looking_up.get(partition) == Some(position) {
+                    self.looking_up.remove(partition);
+                }
+            }
+        }
+        Some(errand)
+    }
+}
+
+impl<H: Host> Consumer<H> {
+    pub(super) fn start_refresh(&mut self) {
+        if !self.refresh_needed || self.errands.refreshing || self.host.now() < self.refresh_at {
+            return;
+        }
+        let mut topics: Vec<Arc<str>> = self.assigned.keys().map(|partition| Arc::clone(&partition.topic)).collect();
+        topics.dedup();
+        let cluster = self.cluster.clone();
+        self.errands.refreshing = true;
+        let refresh = async move {
+            let _ = cluster.refresh(Some(&topics)).await;
+            Errand::Refreshed
+        };
+        self.errands.running.push(refresh.boxed());
+    }
+
+    pub(super) fn start_connection(&mut self, endpoint: Endpoint) {
+        if !self.errands.connecting.insert(endpoint.clone()) {
+            return;
+        }
+        let cluster = self.cluster.clone();
+        let connect = async move {
+            let node = cluster.connect(&endpoint).await;
+            Errand::Connected(endpoint, node)
+        };
+        self.errands.running.push(connect.boxed());
+    }
+
+    /// Looks up every assigned position that is a word.
+    pub(super) fn start_look_ups(&mut self) {
+        let now = self.host.now();
+        for (partition, assigned) in &self.assigned {
+            let position = assigned.position;
+            let is_word = !matches!(position, Position::Offset(_));
+            if !is_word || now < assigned.retry_at || self.errands.looking_up.get(partition) == Some(&position) {
+                continue;
+            }
+            let (cluster, isolation, partition) = (self.cluster.clone(), self.config.isolation, partition.clone());
+            self.errands.looking_up.insert(partition.clone(), position);
+            let look_up = async move {
+                let found = look_up_once(&cluster, isolation, &partition, position).await;
+                Errand::LookedUp(partition, position, found)
+            };
+            self.errands.running.push(look_up.boxed());
+        }
+    }
+
+    pub(super) fn finish(&mut self, errand: Errand<H>) {
+        match errand {
+            Errand::Refreshed => {
+                self.refresh_needed = false;
+                self.refresh_at = self.host.now() + self.config.client.retry_backoff;
+            }
+            Errand::Connected(endpoint, Ok(node)) => {
+                self.links.insert(endpoint, Link::new(node));
+            }
+            Errand::Connected(endpoint, Err(_unreachable)) => {
+                let is_led_there = |partition: &&TopicPartition| {
+                    self.cluster.leader(partition).is_some_and(|leader| leader.endpoint == endpoint)
+                };
+                let partitions: Vec<_> = self.assigned.keys().filter(is_led_there).cloned().collect();
+                partitions.iter().for_each(|partition| self.pause(partition));
+            }
+            Errand::LookedUp(partition, position, found) => self.place(&partition, position, found),
+        }
+    }
+
+    fn place(&mut self, partition: &TopicPartition, asked: Position, found: Result<Offset, ClientError>) {
+        // Somebody may have sought elsewhere, or given the partition up, meanwhile.
+        let Some(assigned) = self.assigned.get_mut(partition).filter(|assigned| assigned.position == asked) else {
+            return;
+        };
+        match found {
+            Ok(offset) => assigned.position = Position::Offset(offset),
+            Err(error) => {
+                if !error.is_retriable() {
+                    self.found.push(Err(ConsumeError::Partition { partition: partition.clone(), error }));
+                }
+                self.pause(partition);
+            }
+        }
+    }
+}
