@@ -16,10 +16,12 @@
 //! because only another replica can heal it. Not survived: a device that says "synced" and lies, and bytes that the device
 //! lost after a failed sync while the page cache still shows them.
 //!
-//! Two rules make that hold:
+//! Three rules make that hold:
 //! 1. *A position of a file is written once.* A truncation, or an append that failed half way, begins a new segment file;
 //!    bytes of two histories never mix in one file, in whatever order its sectors reach the device.
-//! 2. *Nothing is overwritten in place.* Small state files are replaced whole: temporary file, sync, rename, directory sync.
+//! 2. *A segment ends where the next one begins.* A file that is longer has a truncated tail, which the next file hides; so a
+//!    file is never removed while one that it bounds may still be longer on the device.
+//! 3. *Nothing is overwritten in place.* Small state files are replaced whole: temporary file, sync, rename, directory sync.
 //!
 //! Absent from here: who leads, what is committed, clocks, and every wait except for the device.
 

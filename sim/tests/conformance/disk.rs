@@ -16,7 +16,7 @@ fn kind<T>(result: std::io::Result<T>) -> ErrorKind {
     result.err().unwrap().kind()
 }
 
-pub async fn what_is_written_is_read<H: Host>(host: H) {
+pub(crate) async fn what_is_written_is_read<H: Host>(host: H) {
     let file = host.disk().create("file").unwrap();
     file.write_at(0, b"hello").unwrap();
     file.write_at(5, b" world").unwrap();
@@ -26,7 +26,7 @@ pub async fn what_is_written_is_read<H: Host>(host: H) {
     assert_eq!(content(&host.disk().open("file").unwrap()), b"Jello world");
 }
 
-pub async fn a_read_past_the_end_is_short<H: Host>(host: H) {
+pub(crate) async fn a_read_past_the_end_is_short<H: Host>(host: H) {
     let file = host.disk().create("file").unwrap();
     file.write_at(0, b"hello").unwrap();
     let mut buffer = [7; 4];
@@ -36,13 +36,13 @@ pub async fn a_read_past_the_end_is_short<H: Host>(host: H) {
     assert_eq!(file.read_at(1 << 40, &mut buffer).unwrap(), 0);
 }
 
-pub async fn a_hole_reads_as_zeros<H: Host>(host: H) {
+pub(crate) async fn a_hole_reads_as_zeros<H: Host>(host: H) {
     let file = host.disk().create("file").unwrap();
     file.write_at(3, b"end").unwrap();
     assert_eq!(content(&file), b"\0\0\0end");
 }
 
-pub async fn a_file_is_cut_and_extended_with_zeros<H: Host>(host: H) {
+pub(crate) async fn a_file_is_cut_and_extended_with_zeros<H: Host>(host: H) {
     let file = host.disk().create("file").unwrap();
     file.write_at(0, b"hello").unwrap();
     file.set_length(2).unwrap();
@@ -51,7 +51,7 @@ pub async fn a_file_is_cut_and_extended_with_zeros<H: Host>(host: H) {
     assert_eq!(content(&file), b"he\0\0");
 }
 
-pub async fn a_sync_changes_nothing_that_is_seen<H: Host>(host: H) {
+pub(crate) async fn a_sync_changes_nothing_that_is_seen<H: Host>(host: H) {
     let disk = host.disk();
     let file = disk.create("file").unwrap();
     file.write_at(0, b"hello").unwrap();
@@ -60,14 +60,14 @@ pub async fn a_sync_changes_nothing_that_is_seen<H: Host>(host: H) {
     assert_eq!(content(&disk.open("file").unwrap()), b"hello");
 }
 
-pub async fn creating_a_file_twice_is_refused<H: Host>(host: H) {
+pub(crate) async fn creating_a_file_twice_is_refused<H: Host>(host: H) {
     let disk = host.disk();
     disk.create("file").unwrap().write_at(0, b"kept").unwrap();
     assert_eq!(kind(disk.create("file")), ErrorKind::AlreadyExists);
     assert_eq!(content(&disk.open("file").unwrap()), b"kept");
 }
 
-pub async fn what_is_not_there_is_not_found<H: Host>(host: H) {
+pub(crate) async fn what_is_not_there_is_not_found<H: Host>(host: H) {
     let disk = host.disk();
     assert_eq!(kind(disk.open("file")), ErrorKind::NotFound);
     assert_eq!(kind(disk.remove("file")), ErrorKind::NotFound);
@@ -78,7 +78,7 @@ pub async fn what_is_not_there_is_not_found<H: Host>(host: H) {
     assert_eq!(kind(disk.remove_directory("directory")), ErrorKind::NotFound);
 }
 
-pub async fn a_rename_replaces<H: Host>(host: H) {
+pub(crate) async fn a_rename_replaces<H: Host>(host: H) {
     let disk = host.disk();
     disk.create("old").unwrap().write_at(0, b"old").unwrap();
     disk.create("new").unwrap().write_at(0, b"new").unwrap();
@@ -89,7 +89,7 @@ pub async fn a_rename_replaces<H: Host>(host: H) {
     assert_eq!(content(&held), b"old", "an open file outlives its name");
 }
 
-pub async fn a_removed_file_is_gone_and_can_be_made_again<H: Host>(host: H) {
+pub(crate) async fn a_removed_file_is_gone_and_can_be_made_again<H: Host>(host: H) {
     let disk = host.disk();
     disk.create("file").unwrap().write_at(0, b"old").unwrap();
     disk.remove("file").unwrap();
@@ -97,7 +97,7 @@ pub async fn a_removed_file_is_gone_and_can_be_made_again<H: Host>(host: H) {
     assert!(content(&disk.create("file").unwrap()).is_empty());
 }
 
-pub async fn a_list_has_the_names_in_order<H: Host>(host: H) {
+pub(crate) async fn a_list_has_the_names_in_order<H: Host>(host: H) {
     let disk = host.disk();
     disk.create_directory("logs/orders-0").unwrap();
     disk.create_directory("logs/orders-0").unwrap();
@@ -110,7 +110,7 @@ pub async fn a_list_has_the_names_in_order<H: Host>(host: H) {
     assert_eq!(disk.list("").unwrap(), ["logs"]);
 }
 
-pub async fn a_directory_is_removed_with_all_in_it<H: Host>(host: H) {
+pub(crate) async fn a_directory_is_removed_with_all_in_it<H: Host>(host: H) {
     let disk = host.disk();
     disk.create_directory("logs/orders-0/deep").unwrap();
     disk.create("logs/orders-0/deep/file").unwrap();
@@ -120,7 +120,7 @@ pub async fn a_directory_is_removed_with_all_in_it<H: Host>(host: H) {
     assert_eq!(kind(disk.open("logs/orders-0/deep/file")), ErrorKind::NotFound);
 }
 
-pub async fn a_lock_is_held_by_one<H: Host>(host: H) {
+pub(crate) async fn a_lock_is_held_by_one<H: Host>(host: H) {
     let disk = host.disk();
     let guard = disk.lock(".lock").unwrap();
     assert_eq!(kind(disk.lock(".lock")), ErrorKind::WouldBlock);
@@ -129,7 +129,7 @@ pub async fn a_lock_is_held_by_one<H: Host>(host: H) {
     drop(disk.lock(".lock").unwrap());
 }
 
-pub async fn space_is_left<H: Host>(host: H) {
+pub(crate) async fn space_is_left<H: Host>(host: H) {
     assert!(0 < host.disk().free_space().unwrap());
 }
 
