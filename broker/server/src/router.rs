@@ -31,7 +31,7 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
     let version = header.version;
     match request {
         Request::ApiVersions(request) => Answer::Now(api_versions::handle(version, &request)),
-        Request::Metadata(request) => Answer::Now(metadata::handle(node, version, request)),
+        Request::Metadata(request) => metadata::handle(node, version, request),
         Request::Produce(request) => produce::handle(node, request),
         Request::Fetch(request) => fetch::handle(node, version, request),
         Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),

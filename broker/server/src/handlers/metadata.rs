@@ -1,6 +1,7 @@
 //! Metadata: which brokers there are, and who leads what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use host::Host;
 use model::BrokerId;
@@ -11,8 +12,29 @@ use roles::controller::{Image, Partition, Topic};
 
 use super::{create_topics, wire_id, wire_ids};
 use crate::node::Node;
+use crate::router::Answer;
 
-pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: MetadataRequest) -> Response {
+/// How long a client that comes while the cluster starts is held: told of no brokers, it would not ask again for long.
+const START_WAIT_MAX: Duration = Duration::from_secs(5);
+
+pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: MetadataRequest) -> Answer {
+    if has_live_broker(&node.applied.borrow()) {
+        return Answer::Now(answer(node, version, request));
+    }
+    let node = node.clone();
+    Answer::later(async move {
+        let mut applied = node.applied.subscribe();
+        let started = applied.wait_for(|image| has_live_broker(image));
+        let _in_time = host::timeout(&node.host, START_WAIT_MAX, started).await.is_ok();
+        answer(&node, version, request)
+    })
+}
+
+fn has_live_broker(image: &Image) -> bool {
+    image.brokers.values().any(|registration| !registration.fenced)
+}
+
+fn answer<H: Host>(node: &Arc<Node<H>>, version: i16, request: MetadataRequest) -> Response {
     let image = node.image();
     // Before version 1 there was no null: an empty list asked for everything (KIP-4).
     let all = request.topics.is_none() || (version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty));
