@@ -28,7 +28,8 @@ const STACK_LENGTH: usize = 16 << 20;
 /// A run that gets less far than this while the watchdog waits is stuck.
 const PROGRESS_MIN: Duration = Duration::from_millis(1);
 
-/// Sees every entry of the trace as it is made, and may ask the run to stop: [`World::stopped`] then ends.
+/// Sees every entry of the trace as it is made, and may ask the run to stop: [`World::stopped`] then ends. It only looks: it must
+/// not call back into the world.
 pub type Observer = Box<dyn FnMut(&Entry) -> ControlFlow<()> + Send>;
 
 /// What a run is given.

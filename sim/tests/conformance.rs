@@ -1,5 +1,8 @@
 //! One suite, two hosts: what a broker relies on holds on the real machine and in the simulated world, by the same bodies.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(unreachable_pub, reason = "bodies are for this file alone")]
+
 #[path = "conformance/disk.rs"]
 mod disk;
 #[path = "conformance/network.rs"]

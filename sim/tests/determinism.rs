@@ -1,5 +1,7 @@
 //! Same seed, same digest: in any process, thread or order of runs. And how runs fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod common;
 
 use std::sync::mpsc::channel;
@@ -96,6 +98,30 @@ fn the_same_seed_gives_the_same_run_after_other_runs_and_on_other_threads() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     for (seed, digest) in receiver.try_iter() {
         assert_eq!(digest, if seed == 1 { first.digest } else { others[seed as usize - 2] });
+    }
+}
+
+/// Asks a fresh process for the digest of a seed.
+fn digest_in_another_process(seed: u64) -> u64 {
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    process.args(["--exact", "the_same_seed_gives_the_same_digest_in_another_process", "--nocapture"]);
+    let output = process.env(ASKED_SEED, seed.to_string()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let digest = text.lines().find_map(|line| line.strip_prefix("digest ")).unwrap_or_else(|| panic!("{text}"));
+    digest.parse().unwrap()
+}
+
+/// The seed that another process asks for.
+const ASKED_SEED: &str = "SIM_TEST_DIGEST_OF_SEED";
+
+#[test]
+fn the_same_seed_gives_the_same_digest_in_another_process() {
+    if let Ok(seed) = std::env::var(ASKED_SEED) {
+        println!("\ndigest {}", busy(seed.parse().unwrap(), false).digest);
+        return;
+    }
+    for seed in [8, 9] {
+        assert_eq!(digest_in_another_process(seed), busy(seed, false).digest);
     }
 }
 

@@ -1,5 +1,7 @@
 //! How connections end: what a peer sees of a process that dies, a machine that goes dark, and a partition over either.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod common;
 
 use std::io::ErrorKind;

@@ -1,5 +1,7 @@
 //! The simulated network: latency, faults, back-pressure.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod common;
 
 use std::io::ErrorKind;

@@ -1,5 +1,7 @@
 //! Nodes: lives, clocks, chance, and what the trace says of them.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod common;
 
 use std::ops::ControlFlow;
