@@ -32,8 +32,17 @@ pub(crate) fn refusal_code(refusal: Refusal) -> i16 {
     .code()
 }
 
-fn storage_code(_error: &StorageError) -> i16 {
-    ErrorCode::KafkaStorageError.code()
+fn storage_code(error: &StorageError) -> i16 {
+    match error {
+        StorageError::Batch(_) => ErrorCode::CorruptMessage,
+        StorageError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        StorageError::Full { .. }
+        | StorageError::Failed { .. }
+        | StorageError::Unreadable { .. }
+        | StorageError::Corrupt { .. }
+        | StorageError::Gap { .. } => ErrorCode::KafkaStorageError,
+    }
+    .code()
 }
 
 /// The controller's refusals, by Kafka's name for each.

@@ -97,6 +97,7 @@ pub async fn run<H: Host>(
     }
 
     let mut failed = node.failed.subscribe();
+    let mut metadata_failed = node.metadata.failed();
     let end = async {
         let _ = stands.wait_for(|standing| *standing == Standing::Serving).await;
         ready(node.config.advertised());
@@ -110,13 +111,17 @@ pub async fn run<H: Host>(
     };
     let failure = tokio::select! {
         biased;
-        failure = failed.wait_for(Option::is_some) => failure.ok().and_then(|failure| failure.clone()),
+        Ok(failure) = failed.wait_for(Option::is_some) => failure.clone(),
+        Ok(failure) = metadata_failed.wait_for(Option::is_some) => failure.clone(),
         () = end => None,
     };
     drop(tasks);
     match failure {
         Some(failure) => Err(StartError::Storage(failure)),
-        None => Ok(()),
+        None => {
+            node.close().await;
+            Ok(())
+        }
     }
 }
 

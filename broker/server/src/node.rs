@@ -157,6 +157,17 @@ impl<H: Host> Node<H> {
         Ok(partition)
     }
 
+    /// Syncs every log for the last time. Nobody writes any more.
+    pub(crate) async fn close(&self) {
+        let partitions = self.partitions();
+        let closing = partitions.iter().map(|partition| async move {
+            if let Err(error) = partition.begin_close().run().await {
+                tracing::error!(id = %partition.id, %error, "cannot sync the log for the last time");
+            }
+        });
+        futures_util::future::join_all(closing).await;
+    }
+
     /// Where a live broker listens.
     pub(crate) fn endpoint(&self, broker: BrokerId) -> Option<model::Endpoint> {
         self.applied.borrow().brokers.get(&broker).map(|registration| registration.endpoint.clone())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future;
 use host::{Elapsed, Host, timeout};
-use model::{BatchHeader, Offset, PartitionId, TopicId};
+use model::{Offset, PartitionId, TopicId, batches};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string};
@@ -111,10 +111,10 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<(), Refused> {
     if records.is_empty() {
         return Err(Refused::new(ErrorCode::InvalidRecord, "the request holds no batch for this partition"));
     }
-    let mut rest = records;
-    while !rest.is_empty() {
-        let header = BatchHeader::verify(rest)
-            .map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
+    // Checksums are the log's to verify, as it takes the batches.
+    for item in batches(records) {
+        let (header, _) =
+            item.map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
         if batch_bytes_max < header.size {
             let message = format!("a batch of {} bytes exceeds message.max.bytes, {batch_bytes_max}", header.size);
             return Err(Refused::new(ErrorCode::MessageTooLarge, message));
@@ -133,7 +133,6 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<(), Refused> {
             let message = "idempotence and transactions are not served: set enable.idempotence=false";
             return Err(Refused::new(ErrorCode::InvalidRecord, message));
         }
-        rest = &rest[header.size..];
     }
     Ok(())
 }
