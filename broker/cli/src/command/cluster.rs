@@ -72,7 +72,7 @@ impl Cluster {
     fn configure(&self) -> Result<BTreeMap<BrokerId, PathBuf>, Failure> {
         let cannot = |error: std::io::Error| Failure::failed(format!("cannot use {}: {error}", self.data.display()));
         let data = std::path::absolute(&self.data).map_err(cannot)?;
-        let voters = (1..=self.brokers.min(VOTERS)).map(|id| self.voter(id)).collect();
+        let voters: Vec<Voter> = (1..=self.brokers.min(VOTERS)).map(|id| self.voter(id)).collect();
         let cluster_id = self.cluster_id(&data, &voters, cannot)?;
         let mut files = BTreeMap::new();
         for id in 1..=self.brokers {
@@ -105,7 +105,7 @@ impl Cluster {
     fn cluster_id(
         &self,
         data: &Path,
-        voters: &Vec<Voter>,
+        voters: &[Voter],
         cannot: impl Fn(std::io::Error) -> Failure,
     ) -> Result<ClusterId, Failure> {
         let first = data.join("broker-1").join("broker.toml");

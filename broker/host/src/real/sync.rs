@@ -111,6 +111,7 @@ mod tests {
         Arc::new(tempfile::tempfile().unwrap())
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the caller of a sync is a task of this test")]
     fn request(syncer: &Syncer, file: &Arc<File>) -> tokio::task::JoinHandle<io::Result<()>> {
         let (syncer, file) = (syncer.clone(), Arc::clone(file));
         tokio::task::spawn(async move { syncer.sync(file, Kind::Data).await })
