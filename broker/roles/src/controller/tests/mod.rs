@@ -1,0 +1,7 @@
+//! The controller's rules, each by itself, and under random commands.
+
+mod brokers;
+mod cluster;
+mod in_sync;
+mod random;
+mod topics;

@@ -1,0 +1,106 @@
+//! Whatever is asked in whatever order, the image keeps its promises, and its records rebuild it.
+
+use std::time::Duration;
+
+use model::{BrokerId, PartitionId};
+use proptest::prelude::*;
+
+use super::cluster::{Cluster, id};
+use crate::controller::*;
+
+const BROKERS: i32 = 4;
+
+/// What is asked: a kind, a broker, and bits to choose with.
+type Step = (u8, i32, u64);
+
+fn take(cluster: &mut Cluster, (kind, broker, pick): Step) {
+    let partitions: Vec<PartitionId> = cluster
+        .controller
+        .image()
+        .topics
+        .values()
+        .flat_map(|topic| (0..topic.partitions.len() as i32).map(|index| PartitionId { topic: topic.id, index }))
+        .collect();
+    match kind {
+        0 => {
+            cluster.register(broker, u128::from(pick % 3));
+        }
+        1 | 2 => {
+            let heartbeat = Heartbeat {
+                wants_fence: kind == 2 && pick.is_multiple_of(2),
+                wants_shut_down: pick.is_multiple_of(7),
+                ..cluster.heartbeat_of(broker)
+            };
+            cluster.heartbeat(heartbeat).unwrap();
+        }
+        3 => {
+            cluster.pass(Duration::from_millis(pick % 6000));
+            cluster.ask(Command::ExpireSessions).unwrap();
+        }
+        4 => {
+            let name = format!("topic-{}", pick % 8);
+            let topic =
+                NewTopic { name, partitions: 3, replication_factor: (pick >> 8) as i16 % 5, ..NewTopic::default() };
+            let _refused_or_not = cluster.create(topic);
+        }
+        _ => {
+            let Some(&partition) = partitions.get((pick % 64) as usize) else { return };
+            let Some(BrokerId(leader)) = cluster.partition(partition).leader else { return };
+            let replicas = cluster.partition(partition).replicas.clone();
+            let chosen = replicas.iter().map(|id| id.0).filter(|id| *id == leader || (pick >> (8 + id)) & 1 == 1);
+            let mut change = cluster.change(partition, &chosen.collect::<Vec<_>>());
+            if pick >> 60 == 0 {
+                change.partition_epoch.0 -= 1;
+            }
+            let _refused_or_not = cluster.alter(leader, change);
+        }
+    }
+}
+
+fn promises_hold(before: &Image, after: &Image) {
+    for (&topic, state) in &after.topics {
+        for (index, partition) in (0..).zip(&state.partitions) {
+            let active = |broker: &BrokerId| after.is_active(*broker);
+            assert!(!partition.in_sync.is_empty());
+            assert!(partition.in_sync.iter().all(|member| partition.replicas.contains(member)));
+            assert!(partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader) && active(&leader)));
+            assert!(partition.in_sync.len() == 1 || partition.in_sync.iter().all(active), "{partition:?}");
+            assert!(partition.leader.is_some() || !partition.in_sync.iter().any(active), "somebody could lead");
+            let Some(earlier) = before.partition(PartitionId { topic, index }) else { continue };
+            assert!(earlier.leader_epoch <= partition.leader_epoch);
+            assert_eq!(earlier.leader == partition.leader, earlier.leader_epoch == partition.leader_epoch);
+            assert_eq!(earlier == partition, earlier.partition_epoch == partition.partition_epoch);
+            assert!(earlier.partition_epoch <= partition.partition_epoch);
+            assert!(
+                partition.leader.is_none_or(|leader| earlier.in_sync.contains(&leader)),
+                "only who was in sync is elected"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_commands_keep_the_promises_and_their_records_rebuild_the_image(
+        steps in prop::collection::vec((0u8..8, 1..=BROKERS, any::<u64>()), 1..200)
+    ) {
+        let mut cluster = Cluster::of(BROKERS);
+        for step in steps {
+            let before = cluster.controller.image().clone();
+            take(&mut cluster, step);
+            promises_hold(&before, cluster.controller.image());
+        }
+        let mut replica = Image::default();
+        for record in &cluster.records {
+            replica.apply(&Record::decode(&record.encode()).unwrap());
+        }
+        prop_assert_eq!(&replica, cluster.controller.image());
+        for broker in 1..=BROKERS {
+            cluster.start(broker);
+        }
+        let mut topics = cluster.controller.image().topics.values();
+        prop_assert!(topics.all(|topic| topic.partitions.iter().all(|partition| partition.leader.is_some())));
+    }
+}
