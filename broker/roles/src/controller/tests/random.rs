@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{BrokerId, PartitionId};
 use proptest::prelude::*;
 
-use super::cluster::{Cluster, id};
+use super::cluster::Cluster;
 use crate::controller::*;
 
 const BROKERS: i32 = 4;
