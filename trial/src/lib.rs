@@ -9,6 +9,7 @@
 //! ```
 //! Absent from here: what a promise is, how a record travels, how a world is simulated. This room ties the others together.
 
+mod assert;
 mod cluster;
 mod faults;
 mod reach;
@@ -18,4 +19,5 @@ mod selection;
 mod stage;
 mod workload;
 
+pub use assert::{assert_scenario, assert_scenario_seeds};
 pub use run::{Finished, Options, run};

@@ -307,7 +307,9 @@ async fn conduct_run(
     let end = zero + length;
     while let Some(next) = faults.next().filter(|next| *next < end) {
         world.sleep_until(next).await;
-        faults.step(&mut stage, &watching.lock().scene);
+        // A copy: what the faults do is seen by who watches.
+        let scene = watching.lock().scene.clone();
+        faults.step(&mut stage, &scene);
     }
     world.sleep_until(end).await;
     faults.heal(&mut stage);

@@ -7,7 +7,7 @@ use model::{BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId, TopicId};
 use scenarios::PartitionName;
 
 /// What a bystander who reads the trace knows of the cluster.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
     topics: BTreeMap<String, TopicId>,
     partitions: BTreeMap<PartitionId, Seen>,
@@ -15,7 +15,7 @@ pub(crate) struct Scene {
 }
 
 /// One partition, as the newest metadata that anybody applied says.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     version: (LeaderEpoch, PartitionEpoch),
     pub(crate) leader: Option<BrokerId>,

@@ -1,0 +1,237 @@
+//! Each promise is shown to fail: a bug is planted, and a scenario must find it within so many seeds, by the promise that it breaks.
+
+use model::Bug;
+use scenarios::Scenario;
+use trial::Options;
+
+/// A topic on three brokers, a producer and a reader; faults and the rest come behind.
+const GROUND: &str = r#"
+title = "A bug is planted"
+teaches = "Every check prevents a disaster that has a name."
+
+[[topics]]
+name = "orders"
+partitions = 1
+replicas = 3
+min_insync_replicas = 2
+
+[[consumers]]
+topics = ["orders"]
+"#;
+
+const STEADY: &str = r#"
+[[producers]]
+topic = "orders"
+rate = "100/s"
+for = "20s"
+"#;
+
+const LEADER_CRASHES: &str = r#"
+[[faults]]
+every = "3s..6s"
+between = "2s..16s"
+crash = "leader of orders/0"
+for = "1s..4s"
+"#;
+
+/// The followers hear late, so what the leader alone has is lost with it.
+const SLOW_FOLLOWERS: &str = r#"
+[[faults]]
+at = "3s"
+slow = { of = "leader of orders/0", to = "followers of orders/0", latency = "300ms..500ms" }
+for = "4s"
+
+[[faults]]
+at = "5s..6s"
+crash = "leader of orders/0"
+for = "6s"
+"#;
+
+const HALL_GOES_DARK: &str = r#"
+[[faults]]
+every = "4s..6s"
+between = "2s..16s"
+power_loss = "all nodes"
+for = "500ms..2s"
+"#;
+
+const FOLLOWER_LEFT_BEHIND: &str = r#"
+[cluster.config]
+"replica.lag.time.max.ms" = 1500
+
+[[faults]]
+at = "2s..3s"
+partition = { split = "broker 3", clients = "stay with the others" }
+for = "8s"
+
+[[faults]]
+at = "9s"
+crash = "broker 1"
+for = "5s"
+
+[[faults]]
+at = "9s"
+crash = "broker 2"
+for = "5s"
+"#;
+
+const CONTROLLERS_FALL: &str = r#"
+[cluster]
+brokers = 3
+controllers = 3
+
+[[faults]]
+every = "500ms..2s"
+between = "1s..18s"
+crash = "controller"
+for = "100ms..1s"
+
+[[faults]]
+every = "3s..4s"
+between = "1s..18s"
+power_loss = "all nodes"
+for = "100ms..500ms"
+"#;
+
+const CONTROLLERS_PART: &str = r#"
+[cluster]
+brokers = 3
+controllers = 3
+
+[[faults]]
+every = "2s..4s"
+between = "1s..18s"
+partition = { split = "controller" }
+for = "1s..6s"
+
+[[faults]]
+every = "2s..5s"
+between = "1s..18s"
+crash = "controller"
+for = "1s..3s"
+
+[[faults]]
+every = "3s..5s"
+between = "1s..18s"
+restart = "random broker"
+for = "1s..2s"
+"#;
+
+const PIPELINED: &str = r#"
+[[producers]]
+topic = "orders"
+rate = "300/s"
+retries = 0
+idempotent = true
+for = "20s"
+"#;
+
+const CALM: &str = "";
+
+struct Hunt {
+    bug: Bug,
+    producers: &'static str,
+    faults: &'static str,
+    seeds: u64,
+    promises: &'static [&'static str],
+}
+
+const fn hunt(bug: Bug, faults: &'static str, seeds: u64, promises: &'static [&'static str]) -> Hunt {
+    Hunt { bug, producers: STEADY, faults, seeds, promises }
+}
+
+impl Hunt {
+    fn scenario(&self) -> Scenario {
+        let text = format!("{GROUND}{}{}", self.producers, self.faults);
+        Scenario::parse("planted", &text).unwrap_or_else(|error| panic!("{error}: {:?}", error.remedy()))
+    }
+
+    /// Plants the bug until a promise breaks; it must be one of those that are named.
+    fn find(&self) {
+        let scenario = self.scenario();
+        let options = Options { source: "planted".into(), plant: Some(self.bug), record: false };
+        let mut told = Vec::new();
+        for seed in 1..=self.seeds {
+            let finished = trial::run(&scenario, seed, &options);
+            let broken: Vec<&str> = finished
+                .run
+                .verdicts
+                .iter()
+                .filter(|verdict| verdict.outcome == invariants::Outcome::Broken)
+                .map(|verdict| verdict.promise)
+                .collect();
+            if broken.iter().any(|promise| self.promises.contains(promise)) {
+                return;
+            }
+            told.push(format!("seed {seed}: broken {broken:?}, missed {:?}", finished.run.missed));
+        }
+        panic!("{} was not found by {:?}:\n{}", self.bug.name(), self.promises, told.join("\n"));
+    }
+
+    /// The same scenario without the bug keeps every promise.
+    fn is_sound_without(&self) {
+        let finished = trial::run(&self.scenario(), 1, &Options { source: "sound".into(), ..Options::default() });
+        assert!(finished.is_as_expected(), "{:?}\n{}", finished.run.disappointments(), reports::verdicts(&finished.run));
+    }
+}
+
+macro_rules! hunts {
+    ($($name:ident: $hunt:expr,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $hunt.find();
+            }
+        )*
+
+        const HUNTED: &[Hunt] = &[$($hunt,)*];
+    };
+}
+
+const SURVIVE: &str = "acknowledged records survive";
+const PREFIX: &str = "the committed prefix never changes";
+const HONEST: &str = "acks are honest";
+const COMPLETE: &str = "an elected leader has every committed record";
+const WATERMARK: &str = "the high watermark waits for every in-sync replica";
+const ONE_LEADER: &str = "one leader an epoch";
+const AGREE: &str = "replicas agree below the high watermark";
+const SPARES: &str = "a truncation spares what is committed";
+const RECOVERY: &str = "recovery keeps all that was synced";
+const OFFSETS: &str = "acknowledged offsets are true";
+const ORDER: &str = "order within a partition";
+const INVENTED: &str = "no invented or altered record";
+const DUPLICATE: &str = "no duplicate when nothing was retried";
+const EPOCHS: &str = "epochs never fall";
+const METADATA: &str = "metadata agrees";
+const AVAILABLE: &str = "available again within a bound after healing";
+
+hunts! {
+    ack_before_replication: hunt(Bug::AckBeforeReplication, SLOW_FOLLOWERS, 5, &[SURVIVE, HONEST]),
+    ack_before_sync: hunt(Bug::AckBeforeSync, HALL_GOES_DARK, 10, &[SURVIVE, HONEST, COMPLETE, WATERMARK]),
+    truncate_to_high_watermark: hunt(Bug::TruncateToHighWatermark, LEADER_CRASHES, 20, &[SURVIVE, SPARES, PREFIX, COMPLETE]),
+    unsynced_vote: hunt(Bug::UnsyncedVote, CONTROLLERS_FALL, 30, &[ONE_LEADER, EPOCHS, METADATA]),
+    vote_without_log_check: hunt(Bug::VoteWithoutLogCheck, CONTROLLERS_PART, 30, &[COMPLETE, METADATA, SPARES, PREFIX]),
+    elect_out_of_sync: hunt(Bug::ElectOutOfSync, FOLLOWER_LEFT_BEHIND, 10, &[SURVIVE, COMPLETE, PREFIX, SPARES]),
+    leader_without_new_epoch: hunt(Bug::LeaderWithoutNewEpoch, LEADER_CRASHES, 5, &[ONE_LEADER, EPOCHS]),
+    recovery_trusts_torn_tail: hunt(Bug::RecoveryTrustsTornTail, HALL_GOES_DARK, 20, &[RECOVERY, AGREE, INVENTED, PREFIX]),
+    append_twice: hunt(Bug::AppendTwice, LEADER_CRASHES, 10, &[DUPLICATE, OFFSETS, PREFIX]),
+    ack_wrong_offset: hunt(Bug::AckWrongOffset, CALM, 2, &[OFFSETS, HONEST, ORDER]),
+    alter_record: hunt(Bug::AlterRecord, CALM, 2, &[INVENTED, AGREE, PREFIX]),
+    reorder_appends: Hunt { producers: PIPELINED, ..hunt(Bug::ReorderAppends, CALM, 5, &[ORDER]) },
+    never_elect: hunt(Bug::NeverElect, NEVER_ELECTED, 3, &[AVAILABLE]),
+}
+
+const NEVER_ELECTED: &str = r#"
+[[faults]]
+at = "3s"
+crash = "controller"
+for = "4s"
+
+[expect]
+unavailable_at_most = "10s"
+"#;
+
+#[test]
+fn every_hunting_ground_is_sound_without_its_bug() {
+    HUNTED.iter().for_each(Hunt::is_sound_without);
+}

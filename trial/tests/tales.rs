@@ -1,0 +1,48 @@
+//! Every scenario file of the project, over several seeds: one test a file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use scenarios::catalogue;
+
+/// Seeds of a tale that pins none.
+const SEEDS: u64 = 3;
+
+macro_rules! tales {
+    ($($name:ident: $path:literal,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                tell($path);
+            }
+        )*
+
+        const TOLD: &[&str] = &[$($path,)*];
+    };
+}
+
+tales! {
+    leader_crashes_before_answering: "replication/leader-crashes-before-answering.toml",
+    leader_loses_power: "replication/leader-loses-power.toml",
+    follower_asleep_then_catches_up: "replication/follower-asleep-then-catches-up.toml",
+    rolling_restart: "replication/rolling-restart.toml",
+    acks_one_loses: "replication/acks-one-loses.toml",
+    every_broker_loses_power_at_once: "storage/every-broker-loses-power-at-once.toml",
+    majority_and_minority: "network/majority-and-minority.toml",
+    leader_is_not_heard: "network/leader-is-not-heard.toml",
+    hold_and_burst: "network/hold-and-burst.toml",
+    controller_dies: "quorum/controller-dies.toml",
+    clocks_disagree: "quorum/clocks-disagree.toml",
+    laptop_asleep_for_an_hour: "clients/laptop-asleep-for-an-hour.toml",
+}
+
+fn tell(path: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(path);
+    trial::assert_scenario_seeds(&file.display().to_string(), 1..=SEEDS);
+}
+
+#[test]
+fn every_file_of_the_catalogue_is_told_here() {
+    let told: BTreeSet<&str> = TOLD.iter().copied().collect();
+    assert_eq!(told, catalogue().iter().map(|tale| tale.path).collect());
+}
