@@ -25,6 +25,7 @@
 
 mod describe;
 mod election;
+mod epoch;
 mod fetching;
 mod follower;
 mod leader;
@@ -339,38 +340,6 @@ impl Quorum {
         self.advance_high_watermark();
     }
 
-    fn begin_epoch_requested(&mut self, ticket: Ticket, begin: BeginEpochRequest) {
-        if begin.epoch < self.state.epoch {
-            return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
-        }
-        if !self.config.voters.contains(&begin.leader) {
-            return self.reply(ticket, Body::Refused(Refusal::InconsistentVoterSet));
-        }
-        self.learn(begin.epoch, Some(begin.leader));
-        self.reply(ticket, Body::Noted);
-    }
-
-    fn end_epoch_requested(&mut self, ticket: Ticket, end: &EndEpochRequest) {
-        if end.epoch < self.state.epoch {
-            return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
-        }
-        self.learn(end.epoch, None);
-        // Its refusal of a fetch may have come first.
-        let follows = match &self.role {
-            Role::Follower(follower) => follower.leader == end.leader,
-            Role::Unattached(_) => self.state.leader == Some(end.leader),
-            Role::Prospective(_) | Role::Candidate(_) | Role::Leader(_) => false,
-        };
-        if follows {
-            let unattached = match end.successors.first() {
-                Some(&first) if first == self.config.id => Unattached::electing_at(self, self.now),
-                _ => Unattached::patient(self),
-            };
-            self.become_unattached(unattached);
-        }
-        self.reply(ticket, Body::Noted);
-    }
-
     fn tick(&mut self) {
         match &self.role {
             Role::Unattached(_) => self.tick_unattached(),
@@ -380,48 +349,6 @@ impl Quorum {
             Role::Follower(_) => self.tick_follower(),
             Role::Leader(_) => self.tick_leader(),
         }
-    }
-
-    /// Takes in what somebody says about an epoch and its leader. What is behind, or contradicts what is known, says nothing.
-    fn learn(&mut self, epoch: LeaderEpoch, leader: Option<BrokerId>) {
-        let leader = leader.filter(|leader| *leader != self.config.id && self.config.voters.contains(leader));
-        if epoch < self.state.epoch {
-            return;
-        }
-        if self.state.epoch < epoch {
-            self.persist(QuorumState { epoch, voted_for: None, leader });
-            match leader {
-                Some(leader) => self.follow(leader),
-                None => {
-                    let unattached = Unattached::patient(self);
-                    self.become_unattached(unattached);
-                }
-            }
-            return;
-        }
-        let Some(leader) = leader else { return };
-        let known = self.state.leader;
-        let may_follow = match &self.role {
-            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => {
-                known.is_none_or(|known| known == leader)
-            }
-            Role::Follower(_) | Role::Leader(_) => false,
-        };
-        if may_follow {
-            if known.is_none() {
-                self.persist(QuorumState { leader: Some(leader), ..self.state });
-            }
-            self.follow(leader);
-        }
-    }
-
-    fn follow(&mut self, leader: BrokerId) {
-        let follower = Follower::new(self, leader);
-        self.change_role(Role::Follower(follower));
-    }
-
-    fn become_unattached(&mut self, unattached: Unattached) {
-        self.change_role(Role::Unattached(unattached));
     }
 
     fn change_role(&mut self, role: Role) {
