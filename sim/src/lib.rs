@@ -10,7 +10,8 @@
 //! ```
 //! Absent from here: what a broker is, what a promise is, real sockets, real files.
 
-#[cfg(not(madsim))]
+// rustdoc is given no rustflags, and needs none.
+#[cfg(not(any(madsim, doc, doctest)))]
 compile_error!(
     "`sim` needs `--cfg madsim`, which .cargo/config.toml sets; the RUSTFLAGS variable hides that file: unset it, or add `--cfg madsim` to it"
 );
