@@ -104,9 +104,9 @@ impl Controller {
     }
 }
 
-/// Kafka's rules: they keep names fit for directories and metrics.
-fn check_name(draft: &Draft, name: &str) -> Result<(), Refusal> {
-    let invalid = |why: &str| Err(Refusal::InvalidTopic(format!("\"{name}\" is no topic name: {why}")));
+/// Kafka's rules: they keep names fit for directories.
+pub fn check_topic_name(name: &str) -> Result<(), Refusal> {
+    let invalid = |why: &str| Err(invalid_name(name, why));
     if name.is_empty() || name == "." || name == ".." {
         return invalid("it must be something other than nothing, \".\" and \"..\"");
     }
@@ -119,6 +119,16 @@ fn check_name(draft: &Draft, name: &str) -> Result<(), Refusal> {
     if name == METADATA_TOPIC {
         return invalid("the metadata log has it");
     }
+    Ok(())
+}
+
+fn invalid_name(name: &str, why: &str) -> Refusal {
+    Refusal::InvalidTopic(format!("\"{name}\" is no topic name: {why}"))
+}
+
+/// The rules, and that it is not taken; metrics must be able to tell it from others too.
+fn check_name(draft: &Draft, name: &str) -> Result<(), Refusal> {
+    check_topic_name(name)?;
     if draft.image.topic_ids.contains_key(name) {
         return Err(Refusal::TopicAlreadyExists(name.into()));
     }
@@ -126,7 +136,7 @@ fn check_name(draft: &Draft, name: &str) -> Result<(), Refusal> {
     if name.contains(['.', '_'])
         && let Some(other) = draft.image.topic_ids.keys().find(alike)
     {
-        return invalid(&format!("metrics could not tell it from \"{other}\""));
+        return Err(invalid_name(name, &format!("metrics could not tell it from \"{other}\"")));
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ pub use self::command::{
     AlterPartition, Command, CreateTopics, CreatedTopic, Decision, Heartbeat, HeartbeatReply, InSyncChange, NewTopic,
     PartitionState, Registrant, Reply,
 };
+pub use self::create_topics::check_topic_name;
 use self::draft::Draft;
 pub use self::image::{Image, Partition, Registration, Topic};
 pub use self::record::{

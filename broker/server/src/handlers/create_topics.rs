@@ -131,12 +131,3 @@ fn in_version(version: i16, mut response: CreateTopicsResponse) -> CreateTopicsR
     }
     response
 }
-
-/// Kafka's rule for names.
-pub(super) fn is_valid_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 249
-        && name != "."
-        && name != ".."
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
-}

@@ -8,7 +8,7 @@ use model::BrokerId;
 use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use protocol::messages::{MetadataRequest, MetadataResponse, TopicName, string, topic_id, topic_name, uuid};
 use protocol::{ErrorCode, NO_ERROR, Response};
-use roles::controller::{Image, Partition, Topic};
+use roles::controller::{Image, Partition, Topic, check_topic_name};
 
 use super::{create_topics, wire_id, wire_ids};
 use crate::node::Node;
@@ -83,7 +83,7 @@ fn by_name<H: Host>(node: &Arc<Node<H>>, image: &Image, name: TopicName, may_cre
     if let Some(topic) = image.topic_by_name(&name) {
         return describe(image, topic);
     }
-    let error = if !create_topics::is_valid_name(&name) {
+    let error = if check_topic_name(&name).is_err() {
         ErrorCode::InvalidTopicException
     } else if may_create {
         create_topics::create_by_default(node, &name);
