@@ -68,17 +68,16 @@ enum Undo {
 impl Faults {
     /// The faults of a scenario whose workload begins at `zero` and lasts for `length`.
     pub(crate) fn new(faults: &[Fault], zero: Time, length: Duration, stage: &Stage, recorder: Recorder) -> Faults {
-        let mut driver =
-            Faults {
-                faults: Vec::new(),
-                sleepers: Vec::new(),
-                end: zero + length,
-                wakings: 0,
-                agenda: BTreeMap::new(),
-                next_deed: 0,
-                next_id: 1,
-                recorder,
-            };
+        let mut driver = Faults {
+            faults: Vec::new(),
+            sleepers: Vec::new(),
+            end: zero + length,
+            wakings: 0,
+            agenda: BTreeMap::new(),
+            next_deed: 0,
+            next_id: 1,
+            recorder,
+        };
         for (index, fault) in faults.iter().enumerate() {
             let mut stream = stage.world.stream(&format!("faults/{index}"));
             let (first, until) = match &fault.when {
@@ -209,8 +208,7 @@ impl Faults {
         match undo {
             Undo::Nothing => {}
             Undo::Revive(members) => {
-                let (slow, down): (Vec<_>, Vec<_>) =
-                    members.into_iter().partition(|&member| stage.is_running(member));
+                let (slow, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|&member| stage.is_running(member));
                 down.iter().for_each(|&member| stage.revive(member));
                 if !slow.is_empty() {
                     return self.plan(stage.world.now() + STOP_POLL, Deed::End(id, Undo::Revive(slow)));
@@ -341,7 +339,8 @@ fn overlay(
     names: &dyn Fn(&[usize], &Stage) -> Vec<String>,
 ) -> (Vec<String>, Undo) {
     let to = to.unwrap_or_else(|| (0..stage.roles().len()).collect());
-    let pairs = of.iter().flat_map(|&one| to.iter().map(move |&other| (one, other))).filter(|(one, other)| one != other);
+    let pairs =
+        of.iter().flat_map(|&one| to.iter().map(move |&other| (one, other))).filter(|(one, other)| one != other);
     let mut changed = BTreeSet::new();
     for (one, other) in pairs {
         let (one, other) = (stage.node(one).index(), stage.node(other).index());

@@ -51,11 +51,14 @@ impl Reached {
         }
     }
 
-    /// Adds what only the whole history shows. `last` is the process that read everything in the end, and `readers` the
-    /// processes of each consumer that was to read everything too.
-    pub(crate) fn judge_history(&mut self, history: &History, last: &BTreeSet<u64>, readers: &[BTreeSet<u64>]) {
+    /// Adds what only the whole history shows. `last` is the process that read everything in the end, if it did, and `readers`
+    /// the processes of each consumer that was to read everything too.
+    pub(crate) fn judge_history(&mut self, history: &History, last: Option<u64>, readers: &[BTreeSet<u64>]) {
+        self.note_failed_sends(history);
+        // A run that was cut short has lost nothing that it could know of.
+        let Some(last) = last else { return };
         let acked = acked(history);
-        let in_the_end = read_by(history, last);
+        let in_the_end = read_by(history, &[last].into());
         let lost = acked.difference(&in_the_end).count();
         for _ in 0..lost {
             self.note(Reach::AckedRecordLost);
@@ -69,6 +72,9 @@ impl Reached {
         if !readers.is_empty() && readers.iter().all(has_all) {
             self.note(Reach::AllRead);
         }
+    }
+
+    fn note_failed_sends(&mut self, history: &History) {
         for line in &history.operations {
             if matches!(line.action, Action::Send(_)) && matches!(line.outcome, Outcome::Fail | Outcome::Info) {
                 self.note(Reach::SendFailed);

@@ -105,7 +105,7 @@ impl Watching {
 struct Conduct {
     topics: BTreeMap<String, TopicInfo>,
     missed: Vec<String>,
-    /// The process that read everything in the end.
+    /// The process that read everything in the end, if it did.
     last_reader: Option<u64>,
     /// The processes of each consumer that was to read everything.
     readers: Vec<Arc<Mutex<BTreeSet<u64>>>>,
@@ -126,8 +126,13 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
     }));
     let conduct = Arc::new(Mutex::new(Conduct::default()));
     let mut world_options = sim::Options::new(seed);
-    world_options.time_limit =
-        FORMING_MAX + scenario.length() + LAST_RECORD_MAX + QUIET + SERVING_MAX + 2 * READING_MAX + Duration::from_secs(60);
+    world_options.time_limit = FORMING_MAX
+        + scenario.length()
+        + LAST_RECORD_MAX
+        + QUIET
+        + SERVING_MAX
+        + 2 * READING_MAX
+        + Duration::from_secs(60);
     world_options.planted = options.plant.map_or(Planted::NONE, |bug| Planted::NONE.with(bug));
     world_options.record = options.record;
     let observing = watching.clone();
@@ -182,7 +187,7 @@ fn finish(
         promises.name_topic(name, info.id);
     }
     let readers: Vec<BTreeSet<u64>> = conduct.readers.iter().map(|processes| processes.lock().clone()).collect();
-    reached.judge_history(&history, &conduct.last_reader.into_iter().collect(), &readers);
+    reached.judge_history(&history, conduct.last_reader, &readers);
     let replay = match options.plant {
         Some(bug) => format!("trial run {} --seed {} --plant {}", options.source, outcome.seed, bug.name()),
         None => format!("trial run {} --seed {}", options.source, outcome.seed),
@@ -195,7 +200,11 @@ fn finish(
         replay,
         verdicts: promises.finish(&history),
         entries: outcome.entries,
-        topics: conduct.topics.iter().map(|(name, info)| (info.id, name.clone())).collect::<BTreeMap<TopicId, String>>(),
+        topics: conduct
+            .topics
+            .iter()
+            .map(|(name, info)| (info.id, name.clone()))
+            .collect::<BTreeMap<TopicId, String>>(),
         reached: reached.into_counts().into_keys().collect(),
         missed,
         stats: Stats {
@@ -280,7 +289,8 @@ async fn conduct_run(
     let bootstrap = bootstrap(&plans);
 
     let (servers, topics) = (bootstrap.clone(), scenario.topics.clone());
-    let made = errands::run(world, "admin", FORMING_MAX, move |host| make_topics(host, servers.clone(), topics.clone())).await;
+    let made =
+        errands::run(world, "admin", FORMING_MAX, move |host| make_topics(host, servers.clone(), topics.clone())).await;
     let Some(topics) = made else {
         let text = format!("the cluster did not form and make its topics within {} s", FORMING_MAX.as_secs());
         return conduct.lock().missed.push(text);
@@ -351,8 +361,9 @@ async fn close(
     let (own, noted) = (ground.clone(), progress.clone());
     errands::run(world, "auditor", READING_MAX, move |host| read_all(host, own.clone(), noted.clone())).await;
     let progress = std::mem::take(&mut *progress.lock());
-    conduct.lock().last_reader = progress.process;
-    if !progress.is_done {
+    if progress.is_done {
+        conduct.lock().last_reader = progress.process;
+    } else {
         missed.push(format!("not everything could be read within {} s after the healing", READING_MAX.as_secs()));
         return missed;
     }

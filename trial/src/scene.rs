@@ -143,7 +143,9 @@ mod tests {
     #[test]
     fn another_node_that_leads_the_quorum_is_another_controller() {
         let mut scene = Scene::default();
-        let leads = |node: &str, epoch| entry(node, Event::QuorumLeader { epoch: LeaderEpoch(epoch), log_end: model::Offset(0) });
+        let leads = |node: &str, epoch| {
+            entry(node, Event::QuorumLeader { epoch: LeaderEpoch(epoch), log_end: model::Offset(0) })
+        };
         assert_eq!(scene.observe(&leads("controller 4", 1)), []);
         assert_eq!(scene.observe(&leads("controller 5", 2)), [Change::Controller]);
         assert_eq!(scene.observe(&leads("controller 4", 1)), []);

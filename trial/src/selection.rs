@@ -61,11 +61,15 @@ pub(crate) fn select(
         up
     };
     match selector {
-        Selector::LeaderOf(partition) => nodes(scene.partition(partition).and_then(|seen| seen.leader).into_iter().collect()),
+        Selector::LeaderOf(partition) => {
+            nodes(scene.partition(partition).and_then(|seen| seen.leader).into_iter().collect())
+        }
         Selector::FollowerOf(partition) => some(nodes(followers(partition)), 1, stream),
         Selector::FollowersOf(partition) => nodes(followers(partition)),
         Selector::Controller => nodes(scene.controller().into_iter().collect()),
-        Selector::Broker(number) => having(&|role| i32::try_from(*number).is_ok_and(|id| role == Role::Broker(BrokerId(id)))),
+        Selector::Broker(number) => {
+            having(&|role| i32::try_from(*number).is_ok_and(|id| role == Role::Broker(BrokerId(id))))
+        }
         Selector::RandomBroker => some(brokers(), 1, stream),
         Selector::RandomMinority => {
             let all = brokers();

@@ -1,5 +1,7 @@
 //! Same binary, scenario and seed: same digest, in any process and after any other runs. Another seed: another digest.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::collections::BTreeSet;
 use std::process::Command;
 

@@ -1,5 +1,7 @@
 //! Bad input is one clear error and exit code 2.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -89,9 +89,8 @@ fn measure(rate: u32) -> miette::Result<Produce> {
         return Err(miette!("the fault-free run is not as expected: {}", finished.run.disappointments().join("; ")));
     }
     let asked = finished.history.operations.iter();
-    let requests = asked.filter(|line| {
-        line.outcome == evidence::Outcome::Ok && matches!(line.action, evidence::Action::Send(_))
-    });
+    let requests =
+        asked.filter(|line| line.outcome == evidence::Outcome::Ok && matches!(line.action, evidence::Action::Send(_)));
     let stats = finished.run.stats;
     Ok(Produce { requests: requests.count() as u64, wall: stats.wall, simulated: stats.simulated })
 }

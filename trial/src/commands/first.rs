@@ -21,7 +21,7 @@ pub(crate) fn first() -> miette::Result<Exit> {
     let finished = trial::run(&scenario, seed, &Options { source: tale.name().to_owned(), ..Options::default() });
     let page = write_report(&report_folder(Path::new(REPORTS), tale.name(), seed), &finished)?;
     print(&reports::terminal(&finished.run, View::Transitions));
-    print(&format!("seed      {seed}\ndigest    {}\nreport    {}\n", finished.run.digest, page.display()));
+    print(&format!("seed      {seed}\nreport    {}\n", page.display()));
     print(&format!(
         "\nnext      trial run {0} --seed 2      another seed\n          \
          trial run {0} --plant ack-before-replication --seeds 20      the same, with a bug that Kafka once had\n          \

@@ -69,7 +69,7 @@ struct Fuzz<'a> {
 pub(crate) fn fuzz(arguments: &Arguments) -> miette::Result<Exit> {
     let began = Instant::now();
     let seeds = arguments.seeds.unwrap_or(if arguments.time.is_some() { u64::MAX } else { SEEDS_DEFAULT });
-    let end = arguments.from.checked_add(seeds).unwrap_or(u64::MAX);
+    let end = arguments.from.saturating_add(seeds);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let fuzz = Fuzz {
         arguments,

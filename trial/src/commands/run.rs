@@ -106,7 +106,7 @@ fn summary(finished: &Finished) -> String {
     )
 }
 
-pub(crate) fn in_full(finished: &Finished, trace: bool) -> String {
+fn in_full(finished: &Finished, trace: bool) -> String {
     let run = &finished.run;
     let mut text = String::new();
     if trace {
@@ -115,7 +115,7 @@ pub(crate) fn in_full(finished: &Finished, trace: bool) -> String {
         text.push_str(&format!("{}\n{}\n\n", run.scenario.title, run.source));
         text.push_str(&reports::verdicts(run));
     }
-    text.push_str(&format!("seed      {}\ndigest    {}\n", run.seed, run.digest));
+    text.push_str(&format!("seed      {}\n", run.seed));
     text
 }
 

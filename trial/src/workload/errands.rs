@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{
-    Admin, ClientError, Consumer, ConsumerConfig, Message, NewTopic, Position, Producer, ProducerConfig, SendError, TopicInfo,
-    TopicPartition,
+    Admin, ClientError, Consumer, ConsumerConfig, Message, NewTopic, Position, Producer, ProducerConfig, SendError,
+    TopicInfo, TopicPartition,
 };
 use evidence::{Action, MicroOperation, Recorder};
 use host::Host;

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::{Message, ProducerConfig, SendError, partition_of_key};
+use client::{Message, ProducerConfig, RecordHeader, SendError, partition_of_key};
 use evidence::{Action, Key, MicroOperation};
 use futures_util::future::join_all;
+use host::Host;
 use model::Time;
 use scenarios::Acks;
 use sim::{SimHost, Stream};
@@ -23,6 +24,13 @@ const BURST_ODDS: u64 = 10;
 
 /// Records that are sent at once at most.
 const BURST_MAX: u64 = 5;
+
+/// Of a producer that pipelines: how long after one request the next follows.
+const PIPELINE_GAP: Duration = Duration::from_micros(50);
+
+/// One record in so many is large: it spans sectors of a disk, and segments of a network.
+const LARGE_ODDS: u64 = 10;
+const LARGE_BYTES_MAX: u64 = 4_000;
 
 /// After this a record is given up: longer than an election, shorter than a run.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,12 +76,16 @@ impl Producing {
             let records: Vec<Chosen> = (0..count).map(|_| self.choose()).collect();
             let asked = records.iter().map(|record| MicroOperation::send(&record.key, record.value)).collect();
             identity.invoke(&host, Action::Send(asked));
-            let answers = records.iter().map(|record| {
+            let mut answers = Vec::new();
+            for record in &records {
                 // With a key the client chooses the partition, and must choose as we did.
                 let partition = record.message.key.is_none().then_some(record.partition);
-                producer.send(&topic, partition, record.message.clone())
-            });
-            let answers = join_all(answers.collect::<Vec<_>>()).await;
+                answers.push(producer.send(&topic, partition, record.message.clone()));
+                if self.is_pipelined() {
+                    host.sleep(PIPELINE_GAP).await;
+                }
+            }
+            let answers = join_all(answers).await;
             answer(&mut identity, &host, &records, answers);
             due = (due + interval * u32::try_from(count).unwrap_or(1)).max(host.world_time());
         }
@@ -89,13 +101,17 @@ impl Producing {
         };
         config.linger = Duration::ZERO;
         config.delivery_timeout = DELIVERY_TIMEOUT;
-        if self.plan.retries == Some(0) {
-            // Nothing is sent twice, so requests may follow each other without waiting.
+        if self.is_pipelined() {
             config.retries = false;
             config.in_flight_per_partition_max = config.in_flight_max;
             config.batch_bytes = 1;
         }
         config
+    }
+
+    /// Where nothing is sent twice, requests may follow each other without waiting.
+    fn is_pipelined(&self) -> bool {
+        self.plan.retries == Some(0)
     }
 
     /// The next record: its value, its key if there are keys, its partition.
@@ -104,6 +120,11 @@ impl Producing {
         let value = i64::from(self.number) * VALUES_MAX + i64::try_from(count).unwrap_or(i64::MAX);
         let partitions = self.ground.partitions(&self.plan.topic).max(1);
         let mut message = Message::new(value.to_string());
+        if self.stream.below(LARGE_ODDS) == 0 {
+            let length = usize::try_from(self.stream.below(LARGE_BYTES_MAX)).unwrap_or(0);
+            let padding = Bytes::from(vec![b'.'; length]);
+            message.headers.push(RecordHeader { key: "padding".into(), value: Some(padding) });
+        }
         let partition = match (self.plan.partition, self.plan.keys) {
             (Some(partition), _) => i32::try_from(partition).unwrap_or(0),
             (None, Some(keys)) => {
@@ -119,12 +140,7 @@ impl Producing {
 }
 
 /// Takes down the answers of one operation: all or nothing, or else in doubt.
-fn answer(
-    identity: &mut Identity,
-    host: &SimHost,
-    records: &[Chosen],
-    answers: Vec<Result<client::Sent, SendError>>,
-) {
+fn answer(identity: &mut Identity, host: &SimHost, records: &[Chosen], answers: Vec<Result<client::Sent, SendError>>) {
     let told = records.iter().zip(&answers).map(|(record, answer)| {
         let offset = answer.as_ref().ok().and_then(|sent| {
             assert_eq!(sent.partition, record.partition, "the client chose another partition for {}", record.value);
