@@ -137,7 +137,7 @@ fn request<H: Host>(node: &Node<H>, proposals: &BTreeMap<PartitionId, InSyncProp
 /// What became of a proposal.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// The metadata holds it, or something newer, and will tell.
+    /// It is committed: the metadata will tell.
     MetadataWillTell,
     Refused,
     InDoubt,
@@ -149,10 +149,12 @@ async fn answer<H: Host>(
     response: &AlterPartitionResponse,
 ) {
     if response.error_code != NO_ERROR {
-        // Not the controller, or our registration is not the current one: nothing was changed.
+        // Not the controller, or our registration is not the current one: nothing was changed. A controller that lost its
+        // leadership before it could commit does not know itself what became of it.
+        let is_in_doubt = response.error_code == ErrorCode::RequestTimedOut.code();
         node.controller.forget().await;
         for (id, proposal) in proposals {
-            settle(node, *id, proposal, Fate::Refused);
+            settle(node, *id, proposal, if is_in_doubt { Fate::InDoubt } else { Fate::Refused });
         }
         node.host.sleep(Duration::from_millis(50)).await;
         return;
@@ -167,10 +169,9 @@ async fn answer<H: Host>(
     for (id, proposal) in proposals {
         let fate = match codes.get(id).map(|&code| ErrorCode::try_from_code(code)) {
             Some(None) => Fate::MetadataWillTell,
-            // The proposal speaks of a state that is no more: the newer one is on its way to us.
-            Some(Some(ErrorCode::InvalidUpdateVersion | ErrorCode::FencedLeaderEpoch)) => Fate::MetadataWillTell,
+            // The controller has a newer state, perhaps our own proposal of before. It may not commit, so we ask again.
+            Some(Some(ErrorCode::InvalidUpdateVersion | ErrorCode::FencedLeaderEpoch)) | None => Fate::InDoubt,
             Some(Some(_)) => Fate::Refused,
-            None => Fate::InDoubt,
         };
         settle(node, *id, proposal, fate);
     }

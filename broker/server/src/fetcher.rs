@@ -16,10 +16,11 @@ use protocol::messages::{BrokerId as WireBrokerId, FetchRequest, FetchResponse, 
 use protocol::{ErrorCode, NO_ERROR};
 use roles::replica::FetchPosition;
 use storage::PendingSync;
+use tokio::sync::oneshot;
 
 use crate::errands;
 use crate::node::Node;
-use crate::partition::{Fetched, PartitionError};
+use crate::partition::{Errand, Fetched, PartitionError};
 
 /// Fetch with the follower's broker epoch (KIP-903) and topic ids.
 const FETCH_VERSION: i16 = 15;
@@ -129,7 +130,7 @@ fn request<H: Host>(node: &Node<H>, positions: &BTreeMap<PartitionId, FetchPosit
 
 /// Takes what came and makes it safe. False if every partition had an error.
 async fn take<H: Host>(
-    node: &Node<H>,
+    node: &Arc<Node<H>>,
     positions: &BTreeMap<PartitionId, FetchPosition>,
     response: FetchResponse,
 ) -> bool {
@@ -145,7 +146,7 @@ async fn take<H: Host>(
             match take_one(node, id, position, data) {
                 Ok(pending) => {
                     is_any_well = true;
-                    syncs.extend(pending.map(|pending| async move { (id, pending.run().await) }));
+                    syncs.extend(pending.map(|pending| (id, pending)));
                 }
                 Err(error) => {
                     tracing::debug!(%id, %error, "cannot follow");
@@ -154,13 +155,27 @@ async fn take<H: Host>(
             }
         }
     }
-    for (id, result) in future::join_all(syncs).await {
-        // Nobody else writes to a follower's log; if its role changed meanwhile, the next sync is an errand like any other.
-        if let Some(next) = errands::synced(node, id, result) {
-            let _node_stops = node.errands.send(crate::partition::Errand::Sync(id, next));
-        }
+    if !syncs.is_empty() {
+        make_safe(node, syncs).await;
     }
     is_any_well
+}
+
+/// Syncs what came. A fetcher ends the moment its leader is another; a sync that was begun must be seen to its end even so, or
+/// its partition would wait for it for ever: it has a task of its own.
+async fn make_safe<H: Host>(node: &Arc<Node<H>>, syncs: Vec<(PartitionId, PendingSync<H::Disk>)>) {
+    let (done, finished) = oneshot::channel();
+    let owner = node.clone();
+    node.host.spawn_detached(async move {
+        let syncs = syncs.into_iter().map(|(id, pending)| async move { (id, pending.run().await) });
+        for (id, result) in future::join_all(syncs).await {
+            if let Some(next) = errands::synced(&owner, id, result) {
+                let _node_stops = owner.errands.send(Errand::Sync(id, next));
+            }
+        }
+        let _nobody_waits = done.send(());
+    });
+    let _ = finished.await;
 }
 
 fn take_one<H: Host>(

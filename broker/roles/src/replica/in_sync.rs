@@ -63,9 +63,14 @@ impl Replica {
         if partition_epoch != self.partition_epoch {
             return; // The metadata has moved on, and the proposal with it.
         }
-        if let Some(leader) = self.leader_state() {
-            leader.change = Change::None;
-            leader.in_sync_at_most = leader.in_sync.clone();
+        match self.leader_state() {
+            // This one was refused, but an earlier one may still get through.
+            Some(leader) if leader.has_doubt => leader.change = Change::InDoubt,
+            Some(leader) => {
+                leader.change = Change::None;
+                leader.in_sync_at_most = leader.in_sync.clone();
+            }
+            None => {}
         }
     }
 
@@ -75,6 +80,7 @@ impl Replica {
         }
         if let Some(leader) = self.leader_state() {
             leader.change = Change::InDoubt;
+            leader.has_doubt = true;
         }
     }
 }

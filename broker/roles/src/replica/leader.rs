@@ -17,6 +17,8 @@ pub(crate) struct Leader {
     pub(crate) in_sync_at_most: BTreeSet<BrokerId>,
     pub(crate) in_sync_min: usize,
     pub(crate) change: Change,
+    /// Since the metadata last moved, a proposal was made that may yet get through.
+    pub(crate) has_doubt: bool,
     pub(crate) followers: BTreeMap<BrokerId, Progress>,
     waiting_for_leader: VecDeque<Waiting>,
     waiting_for_all: VecDeque<Waiting>,
@@ -50,6 +52,7 @@ impl Leader {
             in_sync,
             in_sync_min: assignment.in_sync_min,
             change: Change::None,
+            has_doubt: false,
             followers: assignment.replicas.iter().filter(|&&id| id != local).map(|&id| (id, unknown)).collect(),
             waiting_for_leader: VecDeque::new(),
             waiting_for_all: VecDeque::new(),
@@ -62,6 +65,7 @@ impl Leader {
         self.in_sync_at_most = self.in_sync.clone();
         self.in_sync_min = assignment.in_sync_min;
         self.change = Change::None;
+        self.has_doubt = false;
         self.followers.retain(|id, _| assignment.replicas.contains(id));
     }
 

@@ -109,7 +109,7 @@ pub enum Input {
         epoch: LeaderEpoch,
         end: Offset,
     },
-    /// The controller refused the in-sync set, and no earlier attempt may still be under way.
+    /// The controller refused the proposal, which therefore never holds.
     InSyncRefused {
         partition_epoch: PartitionEpoch,
     },

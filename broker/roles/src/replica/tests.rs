@@ -245,10 +245,11 @@ fn a_proposal_in_doubt_holds_the_high_watermark_until_the_metadata_speaks() {
     assert_eq!(proposals(&leader.fetched_by(OTHER, 0, -1)), [vec![LEADER, FOLLOWER, OTHER]]);
     leader.step(Input::InSyncInDoubt { partition_epoch: PartitionEpoch(1) });
     leader.produce(1, Acks::All).unwrap();
-    leader.fetched_by(FOLLOWER, 1, 1);
+    let outputs = leader.fetched_by(FOLLOWER, 1, 1);
     assert_eq!(leader.replica.high_watermark(), Offset(0), "the third may be in sync by now");
+    assert_eq!(proposals(&outputs), [vec![LEADER, FOLLOWER, OTHER]], "and it must be asked again");
     leader.step(Input::InSyncRefused { partition_epoch: PartitionEpoch(1) });
-    leader.step(Input::Tick);
+    assert_eq!(leader.replica.high_watermark(), Offset(0), "only the second proposal was refused");
     leader.assign(LEADER, 1, 2, &[LEADER, FOLLOWER]);
     assert_eq!(leader.replica.high_watermark(), Offset(1));
 }
