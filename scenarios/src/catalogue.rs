@@ -42,11 +42,13 @@ const TALES: &[Tale] = tales![
     "replication/follower-asleep-then-catches-up.toml",
     "replication/rolling-restart.toml",
     "replication/acks-one-loses.toml",
+    "replication/leader-elected-while-it-syncs.toml",
     "storage/every-broker-loses-power-at-once.toml",
     "network/majority-and-minority.toml",
     "network/leader-is-not-heard.toml",
     "network/hold-and-burst.toml",
     "quorum/controller-dies.toml",
     "quorum/clocks-disagree.toml",
+    "quorum/proposal-in-doubt.toml",
     "clients/laptop-asleep-for-an-hour.toml",
 ];

@@ -274,3 +274,16 @@ unavailable_at_most = "10s"
 fn every_hunting_ground_is_sound_without_its_bug() {
     HUNTED.iter().for_each(Hunt::is_sound_without);
 }
+
+/// A bug of our own: the tale that it left behind finds it again.
+#[test]
+fn abandoned_sync() {
+    let tale = scenarios::catalogue().iter().find(|tale| tale.name() == "leader-elected-while-it-syncs");
+    let scenario = tale.expect("it is in the catalogue").scenario().expect("every tale can be read");
+    let options = Options { source: "planted".into(), plant: Some(Bug::AbandonedSync), record: false };
+    let is_found = (1..=40).any(|seed| {
+        let missed = trial::run(&scenario, seed, &options).run.missed;
+        missed.iter().any(|missed| missed.contains(READABLE))
+    });
+    assert!(is_found);
+}

@@ -61,6 +61,11 @@ bugs! {
     ReorderAppends = "reorder-appends",
     /// A broker that lost its leadership to the quorum never looks for a new one.
     NeverElect = "never-elect",
+    /// A leader forgets a proposed in-sync set when it cannot hear what became of it; it may hold all the same. Ours, before its
+    /// first trial.
+    ForgottenProposal = "forgotten-proposal",
+    /// A sync that a follower began dies with its fetcher, and the partition waits for its end for ever. Ours, before its first trial.
+    AbandonedSync = "abandoned-sync",
 }
 
 /// The bugs that are planted in one host.

@@ -78,6 +78,9 @@ impl Replica {
         if partition_epoch != self.partition_epoch {
             return;
         }
+        if self.planted.has(Bug::ForgottenProposal) {
+            return self.in_sync_refused(partition_epoch);
+        }
         if let Some(leader) = self.leader_state() {
             leader.change = Change::InDoubt;
             leader.has_doubt = true;
