@@ -44,6 +44,7 @@ const TALES: &[Tale] = tales![
     "replication/acks-one-loses.toml",
     "replication/leader-elected-while-it-syncs.toml",
     "storage/every-broker-loses-power-at-once.toml",
+    "storage/disk-fills-up.toml",
     "network/majority-and-minority.toml",
     "network/leader-is-not-heard.toml",
     "network/hold-and-burst.toml",

@@ -29,6 +29,7 @@ tales! {
     acks_one_loses: "replication/acks-one-loses.toml",
     leader_elected_while_it_syncs: "replication/leader-elected-while-it-syncs.toml",
     every_broker_loses_power_at_once: "storage/every-broker-loses-power-at-once.toml",
+    disk_fills_up: "storage/disk-fills-up.toml",
     majority_and_minority: "network/majority-and-minority.toml",
     leader_is_not_heard: "network/leader-is-not-heard.toml",
     hold_and_burst: "network/hold-and-burst.toml",
