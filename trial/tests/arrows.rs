@@ -127,3 +127,33 @@ fn nothing_of_the_broker_names_the_world_it_is_tried_in() {
     }
     assert!(files > 20, "the broker has files");
 }
+
+/// Crates that draw chance, read clocks or start threads of their own.
+const UNREPEATABLE: &[&str] = &[
+    "rand",
+    "rand_core",
+    "getrandom",
+    "fastrand",
+    "ahash",
+    "oorandom",
+    "chrono",
+    "time",
+    "quanta",
+    "rayon",
+    "crossbeam",
+];
+
+#[test]
+fn nothing_inside_a_broker_brings_its_own_randomness_clock_or_threads() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "server", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("proto-kafka"), "the tree is that of the broker: {names:?}");
+    let found: Vec<&&str> = UNREPEATABLE.iter().filter(|name| names.contains(**name)).collect();
+    assert!(found.is_empty(), "{found:?}");
+}

@@ -68,7 +68,7 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
     let mut buffer = BytesMut::new();
     let mut answers: VecDeque<(Header, Answer)> = VecDeque::new();
     loop {
-        while answers.len() < REQUESTS_IN_FLIGHT_MAX {
+        while may_begin(&answers) {
             let Some(frame) = next_frame(&mut buffer, node.config.request_bytes_max)? else { break };
             if node.host.planted().has(Bug::ReorderAppends)
                 && let Some(second) = next_frame(&mut buffer, node.config.request_bytes_max)?
@@ -81,8 +81,9 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
             }
             begin(&node, frame, &mut answers)?;
         }
-        while let Some((header, response)) = take_ready(&mut answers) {
+        if let Some((header, response)) = take_ready(&mut answers) {
             writer.write(&encode_response(&header, &response)?).await?;
+            continue;
         }
         tokio::select! {
             biased;
@@ -92,13 +93,18 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
                     writer.write(&encode_response(&header, &response)?).await?;
                 }
             }
-            read = reader.read(&mut buffer), if answers.len() < REQUESTS_IN_FLIGHT_MAX => {
+            read = reader.read(&mut buffer), if may_begin(&answers) => {
                 if read? == 0 {
                     return Err(Hangup::Closed);
                 }
             }
         }
     }
+}
+
+/// An answer that is there already may be large, so it leaves before the next request is begun.
+fn may_begin(answers: &VecDeque<(Header, Answer)>) -> bool {
+    answers.len() < REQUESTS_IN_FLIGHT_MAX && !matches!(answers.back(), Some((_, Answer::Now(_))))
 }
 
 /// Does a request's work and queues its answer.
