@@ -13,7 +13,7 @@ teaches = "Every check prevents a disaster that has a name."
 name = "orders"
 partitions = 1
 replicas = 3
-min_insync_replicas = 2
+min_insync_replicas = IN_SYNC_MIN
 
 [[consumers]]
 topics = ["orders"]
@@ -78,16 +78,16 @@ for = "5s"
 /// Much is under way whenever the power goes, and who comes back may lead soon.
 const LIGHTS_FLICKER: &str = r#"
 [[faults]]
-every = "300ms..800ms"
+every = "200ms..400ms"
 between = "1s..18s"
-power_loss = "follower of orders/0"
-for = "50ms..100ms"
+power_loss = "followers of orders/0"
+for = "20ms..50ms"
 
 [[faults]]
-every = "4s..6s"
+every = "2s..3s"
 between = "3s..18s"
 power_loss = "leader of orders/0"
-for = "50ms..100ms"
+for = "20ms..50ms"
 "#;
 
 /// Elections take long, and voters die in the middle of them.
@@ -162,6 +162,7 @@ const CALM: &str = "";
 
 struct Hunt {
     bug: Bug,
+    in_sync_min: &'static str,
     producers: &'static str,
     faults: &'static str,
     seeds: u64,
@@ -169,12 +170,13 @@ struct Hunt {
 }
 
 const fn hunt(bug: Bug, faults: &'static str, seeds: u64, promises: &'static [&'static str]) -> Hunt {
-    Hunt { bug, producers: STEADY, faults, seeds, promises }
+    Hunt { bug, in_sync_min: "2", producers: STEADY, faults, seeds, promises }
 }
 
 impl Hunt {
     fn scenario(&self) -> Scenario {
-        let text = format!("{GROUND}{}{}", self.producers, self.faults);
+        let ground = GROUND.replace("IN_SYNC_MIN", self.in_sync_min);
+        let text = format!("{ground}{}{}", self.producers, self.faults);
         Scenario::parse("planted", &text).unwrap_or_else(|error| panic!("{error}: {:?}", error.remedy()))
     }
 
@@ -252,7 +254,11 @@ hunts! {
     vote_without_log_check: hunt(Bug::VoteWithoutLogCheck, CONTROLLERS_PART, 30, &[COMPLETE, METADATA, SPARES, PREFIX]),
     elect_out_of_sync: hunt(Bug::ElectOutOfSync, FOLLOWER_LEFT_BEHIND, 10, &[SURVIVE, COMPLETE, PREFIX, SPARES]),
     leader_without_new_epoch: hunt(Bug::LeaderWithoutNewEpoch, LEADER_CRASHES, 5, &[ONE_LEADER, EPOCHS]),
-    recovery_trusts_torn_tail: Hunt { producers: BUSY, ..hunt(Bug::RecoveryTrustsTornTail, LIGHTS_FLICKER, 12, &[RECOVERY, AGREE, INVENTED, PREFIX, READABLE]) },
+    recovery_trusts_torn_tail: Hunt {
+        producers: BUSY,
+        in_sync_min: "1",
+        ..hunt(Bug::RecoveryTrustsTornTail, LIGHTS_FLICKER, 25, &[RECOVERY, SURVIVE, AGREE, INVENTED, PREFIX, READABLE])
+    },
     append_twice: Hunt { producers: PIPELINED, ..hunt(Bug::AppendTwice, CALM, 2, &[DUPLICATE]) },
     ack_wrong_offset: hunt(Bug::AckWrongOffset, CALM, 2, &[OFFSETS, HONEST, ORDER]),
     alter_record: hunt(Bug::AlterRecord, CALM, 2, &[INVENTED, AGREE, PREFIX]),
