@@ -48,9 +48,18 @@ impl<H: Host> ControllerChannel<H> {
         // Taken out, so that a call that is cancelled half way leaves no channel with an answer still to come.
         let mut channel = match open.take() {
             Some((known, channel)) if known == id => channel,
-            _ => self.connect(&endpoint).await.map_err(ControllerError::Unreachable)?,
+            _ => tokio::select! {
+                biased;
+                channel = self.connect(&endpoint) => channel.map_err(ControllerError::Unreachable)?,
+                () = self.metadata.leader_other_than(id) => return Err(ControllerError::Unknown),
+            },
         };
-        let response = channel.call(version, request, self.timeout).await.map_err(ControllerError::InDoubt)?;
+        // A controller that was deposed may be a machine that is gone: its successor is not kept waiting for its silence.
+        let response = tokio::select! {
+            biased;
+            response = channel.call(version, request, self.timeout) => response.map_err(ControllerError::InDoubt)?,
+            () = self.metadata.leader_other_than(id) => return Err(ControllerError::InDoubt(CallError::Closed)),
+        };
         *open = Some((id, channel));
         Ok(response)
     }

@@ -300,7 +300,10 @@ impl Quorum {
             return self.failed(id);
         }
         // Whatever was asked in an epoch that has passed, its answer can still tell of a later one.
-        self.learn(response.epoch, response.leader);
+        // Except that whoever lets us stand no longer counts on the leader that it still knows by name: to follow that one again
+        // would undo the vote, and with two voters in step, every election.
+        let has_let_stand = matches!(response.body, Body::Vote { granted: true });
+        self.learn(response.epoch, response.leader.filter(|_| !has_let_stand));
         match response.body {
             Body::Vote { granted } => self.vote_answered(id, from, response.epoch, granted),
             Body::Noted => {}

@@ -39,11 +39,16 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: FetchR
     }
     let fetcher = fetcher(version, &request);
     let deadline = node.host.now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    // Watch first, then look: a change in between is not missed.
+    let changed = Arc::new(Notify::new());
+    if 0 < request.max_wait_ms {
+        watch(node, version, &request, fetcher, &changed);
+    }
     match attempt(node, version, &request, fetcher, deadline) {
         Attempt::Enough(response) => Answer::Now(response),
-        Attempt::TooLittle(_) => {
-            let node = node.clone();
-            Answer::later(async move { wait(&node, version, &request, fetcher, deadline).await })
+        Attempt::TooLittle(response) => {
+            let waiting = Waiting { node: node.clone(), version, request, fetcher, deadline, changed };
+            Answer::later(waiting.until_there_is_enough(response))
         }
     }
 }
@@ -61,49 +66,44 @@ fn fetcher(version: i16, request: &FetchRequest) -> Fetcher {
     }
 }
 
-enum Attempt {
-    Enough(Response),
-    TooLittle(Response),
-}
-
-/// Tries again at every change of a partition that was asked for, until there is enough or the time is up.
-async fn wait<H: Host>(
-    node: &Arc<Node<H>>,
+/// A fetch that found too little.
+struct Waiting<H: Host> {
+    node: Arc<Node<H>>,
     version: i16,
-    request: &FetchRequest,
+    request: FetchRequest,
     fetcher: Fetcher,
     deadline: Time,
-) -> Response {
-    let changed = Arc::new(Notify::new());
-    loop {
-        // Watch first, then look: a change in between is not missed.
-        for_each_partition(node, version, request, |_, partition| match (partition, fetcher) {
-            (Some(partition), Fetcher::Consumer) => partition.watch_commit(&changed),
-            (Some(partition), Fetcher::Follower { .. }) => partition.watch_end(&changed),
-            (None, _) => {}
-        });
-        match attempt(node, version, request, fetcher, deadline) {
-            Attempt::Enough(response) => return response,
-            Attempt::TooLittle(response) => {
-                let rest = deadline.since(node.host.now());
-                if timeout(&node.host, rest, changed.notified()).await.is_err() {
-                    return response;
-                }
+    changed: Arc<Notify>,
+}
+
+impl<H: Host> Waiting<H> {
+    /// Tries again at every change of a partition that was asked for, until there is enough or the time is up.
+    async fn until_there_is_enough(self, mut response: Response) -> Response {
+        let Waiting { node, version, request, fetcher, deadline, changed } = self;
+        loop {
+            let rest = deadline.since(node.host.now());
+            if timeout(&node.host, rest, changed.notified()).await.is_err() {
+                return response;
             }
+            watch(&node, version, &request, fetcher, &changed);
+            response = match attempt(&node, version, &request, fetcher, deadline) {
+                Attempt::Enough(response) => return response,
+                Attempt::TooLittle(response) => response,
+            };
         }
     }
 }
 
-fn for_each_partition<H: Host>(
-    node: &Arc<Node<H>>,
-    version: i16,
-    request: &FetchRequest,
-    mut visit: impl FnMut(&FetchPartition, Option<Arc<crate::partition::Partition<H>>>),
-) {
+/// Has `changed` called at the next change of any partition that was asked for.
+fn watch<H: Host>(node: &Arc<Node<H>>, version: i16, request: &FetchRequest, fetcher: Fetcher, changed: &Arc<Notify>) {
     for topic in &request.topics {
-        let id = resolve(node, version, topic);
-        for partition in &topic.partitions {
-            visit(partition, id.and_then(|topic| node.partition(PartitionId { topic, index: partition.partition })));
+        let Some(id) = resolve(node, version, topic) else { continue };
+        for asked in &topic.partitions {
+            let Some(partition) = node.partition(PartitionId { topic: id, index: asked.partition }) else { continue };
+            match fetcher {
+                Fetcher::Consumer => partition.watch_commit(changed),
+                Fetcher::Follower { .. } => partition.watch_end(changed),
+            }
         }
     }
 }
@@ -115,6 +115,11 @@ fn resolve<H: Host>(node: &Node<H>, version: i16, topic: &FetchTopic) -> Option<
     } else {
         Some(topic_id(topic.topic_id)).filter(|id| image.topics.contains_key(id))
     }
+}
+
+enum Attempt {
+    Enough(Response),
+    TooLittle(Response),
 }
 
 fn attempt<H: Host>(

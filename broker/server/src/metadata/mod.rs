@@ -106,6 +106,14 @@ impl<H: Host> Metadata<H> {
         Some((leader, self.voters.get(&leader)?.clone()))
     }
 
+    /// Waits until a controller other than `id` is known.
+    pub(crate) async fn leader_other_than(&self, id: BrokerId) {
+        let mut leadership = self.leadership.clone();
+        if leadership.wait_for(|known| known.leader.is_some_and(|leader| leader != id)).await.is_err() {
+            std::future::pending().await // The node is ending.
+        }
+    }
+
     /// Does this Fetch ask for the metadata log?
     pub(crate) fn is_metadata_fetch(&self, version: i16, request: &FetchRequest) -> bool {
         wire::is_metadata_fetch(version, request)
