@@ -49,6 +49,7 @@ const TALES: &[Tale] = tales![
     "network/leader-is-not-heard.toml",
     "network/hold-and-burst.toml",
     "quorum/controller-dies.toml",
+    "quorum/controllers-crash-in-turn.toml",
     "quorum/clocks-disagree.toml",
     "quorum/proposal-in-doubt.toml",
     "clients/laptop-asleep-for-an-hour.toml",

@@ -34,6 +34,7 @@ tales! {
     leader_is_not_heard: "network/leader-is-not-heard.toml",
     hold_and_burst: "network/hold-and-burst.toml",
     controller_dies: "quorum/controller-dies.toml",
+    controllers_crash_in_turn: "quorum/controllers-crash-in-turn.toml",
     clocks_disagree: "quorum/clocks-disagree.toml",
     proposal_in_doubt: "quorum/proposal-in-doubt.toml",
     laptop_asleep_for_an_hour: "clients/laptop-asleep-for-an-hour.toml",

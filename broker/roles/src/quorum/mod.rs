@@ -95,6 +95,8 @@ pub enum Input {
     StatePersisted { version: u64 },
     /// This leader's own records are in its log, which ends at `end` now.
     Appended { end: Offset },
+    /// The log was cut where a batch ends, which may be before the offset that was asked for.
+    Truncated { end: Offset },
     /// Everything below `end` is on disk. Never of a sync that began before a truncation.
     LogSynced { end: Offset },
     /// This node is about to stop: if it leads, it tells the others.
@@ -233,6 +235,7 @@ impl Quorum {
             Input::Failed { id } => self.failed(id),
             Input::StatePersisted { version } => self.state_persisted(version),
             Input::Appended { end } => self.appended(end),
+            Input::Truncated { end } => self.log.truncate(end.min(self.log.end)),
             Input::LogSynced { end } => self.log_synced(end),
             Input::Resign => self.resign(),
         }

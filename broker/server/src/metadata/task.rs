@@ -296,7 +296,7 @@ impl<H: Host> MetadataTask<H> {
             Output::AppendFetched { records } => self.log.append_fetched(&records)?,
             Output::Truncate { to } => {
                 self.log.truncate(to)?;
-                assert!(self.log.end() == to, "leaders part where a batch ends");
+                inputs.push_back(Input::Truncated { end: self.log.end() });
             }
             Output::HighWatermark { to } => {
                 let epoch = self.quorum.epoch();

@@ -359,3 +359,18 @@ fn an_orderly_resignation_is_followed_by_a_quick_election() {
     assert!(world.leader().is_some_and(|leader| leader != first));
     assert_eq!(world.node(4).quorum.log_end(), world.node(1).quorum.log_end(), "the observer follows");
 }
+
+#[test]
+fn a_log_that_was_cut_at_a_batch_is_counted_from_there() {
+    let (mut quorum, id) = follower();
+    let end = quorum.log_end();
+    let answer = Response {
+        epoch: quorum.epoch(),
+        leader: Some(TWO),
+        body: Body::Diverging { epoch: LeaderEpoch(2), end: end.plus(-1) },
+    };
+    let out = step(&mut quorum, 20, Input::Answered { id, from: TWO, response: answer });
+    assert!(out.contains(&Output::Truncate { to: end.plus(-1) }), "{out:?}");
+    step(&mut quorum, 20, Input::Truncated { end: end.plus(-3) });
+    assert_eq!(quorum.log_end(), end.plus(-3));
+}
