@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use host::Host;
-use model::{BrokerEpoch, BrokerId, ClusterId, Event, PartitionId};
+use model::{BrokerEpoch, BrokerId, ClusterId, Event, PartitionId, Time};
 use parking_lot::{Mutex, RwLock};
 use roles::controller::{Image, Topic};
 use roles::replica::{Assignment, Replica};
@@ -15,6 +16,9 @@ use crate::config::Config;
 use crate::controller_channel::ControllerChannel;
 use crate::metadata::Metadata;
 use crate::partition::{Errand, Partition, PartitionError};
+
+/// How often the operator is told that a disk refuses.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One node. Tasks hold it by `Arc`.
 pub(crate) struct Node<H: Host> {
@@ -29,6 +33,8 @@ pub(crate) struct Node<H: Host> {
     pub(crate) broker_epoch: Mutex<Option<BrokerEpoch>>,
     pub(crate) errands: mpsc::UnboundedSender<Errand<H::Disk>>,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
+    /// When the operator was last told of a disk.
+    warned: Mutex<Option<Time>>,
     /// A disk that failed for good stops the node: the first failure is kept.
     pub(crate) failed: watch::Sender<Option<String>>,
 }
@@ -52,6 +58,7 @@ impl<H: Host> Node<H> {
             broker_epoch: Mutex::new(None),
             errands,
             partitions: RwLock::new(BTreeMap::new()),
+            warned: Mutex::new(None),
             failed: watch::Sender::new(None),
         }
     }
@@ -75,11 +82,13 @@ impl<H: Host> Node<H> {
         own.is_some() && own == known
     }
 
-    /// Notes an error that no retry can mend, and so stops the node; any other is the caller's to answer.
+    /// Notes an error of a disk: the operator is told, and one that no retry can mend stops the node. Any other is the caller's.
     pub(crate) fn note(&self, partition: PartitionId, error: &PartitionError) {
-        if let PartitionError::Storage(storage) = error
-            && matches!(storage, StorageError::Failed { .. } | StorageError::Corrupt { .. })
-        {
+        let PartitionError::Storage(storage) = error else { return };
+        if self.may_warn() {
+            tracing::warn!(%partition, error = %storage, "a log cannot be written or read");
+        }
+        if matches!(storage, StorageError::Failed { .. } | StorageError::Corrupt { .. }) {
             self.host.witness(Event::StorageFailed { partition });
             self.failed.send_if_modified(|failed| {
                 let is_first = failed.is_none();
@@ -87,6 +96,17 @@ impl<H: Host> Node<H> {
                 is_first
             });
         }
+    }
+
+    /// A full disk fails every request; its operator hears of it once in a while.
+    fn may_warn(&self) -> bool {
+        let now = self.host.now();
+        let mut warned = self.warned.lock();
+        let may = warned.is_none_or(|last| WARNING_INTERVAL <= now.since(last));
+        if may {
+            *warned = Some(now);
+        }
+        may
     }
 
     /// Brings this broker's partitions to what `image` says, skipping topics that did not change since `before`.
