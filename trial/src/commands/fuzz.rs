@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use invariants::Outcome;
 use miette::miette;
 use model::Bug;
 use parking_lot::Mutex;
@@ -133,19 +134,27 @@ impl Fuzz<'_> {
         let source = file.display().to_string();
         let options = Options { source, plant: self.arguments.plant, ..Options::default() };
         let finished = trial::run(&scenario, seed, &options);
-        if finished.is_as_expected() {
+        let why = why(&finished);
+        if why.is_empty() {
             return Ok(());
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         self.bar.set_message(format!("{failures} not as expected"));
-        self.bar.suspend(|| print(&line(&finished)));
+        self.bar.suspend(|| print(&line(&finished, &why)));
         keep(&folder, &file, &finished)
     }
 }
 
+/// What speaks against a run. A random one must give evidence for every promise: what it never tried, it did not keep.
+fn why(finished: &Finished) -> Vec<String> {
+    let unknown = finished.run.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Unknown);
+    let unknown = unknown.map(|verdict| format!("no evidence for a promise: {}", verdict.promise));
+    finished.run.disappointments().into_iter().chain(unknown).collect()
+}
+
 /// One line a failure: what came, and how to see it again.
-fn line(finished: &Finished) -> String {
-    let why = finished.run.disappointments().join("; ");
+fn line(finished: &Finished, why: &[String]) -> String {
+    let why = why.join("; ");
     format!("seed {:<8} {why}\n              {}\n", finished.run.seed, finished.run.replay)
 }
 
