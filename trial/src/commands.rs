@@ -61,13 +61,23 @@ pub(crate) struct Named {
 /// Reads the scenario of a path, or of a name in the catalogue.
 pub(crate) fn read_scenario(text: &str) -> miette::Result<Named> {
     let path = Path::new(text);
-    if !path.exists()
-        && let Some(tale) = catalogue().iter().find(|tale| tale.name() == text || tale.path == text)
-    {
+    if !path.exists() {
+        let tale = catalogue().iter().find(|tale| tale.name() == text || tale.path == text);
+        let tale = tale.ok_or_else(|| no_such_scenario(text))?;
         return Ok(Named { source: text.to_owned(), scenario: tale.scenario()? });
     }
     let scenario = Scenario::parse(text, &read_text(path)?)?;
     Ok(Named { source: text.to_owned(), scenario })
+}
+
+fn no_such_scenario(text: &str) -> miette::Report {
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(text, name);
+    let nearest = catalogue().iter().map(|tale| tale.name()).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let nearest = nearest.unwrap_or("none");
+    miette!(
+        help = format!("the nearest name of the catalogue is {nearest}; `trial lessons` lists them all"),
+        "cannot read {text}: there is no such file, and no scenario of this name"
+    )
 }
 
 /// Reads a bug by its name.

@@ -27,6 +27,7 @@ fn write(folder: &Path, name: &str, content: &[u8]) -> String {
 #[test]
 fn a_file_that_is_not_there() {
     refused(&["run", "no-such.toml"], "no-such.toml");
+    refused(&["run", "leader-loses-powr"], "leader-loses-power");
     refused(&["run", "no-such-folder/*.toml"], "no file matches");
     refused(&["check", "no-such.jsonl"], "no-such.jsonl");
 }
