@@ -24,7 +24,9 @@ pub use client::{Acks, Consumer, Producer, ReadFrom, Sleep};
 pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Topic};
 pub use error::ScenarioError;
 pub use expect::{Expect, PROMISES, Reach};
-pub use fault::{Clients, Clock, Cut, Direction, Fault, FaultKind, Lossy, Slow, When};
+pub use fault::{
+    Clients, Clock, ClockFault, Cut, Direction, DiskFault, Fault, FaultKind, Lossy, NetworkFault, NodeFault, Slow, When,
+};
 pub use random::{Profile, random};
 pub use scenario::{Scenario, schema};
 pub use words::{Chance, ClockOffset, PartitionName, Range, Rate, Selector, Span, WordError};

@@ -12,7 +12,9 @@ use rand_core::{Rng, SeedableRng};
 use crate::client::{Acks, Consumer, Producer, ReadFrom, Sleep};
 use crate::cluster::{Cluster, ConfigValue, FlushPolicy, Topic};
 use crate::expect::Expect;
-use crate::fault::{Clients, Clock, Cut, Direction, Fault, FaultKind, Lossy, Slow, When};
+use crate::fault::{
+    Clients, Clock, ClockFault, Cut, Direction, Fault, FaultKind, Lossy, NetworkFault, NodeFault, Slow, When,
+};
 use crate::scenario::Scenario;
 use crate::words::{Chance, ClockOffset, PartitionName, Range, Rate, Selector, WordError, nearest};
 
@@ -189,24 +191,27 @@ fn fault(dice: &mut Dice, kind: Kind, topics: &[Topic]) -> Fault {
     let lasts = dice.span(200, 6_000);
     let someone = aim(dice, topics);
     let kind = match kind {
-        Kind::Crash => FaultKind::Crash(someone),
-        Kind::PowerLoss if dice.one_in(5) => FaultKind::PowerLoss(Selector::AllNodes),
-        Kind::PowerLoss => FaultKind::PowerLoss(someone),
-        Kind::Restart => FaultKind::Restart(someone),
-        Kind::Pause => FaultKind::Pause(someone),
-        Kind::Partition => FaultKind::Partition(cut(dice, someone)),
-        Kind::Hold => FaultKind::Hold(cut(dice, someone)),
+        Kind::Crash => FaultKind::Node(NodeFault::Crash(someone)),
+        Kind::PowerLoss if dice.one_in(5) => FaultKind::Node(NodeFault::PowerLoss(Selector::AllNodes)),
+        Kind::PowerLoss => FaultKind::Node(NodeFault::PowerLoss(someone)),
+        Kind::Restart => FaultKind::Node(NodeFault::Restart(someone)),
+        Kind::Pause => FaultKind::Node(NodeFault::Pause(someone)),
+        Kind::Partition => FaultKind::Network(NetworkFault::Partition(cut(dice, someone))),
+        Kind::Hold => FaultKind::Network(NetworkFault::Hold(cut(dice, someone))),
         Kind::Slow => {
             let latency = dice.span(10, 400);
-            FaultKind::Slow(Slow { of: someone, to: None, latency, direction: dice.direction() })
+            FaultKind::Network(NetworkFault::Slow(Slow { of: someone, to: None, latency, direction: dice.direction() }))
         }
         Kind::Lossy => {
             let loss = Chance::percent(1 + dice.below(20));
-            FaultKind::Lossy(Lossy { of: someone, to: None, loss, direction: dice.direction() })
+            FaultKind::Network(NetworkFault::Lossy(Lossy { of: someone, to: None, loss, direction: dice.direction() }))
         }
         Kind::Clock => {
             let seconds = 1_000_000_000 * (1 + i64::from(dice.below(3600)));
-            FaultKind::Clock(Clock { of: someone, offset: ClockOffset { from: -seconds, to: seconds } })
+            FaultKind::Clock(ClockFault::Offset(Clock {
+                of: someone,
+                offset: ClockOffset { from: -seconds, to: seconds },
+            }))
         }
     };
     Fault { when, kind, lasts: Some(lasts) }

@@ -17,7 +17,7 @@ use invariants::{Expectations, Violation, Watch};
 use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
 use reports::{Run, Stats};
-use scenarios::{FaultKind, FlushPolicy, Reach, ReadFrom, Scenario};
+use scenarios::{DiskFault, FaultKind, FlushPolicy, Reach, ReadFrom, Scenario};
 use sim::{Reason, Recording, World};
 use tokio::sync::watch;
 
@@ -231,7 +231,7 @@ fn count(history: &History, is_wanted: impl Fn(&Action) -> bool) -> u64 {
 
 /// Servers that gave up, though nothing that they may give up for was done to them.
 fn stopped_by_themselves(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
-    if scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::FullDisk(_))) {
+    if scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::Disk(DiskFault::Full(_)))) {
         return Vec::new();
     }
     let told = entries.iter().filter_map(|entry| match &entry.what {

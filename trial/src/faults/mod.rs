@@ -2,18 +2,25 @@
 //!
 //! Time zero is when the workload begins: the cluster has formed and its topics are there. Aimed faults are obeyed, whatever
 //! else is broken at that moment; what a node suffers already is not done to it twice.
+//!
+//! This file is the agenda: what is done when. What a fault does, and how it is undone, is in the file of its family.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod clock;
+mod disk;
+mod network;
+mod node;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evidence::{Recorder, What};
 use model::Time;
-use scenarios::{Clients, Cut, Direction, Fault, FaultKind, Range, Selector, Sleep, When};
-use sim::{Links, NodeIndex, Stream};
+use scenarios::{Fault, FaultKind, Range, Selector, Sleep, When};
+use sim::Stream;
 
 use crate::scene::Scene;
 use crate::selection::select;
-use crate::stage::{LinkChange, Overlay, Stage};
+use crate::stage::Stage;
 
 /// A server that was asked to stop and has not is asked about again after this.
 const STOP_POLL: Duration = Duration::from_millis(100);
@@ -54,15 +61,41 @@ enum Deed {
     Wake(usize),
 }
 
+/// Whom a fault befell, and how it ends.
+struct Begun {
+    /// By name.
+    whom: Vec<String>,
+    undo: Undo,
+}
+
 /// What must be done to end a fault.
 enum Undo {
     Nothing,
-    Revive(Vec<usize>),
-    Resume(Vec<usize>),
-    Lift(sim::Fault),
-    Remove(u32),
-    SetClock(Vec<usize>),
-    FreeDisk(Vec<usize>),
+    Node(node::Undo),
+    Network(network::Undo),
+    Disk(disk::Undo),
+    Clock(clock::Undo),
+}
+
+/// What a fault is begun with.
+struct Aim<'a> {
+    stage: &'a mut Stage,
+    scene: &'a Scene,
+    /// The fault's own.
+    stream: &'a mut Stream,
+    recorder: &'a Recorder,
+}
+
+impl Aim<'_> {
+    /// Whom a selector means now.
+    fn choose(&mut self, selector: &Selector) -> Vec<usize> {
+        let stage = &*self.stage;
+        select(selector, stage.roles(), |member| stage.is_up(member), self.scene, self.stream)
+    }
+
+    fn names(&self, members: &[usize]) -> Vec<String> {
+        members.iter().map(|&member| self.stage.node(member).name().to_owned()).collect()
+    }
 }
 
 impl Faults {
@@ -158,10 +191,8 @@ impl Faults {
             match deed {
                 Deed::End(id, undo) => {
                     // A server that is on its way down is given no more time.
-                    if let Undo::Revive(members) = &undo {
-                        for &member in members.iter().filter(|&&member| stage.is_running(member)) {
-                            stage.crash(member, &self.recorder);
-                        }
+                    if let Undo::Node(undo) = &undo {
+                        undo.hurry(stage, &self.recorder);
                     }
                     self.end(id, undo, stage);
                 }
@@ -192,7 +223,13 @@ impl Faults {
             }
         }
         let kind = fault.kind.clone();
-        let (whom, undo) = begin_kind(&kind, stage, scene, stream, &self.recorder);
+        let aim = Aim { stage, scene, stream, recorder: &self.recorder };
+        let Begun { whom, undo } = match &kind {
+            FaultKind::Node(fault) => node::begin(fault, aim),
+            FaultKind::Network(fault) => network::begin(fault, aim),
+            FaultKind::Disk(fault) => disk::begin(fault, aim),
+            FaultKind::Clock(fault) => clock::begin(fault, aim),
+        };
         let id = self.next_id;
         self.next_id += 1;
         let whom = if whom.is_empty() { "nobody".to_owned() } else { whom.join(", ") };
@@ -207,152 +244,17 @@ impl Faults {
     fn end(&mut self, id: u32, undo: Undo, stage: &mut Stage) {
         match undo {
             Undo::Nothing => {}
-            Undo::Revive(members) => {
-                let (slow, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|&member| stage.is_running(member));
-                down.iter().for_each(|&member| stage.revive(member));
-                if !slow.is_empty() {
-                    return self.plan(stage.world.now() + STOP_POLL, Deed::End(id, Undo::Revive(slow)));
+            Undo::Node(undo) => {
+                if let Some(rest) = undo.undo(stage) {
+                    return self.plan(stage.world.now() + STOP_POLL, Deed::End(id, Undo::Node(rest)));
                 }
             }
-            Undo::Resume(members) => members.iter().for_each(|&member| stage.node(member).resume()),
-            Undo::Lift(fault) => stage.world.network().lift(fault),
-            Undo::Remove(overlay) => stage.remove(overlay),
-            Undo::SetClock(members) => members.iter().for_each(|&member| stage.node(member).set_clock_offset(0)),
-            Undo::FreeDisk(members) => {
-                for member in members {
-                    stage.free_disk(member);
-                    stage.revive(member);
-                }
-            }
+            Undo::Network(undo) => undo.undo(stage),
+            Undo::Disk(undo) => undo.undo(stage),
+            Undo::Clock(undo) => undo.undo(stage),
         }
         stage.world.note(What::FaultEnded { id });
     }
-}
-
-/// Does it; says to whom, and how it ends.
-fn begin_kind(
-    kind: &FaultKind,
-    stage: &mut Stage,
-    scene: &Scene,
-    stream: &mut Stream,
-    recorder: &Recorder,
-) -> (Vec<String>, Undo) {
-    let mut chosen = |selector: &Selector, stage: &Stage| {
-        select(selector, stage.roles(), |member| stage.is_up(member), scene, stream)
-    };
-    let names = |members: &[usize], stage: &Stage| -> Vec<String> {
-        members.iter().map(|&member| stage.node(member).name().to_owned()).collect()
-    };
-    match kind {
-        FaultKind::Crash(selector) | FaultKind::PowerLoss(selector) | FaultKind::Restart(selector) => {
-            let mut members = chosen(selector, stage);
-            // What is down suffers no more, and comes back when its own fault ends.
-            members.retain(|&member| stage.is_running(member));
-            for &member in &members {
-                match kind {
-                    FaultKind::PowerLoss(_) => stage.power_loss(member, recorder),
-                    FaultKind::Restart(_) => {
-                        stage.node(member).resume();
-                        stage.stop(member, recorder);
-                    }
-                    _ => stage.crash(member, recorder),
-                }
-            }
-            (names(&members, stage), Undo::Revive(members))
-        }
-        FaultKind::Pause(selector) => {
-            let mut members = chosen(selector, stage);
-            members.retain(|&member| stage.is_up(member));
-            members.iter().for_each(|&member| stage.node(member).pause());
-            (names(&members, stage), Undo::Resume(members))
-        }
-        FaultKind::Partition(cut) | FaultKind::Hold(cut) => {
-            let split = chosen(&cut.split, stage);
-            let from = cut.from.as_ref().map(|from| chosen(from, stage));
-            let others = other_side(cut, &split, from, stage);
-            let links = links(&stage.indexes(&split), &stage.indexes(&others), cut.direction);
-            if split.is_empty() || others.is_empty() {
-                return (Vec::new(), Undo::Nothing);
-            }
-            let network = stage.world.network();
-            let is_hold = matches!(kind, FaultKind::Hold(_));
-            let fault = if is_hold { network.hold(&links) } else { network.partition(&links) };
-            let mut whom = names(&split, stage);
-            if cut.from.is_some() {
-                whom.push("from".to_owned());
-                whom.extend(names(&others, stage));
-            }
-            (whom, Undo::Lift(fault))
-        }
-        FaultKind::Slow(slow) => {
-            let (of, to) = (chosen(&slow.of, stage), slow.to.as_ref().map(|to| chosen(to, stage)));
-            let change = LinkChange::Latency { min: slow.latency.from, max: slow.latency.to };
-            overlay(stage, &of, to, slow.direction, change, &names)
-        }
-        FaultKind::Lossy(lossy) => {
-            let (of, to) = (chosen(&lossy.of, stage), lossy.to.as_ref().map(|to| chosen(to, stage)));
-            overlay(stage, &of, to, lossy.direction, LinkChange::Loss(lossy.loss.as_f64()), &names)
-        }
-        FaultKind::Clock(clock) => {
-            let members = chosen(&clock.of, stage);
-            for &member in &members {
-                let width = u64::try_from(clock.offset.to - clock.offset.from).unwrap_or(0);
-                let offset = clock.offset.from + i64::try_from(stream.between(0..width + 1)).unwrap_or(0);
-                stage.node(member).set_clock_offset(offset / 1_000_000);
-            }
-            (names(&members, stage), Undo::SetClock(members))
-        }
-        FaultKind::FullDisk(selector) => {
-            let members = chosen(selector, stage);
-            members.iter().for_each(|&member| stage.fill_disk(member));
-            (names(&members, stage), Undo::FreeDisk(members))
-        }
-    }
-}
-
-/// Who is on the far side of a cut.
-fn other_side(cut: &Cut, split: &[usize], from: Option<Vec<usize>>, stage: &Stage) -> Vec<usize> {
-    let inside: BTreeSet<usize> = split.iter().copied().collect();
-    if let Some(from) = from {
-        return from.into_iter().filter(|member| !inside.contains(member)).collect();
-    }
-    let with_clients = cut.clients == Clients::StayWithOthers && !cut.split.means_clients();
-    let others = stage.roles().iter().enumerate().filter(|(member, _)| !inside.contains(member));
-    others.filter(|(_, role)| with_clients || !role.is_client()).map(|(member, _)| member).collect()
-}
-
-/// The links between two sides, as the first sees the direction.
-fn links(of: &[NodeIndex], others: &[NodeIndex], direction: Direction) -> Links {
-    match direction {
-        Direction::Both => Links::both_ways(of, others),
-        Direction::In => Links::one_way(others, of),
-        Direction::Out => Links::one_way(of, others),
-    }
-}
-
-fn overlay(
-    stage: &mut Stage,
-    of: &[usize],
-    to: Option<Vec<usize>>,
-    direction: Direction,
-    change: LinkChange,
-    names: &dyn Fn(&[usize], &Stage) -> Vec<String>,
-) -> (Vec<String>, Undo) {
-    let to = to.unwrap_or_else(|| (0..stage.roles().len()).collect());
-    let pairs =
-        of.iter().flat_map(|&one| to.iter().map(move |&other| (one, other))).filter(|(one, other)| one != other);
-    let mut changed = BTreeSet::new();
-    for (one, other) in pairs {
-        let (one, other) = (stage.node(one).index(), stage.node(other).index());
-        if direction != Direction::In {
-            changed.insert((one, other));
-        }
-        if direction != Direction::Out {
-            changed.insert((other, one));
-        }
-    }
-    let whom = names(of, stage);
-    (whom, Undo::Remove(stage.overlay(Overlay { links: changed.into_iter().collect(), change })))
 }
 
 /// One span of a range, both ends included; one draw, whatever the range.

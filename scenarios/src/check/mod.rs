@@ -6,10 +6,9 @@ use crate::client::{Acks, Consumer, Producer, Sleep};
 use crate::cluster::{ConfigValue, SERVER_KEYS, Topic};
 use crate::error::Mistake;
 use crate::expect::PROMISES;
-use crate::fault::{Fault, FaultKind, When};
 use crate::parse::Step;
 use crate::scenario::Scenario;
-use crate::words::{Range, Selector, Span, nearest};
+use crate::words::{Range, Span, nearest};
 
 const BROKERS_MAX: u32 = 15;
 const CONTROLLERS_MAX: u32 = 9;
@@ -30,6 +29,9 @@ pub(crate) fn first_mistake(scenario: &Scenario) -> Option<Found> {
 macro_rules! path {
     ($($step:expr),*) => { vec![$(Step::from($step)),*] };
 }
+
+// After the macro, which it uses.
+mod fault;
 
 fn wrong(path: Vec<Step>, message: impl Into<String>, help: impl Into<String>) -> Checked {
     Err((path, Mistake::new(message, help)))
@@ -59,7 +61,7 @@ fn check(scenario: &Scenario) -> Checked {
         consumer(scenario, place, one)?;
     }
     for (place, one) in scenario.faults.iter().enumerate() {
-        fault(scenario, place, one)?;
+        fault::fault(scenario, place, one)?;
     }
     expect(scenario)
 }
@@ -169,78 +171,6 @@ fn consumer(scenario: &Scenario, place: usize, consumer: &Consumer) -> Checked {
             in_time(scenario, path!["consumers", place, "sleeps", "at"], "the sleep begins", at.to)
         }
         Some(Sleep::Repeated { every, .. }) => never_nothing(path!["consumers", place, "sleeps", "every"], every),
-    }
-}
-
-fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked {
-    let here = |key: &str| path!["faults", place, key];
-    match fault.when {
-        When::At(at) => in_time(scenario, here("at"), "the fault begins", at.to)?,
-        When::Every { every, between } => {
-            never_nothing(here("every"), every)?;
-            if let Some(between) = between {
-                in_time(scenario, here("between"), "faults begin", between.to)?;
-            }
-        }
-    }
-    some_time(here("for"), fault.lasts)?;
-    let key = fault.kind.key();
-    for (inner, one) in fault.kind.selectors() {
-        let mut path = here(key);
-        path.extend(inner.map(Step::from));
-        selector(scenario, path, one)?;
-    }
-    match &fault.kind {
-        FaultKind::FullDisk(clients) | FaultKind::PowerLoss(clients) if clients.means_clients() => {
-            wrong(here(key), format!("{clients} has no disk"), "name a broker, or let the client crash or pause")
-        }
-        FaultKind::Restart(clients) if clients.means_clients() => {
-            wrong(here(key), "clients do not stop in order", "let the client crash or pause")
-        }
-        FaultKind::Partition(cut) | FaultKind::Hold(cut)
-            if cut.from.is_none() && matches!(cut.split, Selector::AllBrokers | Selector::AllNodes) =>
-        {
-            let help = "name some of them, or say from whom they are cut with `from`";
-            wrong(
-                path!["faults", place, key, "split"],
-                format!("{} on one side leave nobody on the other", cut.split),
-                help,
-            )
-        }
-        _ => Ok(()),
-    }
-}
-
-fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checked {
-    if let Some(partition) = selector.partition() {
-        let Some(topic) = scenario.topic(&partition.topic) else {
-            return no_topic(scenario, path, &partition.topic);
-        };
-        return known_partition(path, topic, partition.index);
-    }
-    let count = |counts: &mut dyn Iterator<Item = u32>| counts.sum::<u32>();
-    let producers = count(&mut scenario.producers.iter().map(|producer| producer.count));
-    let consumers = count(&mut scenario.consumers.iter().map(|consumer| consumer.count));
-    let there = |noun: &str, number: u32, there: u32| {
-        if (1..=there).contains(&number) {
-            return Ok(());
-        }
-        let help = if there == 0 {
-            format!("add one, or leave the {noun} out")
-        } else {
-            format!("write {noun} {}", up_to(there))
-        };
-        wrong(path.clone(), format!("there is no {noun} {number}"), help)
-    };
-    match selector {
-        Selector::Broker(number) => there("broker", *number, scenario.cluster.brokers),
-        Selector::Producer(number) => there("producer", *number, producers),
-        Selector::Consumer(number) => there("consumer", *number, consumers),
-        Selector::RandomMinority | Selector::RandomMajority if scenario.cluster.brokers < 3 => {
-            let message = format!("{} brokers have no minority", scenario.cluster.brokers);
-            wrong(path, message, "write brokers = 3 or more, or name a broker")
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,100 @@
+//! Sense in faults: whom they mean, and when.
+
+use super::{Checked, in_time, known_partition, never_nothing, no_topic, some_time, up_to, wrong};
+use crate::fault::{DiskFault, Fault, FaultKind, NetworkFault, NodeFault, When};
+use crate::parse::Step;
+use crate::scenario::Scenario;
+use crate::words::Selector;
+
+pub(super) fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked {
+    let here = |key: &str| path!["faults", place, key];
+    match fault.when {
+        When::At(at) => in_time(scenario, here("at"), "the fault begins", at.to)?,
+        When::Every { every, between } => {
+            never_nothing(here("every"), every)?;
+            if let Some(between) = between {
+                in_time(scenario, here("between"), "faults begin", between.to)?;
+            }
+        }
+    }
+    some_time(here("for"), fault.lasts)?;
+    let key = fault.kind.key();
+    for (inner, one) in fault.kind.selectors() {
+        let mut path = here(key);
+        path.extend(inner.map(Step::from));
+        selector(scenario, path, one)?;
+    }
+    match &fault.kind {
+        FaultKind::Node(fault) => node(here(key), fault),
+        FaultKind::Network(fault) => network(here(key), fault),
+        FaultKind::Disk(fault) => disk(here(key), fault),
+        FaultKind::Clock(_) => Ok(()),
+    }
+}
+
+fn node(path: Vec<Step>, fault: &NodeFault) -> Checked {
+    match fault {
+        NodeFault::PowerLoss(clients) if clients.means_clients() => no_disk(path, clients),
+        NodeFault::Restart(clients) if clients.means_clients() => {
+            wrong(path, "clients do not stop in order", "let the client crash or pause")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn disk(path: Vec<Step>, fault: &DiskFault) -> Checked {
+    match fault {
+        DiskFault::Full(clients) if clients.means_clients() => no_disk(path, clients),
+        DiskFault::Full(_) => Ok(()),
+    }
+}
+
+fn no_disk(path: Vec<Step>, clients: &Selector) -> Checked {
+    wrong(path, format!("{clients} has no disk"), "name a broker, or let the client crash or pause")
+}
+
+fn network(mut path: Vec<Step>, fault: &NetworkFault) -> Checked {
+    match fault {
+        NetworkFault::Partition(cut) | NetworkFault::Hold(cut)
+            if cut.from.is_none() && matches!(cut.split, Selector::AllBrokers | Selector::AllNodes) =>
+        {
+            path.push("split".into());
+            let help = "name some of them, or say from whom they are cut with `from`";
+            wrong(path, format!("{} on one side leave nobody on the other", cut.split), help)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checked {
+    if let Some(partition) = selector.partition() {
+        let Some(topic) = scenario.topic(&partition.topic) else {
+            return no_topic(scenario, path, &partition.topic);
+        };
+        return known_partition(path, topic, partition.index);
+    }
+    let count = |counts: &mut dyn Iterator<Item = u32>| counts.sum::<u32>();
+    let producers = count(&mut scenario.producers.iter().map(|producer| producer.count));
+    let consumers = count(&mut scenario.consumers.iter().map(|consumer| consumer.count));
+    let there = |noun: &str, number: u32, there: u32| {
+        if (1..=there).contains(&number) {
+            return Ok(());
+        }
+        let help = if there == 0 {
+            format!("add one, or leave the {noun} out")
+        } else {
+            format!("write {noun} {}", up_to(there))
+        };
+        wrong(path.clone(), format!("there is no {noun} {number}"), help)
+    };
+    match selector {
+        Selector::Broker(number) => there("broker", *number, scenario.cluster.brokers),
+        Selector::Producer(number) => there("producer", *number, producers),
+        Selector::Consumer(number) => there("consumer", *number, consumers),
+        Selector::RandomMinority | Selector::RandomMajority if scenario.cluster.brokers < 3 => {
+            let message = format!("{} brokers have no minority", scenario.cluster.brokers);
+            wrong(path, message, "write brokers = 3 or more, or name a broker")
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,118 @@
+//! How a fault is written: when, one kind by its key, for how long.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Clock, ClockFault, Cut, DiskFault, Fault, FaultKind, Lossy, NetworkFault, NodeFault, Slow, When};
+use crate::words::{Range, Selector, WordError};
+
+/// One line a kind: its key, what is written for it, and what it is.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $key:ident: $value:ty => $family:ident($fault:ident::$kind:ident),)+) => {
+        /// What goes wrong, when, and for how long.
+        #[derive(Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        #[schemars(rename = "Fault")]
+        pub(super) struct FaultFile {
+            /// Once, so long after the run begins.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            at: Option<Range>,
+            /// Again and again, so long after the last one began.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            every: Option<Range>,
+            /// From when to when, with `every`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            between: Option<Range>,
+            $(
+                $(#[doc = $doc])+
+                #[serde(skip_serializing_if = "Option::is_none")]
+                $key: Option<$value>,
+            )+
+            /// How long until it is undone; without it, to the end of the run.
+            #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+            lasts: Option<Range>,
+        }
+
+        /// The keys of all kinds.
+        const KEYS: &[&str] = &[$(stringify!($key)),+];
+
+        impl FaultKind {
+            /// The key that names it in files.
+            pub fn key(&self) -> &'static str {
+                match self { $(FaultKind::$family($fault::$kind(_)) => stringify!($key),)+ }
+            }
+
+            fn write(self, file: &mut FaultFile) {
+                match self { $(FaultKind::$family($fault::$kind(value)) => file.$key = Some(value),)+ }
+            }
+        }
+
+        impl FaultFile {
+            /// Every kind that is written, though one fault has but one.
+            fn kinds(self) -> impl Iterator<Item = FaultKind> {
+                [$(self.$key.map(|value| FaultKind::$family($fault::$kind(value))),)+].into_iter().flatten()
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The process dies.
+    crash: Selector => Node(NodeFault::Crash),
+    /// The machine goes dark.
+    power_loss: Selector => Node(NodeFault::PowerLoss),
+    /// An orderly stop, and a start after `for`.
+    restart: Selector => Node(NodeFault::Restart),
+    /// The node stands still.
+    pause: Selector => Node(NodeFault::Pause),
+    /// No bytes pass.
+    partition: Cut => Network(NetworkFault::Partition),
+    /// Bytes wait, and arrive in one burst.
+    hold: Cut => Network(NetworkFault::Hold),
+    /// Bytes take longer.
+    slow: Slow => Network(NetworkFault::Slow),
+    /// Packets are lost and sent again.
+    lossy: Lossy => Network(NetworkFault::Lossy),
+    /// The wall clock is wrong.
+    clock: Clock => Clock(ClockFault::Offset),
+    /// No byte more can be written.
+    full_disk: Selector => Disk(DiskFault::Full),
+}
+
+impl TryFrom<FaultFile> for Fault {
+    type Error = String;
+
+    fn try_from(file: FaultFile) -> Result<Fault, String> {
+        let wrong = |message: String, help: &str| Err(WordError::new(message, help).pack());
+        let how = "write at = \"4s\" for one, or every = \"3s..8s\" (with between = \"5s..18s\" if you like) for many";
+        let when = match (file.at, file.every, file.between) {
+            (Some(at), None, None) => When::At(at),
+            (None, Some(every), between) => When::Every { every, between },
+            (Some(_), None, Some(_)) => return wrong("`between` goes with `every`, not with `at`".into(), how),
+            (Some(_), Some(_), _) => return wrong("a fault comes either once or again and again".into(), how),
+            (None, None, _) => return wrong("nothing says when the fault begins".into(), how),
+        };
+        let lasts = file.lasts;
+        let mut kinds = file.kinds();
+        match (kinds.next(), kinds.next()) {
+            (Some(kind), None) => Ok(Fault { when, kind, lasts }),
+            (None, _) => wrong("nothing says what goes wrong".into(), &format!("write one of: {}", KEYS.join(", "))),
+            (Some(one), Some(other)) => wrong(
+                format!("one fault has two kinds, `{}` and `{}`", one.key(), other.key()),
+                "write each kind as a [[faults]] of its own",
+            ),
+        }
+    }
+}
+
+impl From<Fault> for FaultFile {
+    fn from(fault: Fault) -> FaultFile {
+        let mut file = FaultFile { lasts: fault.lasts, ..FaultFile::default() };
+        match fault.when {
+            When::At(at) => file.at = Some(at),
+            When::Every { every, between } => (file.every, file.between) = (Some(every), between),
+        }
+        fault.kind.write(&mut file);
+        file
+    }
+}
