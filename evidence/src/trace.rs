@@ -43,6 +43,14 @@ pub enum What {
     PowerLost,
     NodePaused,
     NodeResumed,
+    /// Stored bytes of this node were destroyed by the world: what its owner wrote or synced there may not be there any more.
+    DiskHurt {
+        harm: Harm,
+        /// The path on its disk; empty if it is the whole of it.
+        file: String,
+        position: u64,
+        length: u64,
+    },
     /// The node ended by itself, in order or with an error.
     NodeStopped {
         error: Option<String>,
@@ -63,4 +71,20 @@ pub enum What {
     Note {
         text: String,
     },
+}
+
+/// What was done to stored bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harm {
+    /// A bit flipped.
+    Rotted,
+    /// A sector cannot be read.
+    Unreadable,
+    /// The device said that it wrote a sector, and left it as it was.
+    Lost,
+    /// The device put a sector where another one belongs.
+    Misdirected,
+    /// The disk came back empty.
+    Wiped,
 }

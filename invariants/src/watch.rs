@@ -47,6 +47,7 @@ impl Watch {
     /// Tells which topic a name of the history stands for, so that a loss can be traced to the replicas' logs. Needless where
     /// trace and history speak of one topic.
     pub fn name_topic(&mut self, name: &str, topic: TopicId) {
+        self.world.name_topic(name, topic);
         self.topics.insert(name.to_owned(), topic);
     }
 

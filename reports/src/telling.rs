@@ -1,6 +1,6 @@
 //! One trace entry in words: the same for the terminal and for the page.
 
-use evidence::{Entry, What};
+use evidence::{Entry, Harm, What};
 use model::{Event, Offset, PartitionId};
 
 use crate::names::Names;
@@ -64,10 +64,21 @@ pub(crate) fn tell(entry: &Entry, names: &Names) -> Telling {
         What::NodeResumed => Telling::new('=', Transition, "wakes"),
         What::NodeStopped { error: None } => Telling::new('-', Transition, "stops"),
         What::NodeStopped { error: Some(error) } => Telling::new('x', Transition, format!("fails: {error}")),
+        What::DiskHurt { harm, file, position, .. } => Telling::new('!', Transition, hurt(*harm, file, *position)),
         What::FaultBegan { id, text } => Telling::new('{', Story, format!("fault {id} begins: {text}")),
         What::FaultEnded { id } => Telling::new('}', Story, format!("fault {id} ends")),
         What::Client { operation } => Telling::new('c', Flow, operation),
         What::Note { text } => Telling::new(':', Story, text),
+    }
+}
+
+fn hurt(harm: Harm, file: &str, position: u64) -> String {
+    match harm {
+        Harm::Rotted => format!("a bit of {file} flips at byte {position}"),
+        Harm::Unreadable => format!("{file} cannot be read any more at byte {position}"),
+        Harm::Lost => format!("what was written to {file} at byte {position} never reached the device"),
+        Harm::Misdirected => format!("what is in {file} at byte {position} belongs elsewhere"),
+        Harm::Wiped => "gets an empty disk".into(),
     }
 }
 

@@ -105,6 +105,7 @@ fn lives(entries: &[Entry], end: Time) -> BTreeMap<String, Vec<Segment>> {
             What::NodeStopped { error: None } => ("down", "stopped".into()),
             What::NodeStopped { error: Some(error) } => ("down", format!("failed: {error}")),
             What::Witnessed(_)
+            | What::DiskHurt { .. }
             | What::FaultBegan { .. }
             | What::FaultEnded { .. }
             | What::Client { .. }

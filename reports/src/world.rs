@@ -75,7 +75,11 @@ impl World {
                 self.replicas.retain(|(owner, _), _| owner != node);
             }
             What::Witnessed(event) => self.witness(node, event, telling),
-            What::FaultBegan { .. } | What::FaultEnded { .. } | What::Client { .. } | What::Note { .. } => {}
+            What::DiskHurt { .. }
+            | What::FaultBegan { .. }
+            | What::FaultEnded { .. }
+            | What::Client { .. }
+            | What::Note { .. } => {}
         }
     }
 

@@ -47,6 +47,8 @@ kinds! {
     Resumed = "resumed",
     /// A new offset of the wall clock: milliseconds, nothing.
     ClockSet = "set its clock",
+    /// The wall clock runs wrong: millionths, nothing.
+    ClockDrifts = "drifts",
     /// A task of a node: nothing, nothing.
     Spawned = "spawned",
     /// Deadline in world time, nothing.
@@ -111,6 +113,10 @@ kinds! {
     DiskTorn = "kept and lost sectors",
     /// An operation that a fault made fail: kind of fault, position.
     DiskFailed = "failed on disk",
+    /// A device stands still (1) or not (0), how many times slower it is.
+    DiskStalled = "stalls or is slow",
+    /// Stored bytes were hurt: hash of the path, position. The page cache forgets, damage is undone: nothing, which of them.
+    DiskHurt = "was hurt on disk",
 }
 
 /// Where events are charged. Cheap to clone.

@@ -11,14 +11,21 @@
 //!   file whose directory is gone is gone.
 //! - A sync makes safe what was written before it began. While it runs, what it will make safe is in doubt.
 //! - A full disk takes the beginning of a write and refuses the rest; room that is made later counts at once.
-//! - Reads, writes and syncs can be made to fail. After a failed sync the page cache shows every byte, and any sector of what
-//!   was not safe may never reach the device, whatever later syncs say, until it is written again.
+//! - Reads, writes and syncs can be made to fail, to stall or to be slow: see `trouble.rs`. After a failed sync the page cache
+//!   shows every byte and counts none of them as dirty: any sector of what was not safe may never reach the device, whatever
+//!   later syncs say, until it is written again.
+//! - Stored bytes rot, become unreadable, or were never what the device said: see `damage.rs`. A whole disk can be replaced by
+//!   an empty one.
 //!
-//! A broker must survive all of this without losing what it called synced, except what a failed sync left in doubt: that it
-//! must treat as lost. Not simulated yet: bit rot, misdirected and lost writes, stalls.
+//! A broker must survive the first four without losing what it called synced, and treat as lost what a failed sync left in
+//! doubt. What was destroyed no single disk can give back: a cluster must survive that where enough copies are left elsewhere.
 
 mod content;
+mod damage;
+mod file;
+mod harm;
 mod names;
+mod trouble;
 
 use std::io;
 use std::sync::Arc;
@@ -29,8 +36,12 @@ use parking_lot::Mutex;
 use crate::digest::{Kind, fingerprint};
 use crate::life::Life;
 use crate::seam::DiskSeam;
-use content::{Content, SyncId};
+use content::Content;
+use damage::Lying;
+pub use file::SimFile;
+pub use harm::Scope;
 use names::Names;
+use trouble::Trouble;
 
 /// How long syncs take: `least`, plus an exponential share, plus the time to write what is dirty. One in a hundred takes
 /// twenty times as long, as devices do when they clean up behind themselves.
@@ -81,8 +92,9 @@ struct State {
     used: u64,
     capacity: u64,
     sync_delay: SyncDelay,
-    /// How many of the next reads, writes and syncs fail.
-    failing: [u32; 3],
+    trouble: Trouble,
+    /// The device lies about what it wrote to these files.
+    lying: Option<(Scope, Lying)>,
 }
 
 type Inode = Arc<Mutex<Content>>;
@@ -92,13 +104,6 @@ type Inode = Arc<Mutex<Content>>;
 pub struct SimDisk {
     state: DiskState,
     life: Life,
-}
-
-/// An open file of one process.
-#[derive(Clone)]
-pub struct SimFile {
-    disk: SimDisk,
-    inode: Inode,
 }
 
 struct Lock {
@@ -113,7 +118,8 @@ impl DiskState {
             used: 0,
             capacity: CAPACITY,
             sync_delay: SyncDelay::default(),
-            failing: [0; 3],
+            trouble: Trouble::default(),
+            lying: None,
         };
         DiskState(Arc::new(Shared { seam: Mutex::new(seam), state: Mutex::new(state) }))
     }
@@ -152,11 +158,6 @@ impl DiskState {
         self.0.state.lock().sync_delay = delay;
     }
 
-    /// The next `times` operations of this kind, of any file, fail as a broken device does.
-    pub fn fail_next(&self, operation: Operation, times: u32) {
-        self.0.state.lock().failing[operation as usize] = times;
-    }
-
     fn charge(&self, kind: Kind, a: u64, b: u64) {
         let seam = self.0.seam.lock();
         seam.digest.event(kind, seam.node, a, b);
@@ -164,25 +165,31 @@ impl DiskState {
 
     /// The error of an operation that is told to fail.
     fn trouble(&self, operation: Operation, position: u64) -> io::Result<()> {
-        let failing = &mut self.0.state.lock().failing[operation as usize];
-        if *failing == 0 {
+        if !self.0.state.lock().trouble.strikes(operation) {
             return Ok(());
         }
-        *failing -= 1;
+        Err(self.refuse(operation, position))
+    }
+
+    fn refuse(&self, operation: Operation, position: u64) -> io::Error {
         self.charge(Kind::DiskFailed, operation as u64, position);
-        Err(io::Error::other("input/output error"))
+        io::Error::other("input/output error")
     }
 
     async fn wait_for_device(&self, dirty_bytes: u64) {
         let wait = {
-            let delay = self.0.state.lock().sync_delay;
+            let (delay, slowness) = {
+                let state = self.0.state.lock();
+                (state.sync_delay, state.trouble.slowness)
+            };
             let mut seam = self.0.seam.lock();
             let factor = if seam.stream.chance(SLOW_SYNC_CHANCE) { SLOW_SYNC_FACTOR } else { 1 };
             let write = Duration::from_nanos(dirty_bytes.saturating_mul(1_000_000_000) / delay.bytes_per_second.max(1));
             let beyond = seam.stream.exponential(delay.mean_beyond);
-            seam.clock.sleep((delay.least + beyond) * factor + write)
+            seam.clock.sleep(((delay.least + beyond) * factor + write) * slowness)
         };
         wait.await;
+        self.until_it_goes_on().await;
     }
 }
 
@@ -191,8 +198,8 @@ impl SimDisk {
         if self.life.is_on() { Ok(()) } else { Err(io::Error::other("the process has ended")) }
     }
 
-    fn file(&self, inode: Inode) -> SimFile {
-        SimFile { disk: self.clone(), inode }
+    fn file(&self, path: &str, inode: Inode) -> SimFile {
+        SimFile::new(self.clone(), path, inode)
     }
 
     /// Does something with the names, and accounts for the file that lost its last name by it.
@@ -213,14 +220,14 @@ impl host::Disk for SimDisk {
         self.check()?;
         self.state.charge(Kind::DiskOpened, fingerprint(path), 0);
         let inode = self.state.0.state.lock().names.open(path)?;
-        Ok(self.file(inode))
+        Ok(self.file(path, inode))
     }
 
     fn create(&self, path: &str) -> io::Result<SimFile> {
         self.check()?;
         self.state.charge(Kind::DiskCreated, fingerprint(path), 0);
         let inode = self.state.0.state.lock().names.create(path)?;
-        Ok(self.file(inode))
+        Ok(self.file(path, inode))
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
@@ -294,83 +301,6 @@ impl Drop for Lock {
         if self.disk.life.is_on() {
             self.disk.state.0.state.lock().names.locks.remove(&self.path);
         }
-    }
-}
-
-/// A sync that is running. Dropped before its end, it has made nothing safe.
-struct Running<'a> {
-    inode: &'a Inode,
-    id: SyncId,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.inode.lock().give_up_sync(self.id);
-    }
-}
-
-impl host::File for SimFile {
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.disk.check()?;
-        self.disk.state.trouble(Operation::Read, position)?;
-        let length = self.inode.lock().read(position, buffer);
-        self.disk.state.charge(Kind::DiskRead, position, length as u64);
-        Ok(length)
-    }
-
-    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
-        self.disk.check()?;
-        self.disk.state.trouble(Operation::Write, position)?;
-        let state = &mut *self.disk.state.0.state.lock();
-        let mut content = self.inode.lock();
-        let growth = (position + bytes.len() as u64).saturating_sub(content.length());
-        let room = state.capacity.saturating_sub(state.used);
-        // A hole before the bytes needs room too: no file here is sparse.
-        let refused = growth.saturating_sub(room).min(bytes.len() as u64) as usize;
-        let taken = &bytes[..bytes.len() - refused];
-        if !taken.is_empty() {
-            state.used += content.write(position, taken);
-        }
-        drop(content);
-        self.disk.state.charge(Kind::DiskWrote, position, taken.len() as u64);
-        if 0 < refused { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.disk.check()?;
-        Ok(self.inode.lock().length())
-    }
-
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        self.disk.check()?;
-        let state = &mut *self.disk.state.0.state.lock();
-        let mut content = self.inode.lock();
-        let growth = length.saturating_sub(content.length());
-        if state.capacity.saturating_sub(state.used) < growth {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let (grown, freed) = content.set_length(length);
-        state.used = state.used + grown - freed;
-        drop(content);
-        self.disk.state.charge(Kind::DiskLength, length, freed);
-        Ok(())
-    }
-
-    async fn sync(&self) -> io::Result<()> {
-        self.disk.check()?;
-        let (id, dirty_bytes) = self.inode.lock().begin_sync();
-        let running = Running { inode: &self.inode, id };
-        self.disk.state.wait_for_device(dirty_bytes).await;
-        self.disk.check()?;
-        if let Err(error) = self.disk.state.trouble(Operation::Sync, 0) {
-            let mut seam = self.disk.state.0.seam.lock();
-            self.inode.lock().fail_sync(&mut seam.stream);
-            return Err(error);
-        }
-        self.inode.lock().finish_sync(id);
-        drop(running);
-        self.disk.state.charge(Kind::DiskSynced, dirty_bytes, 0);
-        Ok(())
     }
 }
 

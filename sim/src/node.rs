@@ -1,9 +1,17 @@
 //! A node: a machine that may lose its power, with a process on it that may crash, pause and start again.
+//!
+//! Fault model. A *crash* ends the process at once: sockets are closed, the page cache lives on. A *loss of power* is silent:
+//! peers see no end of their connections, and the disk keeps what its own model says; several nodes on one line lose it at the
+//! same moment. A *paused* process (a long collection, a laptop lid, a virtual machine that moves house) runs no task until it
+//! is resumed, late by as much, while its machine still answers for it. A *restart* may run another program than before:
+//! another version, or another configuration. The disk may be another one too: empty (see `disk.rs`).
+//!
+//! A broker must survive any of this on any node, at any moment, also in the middle of the next start. While too few nodes run
+//! there need be no service, and nothing that was acknowledged may be lost.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use evidence::{NodeName, What};
@@ -15,6 +23,7 @@ use crate::disk::DiskState;
 use crate::life::Life;
 use crate::process::{Process, SimHost};
 use crate::seam::DiskSeam;
+use crate::wall_clock::WallClock;
 use crate::world::Core;
 
 /// How far apart the origins of monotonic clocks may be: one node's time means nothing to another.
@@ -33,9 +42,8 @@ pub struct Node {
 pub(crate) struct NodeState {
     pub(crate) name: NodeName,
     index: NodeIndex,
-    disk: DiskState,
-    /// The wall clock is wrong by this, in milliseconds.
-    clock_offset_ms: Arc<AtomicI64>,
+    pub(crate) disk: DiskState,
+    wall_clock: Arc<Mutex<WallClock>>,
     machine: Mutex<Machine>,
 }
 
@@ -155,8 +163,14 @@ impl Node {
 
     /// Makes the wall clock wrong by this many milliseconds: ahead if positive, behind if negative.
     pub fn set_clock_offset(&self, milliseconds: i64) {
-        self.state.clock_offset_ms.store(milliseconds, Ordering::Relaxed);
+        self.state.wall_clock.lock().set_offset(milliseconds, self.core.clock.now());
         self.charge(Kind::ClockSet, milliseconds as u64);
+    }
+
+    /// Makes the wall clock gain this many microseconds in a second, or lose them if negative.
+    pub fn set_clock_drift(&self, ppm: i64) {
+        self.state.wall_clock.lock().set_drift(ppm, self.core.clock.now());
+        self.charge(Kind::ClockDrifts, ppm as u64);
     }
 
     /// Writes an entry of this node into the trace.
@@ -188,7 +202,7 @@ impl Node {
                 life,
                 madsim: madsim.clone(),
                 origin: machine.origin,
-                clock_offset_ms: self.state.clock_offset_ms.clone(),
+                wall_clock: self.state.wall_clock.clone(),
                 entropy: Mutex::new(entropy),
             };
             (program, process, madsim)
@@ -225,8 +239,10 @@ impl NodeState {
     pub(crate) fn new(core: &Core, index: NodeIndex, name: &str) -> NodeState {
         let seam = DiskSeam {
             node: index,
+            name: NodeName(name.to_owned()),
             clock: core.clock.clone(),
             digest: core.digest.clone(),
+            trace: core.trace.clone(),
             stream: core.streams.stream(&format!("disk/{name}")),
         };
         let machine =
@@ -235,7 +251,7 @@ impl NodeState {
             name: NodeName(name.to_owned()),
             index,
             disk: DiskState::new(seam),
-            clock_offset_ms: Arc::default(),
+            wall_clock: Arc::default(),
             machine: Mutex::new(machine),
         };
         state.machine.lock().origin = state.origin(core, 0);

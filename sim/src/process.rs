@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use evidence::{NodeName, What};
@@ -16,10 +15,8 @@ use crate::disk::SimDisk;
 use crate::life::Life;
 use crate::network::{SimConnection, SimListener};
 use crate::streams::Stream;
+use crate::wall_clock::WallClock;
 use crate::world::Core;
-
-/// Wall-clock time when a run begins: the first of January 2026.
-pub const WORLD_EPOCH: Timestamp = Timestamp(1_767_225_600_000);
 
 /// A simulated node as one of its processes sees it. Cheap to clone.
 #[derive(Clone)]
@@ -34,7 +31,7 @@ pub(crate) struct Process {
     pub(crate) life: Life,
     pub(crate) madsim: NodeHandle,
     pub(crate) origin: Duration,
-    pub(crate) clock_offset_ms: Arc<AtomicI64>,
+    pub(crate) wall_clock: Arc<Mutex<WallClock>>,
     pub(crate) entropy: Mutex<Stream>,
 }
 
@@ -86,8 +83,7 @@ impl host::Host for SimHost {
     }
 
     fn wall_clock(&self) -> Timestamp {
-        let since_epoch = (self.0.core.clock.now().0 / 1_000_000) as i64;
-        Timestamp(WORLD_EPOCH.0 + since_epoch + self.0.clock_offset_ms.load(Ordering::Relaxed))
+        self.0.wall_clock.lock().read(self.0.core.clock.now())
     }
 
     fn sleep_until(&self, deadline: Time) -> impl Future<Output = ()> + Send {

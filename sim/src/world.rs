@@ -36,7 +36,7 @@ pub(crate) struct Core {
     pub(crate) streams: Streams,
     pub(crate) clock: Clock,
     pub(crate) digest: Digest,
-    pub(crate) trace: Trace,
+    pub(crate) trace: Arc<Trace>,
     pub(crate) fabric: Fabric,
     pub(crate) madsim: Handle,
     /// Where tasks of the world itself run.
@@ -119,7 +119,7 @@ impl Core {
         let clock = Clock::new(&keeper);
         let streams = Streams::new(seed);
         let digest = Digest::new(clock.clone(), record);
-        let trace = Trace::new(clock.clone(), digest.clone(), observer);
+        let trace = Arc::new(Trace::new(clock.clone(), digest.clone(), observer));
         let fabric = Fabric::new(clock.clone(), digest.clone(), streams.stream("network"));
         let world = fabric.add_machine(WORLD);
         assert_eq!(world, NodeIndex(0));
@@ -162,6 +162,7 @@ impl Core {
     /// Lets go of all that waits for something, or the world would hold its tasks and they the world.
     pub(crate) fn forget_waits(&self) {
         self.fabric.clear();
+        self.nodes.lock().iter().for_each(|state| state.disk.forget_waits());
         self.clock.clear();
         self.turn.clear();
     }

@@ -4,11 +4,12 @@
 //! the last vote on its disk (which may lag behind the epoch in which it already is); a node votes for one candidate in
 //! an epoch, restarts or not. Of partitions: within one life neither the leader epoch nor the state of a partition falls.
 //! A node that starts again reads its metadata from its log or snapshot, and so passes through older epochs once more:
-//! that is legal, and that the content is the same is what `metadata agrees` judges.
+//! that is legal, and that the content is the same is what `metadata agrees` judges. A node that got an empty disk cannot know
+//! how it voted; the two leaders that may come of it are judged by `one leader an epoch`.
 
 use std::collections::BTreeMap;
 
-use evidence::{Entry, What};
+use evidence::{Entry, Harm, What};
 use model::{BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId};
 
 use super::{NodeId, Promise, World};
@@ -83,6 +84,10 @@ impl Promise for EpochsNeverFall {
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
         let event = match &entry.what {
             What::Witnessed(event) => event,
+            What::DiskHurt { harm: Harm::Wiped, .. } => {
+                self.votes.remove(&node);
+                return Ok(());
+            }
             What::NodeStarted | What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {
                 self.life_ended(node);
                 return Ok(());

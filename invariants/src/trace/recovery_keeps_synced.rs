@@ -2,7 +2,7 @@
 //!
 //! Broken if a log that is opened again ends below (a) what its owner last witnessed as synced, unless it truncated
 //! since; (b) where it ended, if the machine kept its power: the page cache outlives a process. A torn tail after a loss
-//! of power may go.
+//! of power may go. Nothing is asked of a log of which the world itself destroyed a part on this node.
 
 use evidence::{Entry, What};
 use model::Event;
@@ -28,7 +28,9 @@ impl Promise for RecoveryKeepsSynced {
             }
             What::Witnessed(Event::Recovered { partition, log_end, .. }) => {
                 self.judged += 1;
-                let Some(replica) = before.replica(partition, node) else { return Ok(()) };
+                let Some(replica) = before.replica(partition, node).filter(|replica| !replica.is_hurt) else {
+                    return Ok(());
+                };
                 let name = before.name(node);
                 match replica.synced {
                     Some(synced) if log_end < synced => Err(format!(

@@ -7,10 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evidence::{Entry, NodeName, What};
-use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId};
+use evidence::{Entry, Harm, NodeName, What};
+use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
 
 use super::shadow::{Batch, Shadow};
+
+/// What the directory of the metadata log is called, but for its number.
+const METADATA_DIRECTORY: &str = "__cluster_metadata";
 
 /// A node of the trace, numbered in order of appearance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +27,8 @@ pub(crate) struct World {
     brokers: BTreeMap<BrokerId, NodeId>,
     replicas: BTreeMap<(PartitionId, NodeId), Replica>,
     partitions: BTreeMap<PartitionId, Partition>,
+    /// By the directory of their logs.
+    directories: BTreeMap<String, TopicId>,
 }
 
 /// One node's copy of one partition.
@@ -43,6 +48,8 @@ pub(crate) struct Replica {
     pub(crate) leading: Option<LeaderEpoch>,
     /// The machine went dark, and the log was not opened since.
     pub(crate) lost_power: bool,
+    /// The world destroyed some of what is stored of it: what it held may be gone, and what it said of its disk is void.
+    pub(crate) is_hurt: bool,
 }
 
 /// What all nodes together know of one partition.
@@ -141,6 +148,13 @@ impl World {
                 self.life_ended(node);
                 self.replicas_of(node).for_each(|replica| replica.lost_power = true);
             }
+            What::DiskHurt { harm: Harm::Wiped, .. } => self.replicas_of(node).for_each(Replica::forget_disk),
+            What::DiskHurt { harm: Harm::Unreadable, .. } => {}
+            What::DiskHurt { file, .. } => {
+                if let Some(partition) = self.partition_of(file) {
+                    self.replica_mut(partition, node).is_hurt = true;
+                }
+            }
             What::NodePaused
             | What::NodeResumed
             | What::FaultBegan { .. }
@@ -148,6 +162,19 @@ impl World {
             | What::Client { .. }
             | What::Note { .. } => {}
         }
+    }
+
+    /// The log directories of this topic are called by this name and the partition's number.
+    pub(crate) fn name_topic(&mut self, name: &str, topic: TopicId) {
+        self.directories.insert(name.to_owned(), topic);
+    }
+
+    /// Whose log a file belongs to: `data/orders-0/00000000000000000000.log`.
+    fn partition_of(&self, file: &str) -> Option<PartitionId> {
+        let directory = file.rsplit('/').nth(1)?;
+        let (name, index) = directory.rsplit_once('-')?;
+        let topic = if name == METADATA_DIRECTORY { TopicId::METADATA } else { *self.directories.get(name)? };
+        Some(PartitionId { topic, index: index.parse().ok()? })
     }
 
     fn replicas_of(&mut self, node: NodeId) -> impl Iterator<Item = &mut Replica> {
@@ -197,7 +224,9 @@ impl World {
             Event::Synced { partition, end } => {
                 let replica = self.replica_mut(partition, node);
                 replica.synced = replica.synced.max(Some(end));
-                replica.on_disk = replica.on_disk.max(Some(end));
+                if !replica.is_hurt {
+                    replica.on_disk = replica.on_disk.max(Some(end));
+                }
             }
             Event::HighWatermarkAdvanced { partition, epoch, to } => self.advanced(node, partition, epoch, to),
             Event::VoteCast { .. }
@@ -243,7 +272,7 @@ impl World {
         replica.end = log_end;
         replica.reached = replica.reached.max(log_end);
         replica.synced = replica.synced.map(|synced| synced.min(log_end));
-        replica.on_disk = replica.on_disk.map(|_| log_end);
+        replica.on_disk = replica.on_disk.filter(|_| !replica.is_hurt).map(|_| log_end);
         replica.lost_power = false;
         if log_end < from {
             let cut = Cut { at, node, from, to: log_end, by_recovery: true };
@@ -268,6 +297,15 @@ impl World {
         state.high_watermark = state.high_watermark.max(to);
         let committed = state.committed_by.entry(epoch).or_default();
         *committed = (*committed).max(to);
+    }
+}
+
+impl Replica {
+    /// Its node got an empty disk: nothing that was said of the old one holds, and nothing is wrong with the new one.
+    fn forget_disk(&mut self) {
+        (self.synced, self.on_disk) = (None, None);
+        self.lost_power = true;
+        self.is_hurt = false;
     }
 }
 

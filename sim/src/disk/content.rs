@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use evidence::Harm;
+
+use super::damage::{Damage, Lying};
 use crate::streams::Stream;
 
 /// What the device writes whole or not at all.
-const SECTOR: u64 = 512;
+pub(super) const SECTOR: u64 = 512;
 
 #[derive(Default)]
 pub(super) struct Content {
@@ -19,6 +22,7 @@ pub(super) struct Content {
     syncs_begun: u64,
     /// What the device has of sectors that a failed sync lost. The page cache thinks them safe.
     stuck: BTreeMap<u64, Vec<u8>>,
+    damage: Damage,
     /// It has no name any more, and does not count.
     is_unlinked: bool,
 }
@@ -56,9 +60,14 @@ impl Snapshot {
 
 /// The bytes of `sector` that lie below `length`.
 fn sector_of(bytes: &[u8], sector: u64, length: u64) -> &[u8] {
-    let length = length.min(bytes.len() as u64);
+    let (from, until) = bounds(sector, length.min(bytes.len() as u64));
+    &bytes[from..until]
+}
+
+/// Where `sector` begins and ends in a file of this length.
+pub(super) fn bounds(sector: u64, length: u64) -> (usize, usize) {
     let from = (sector * SECTOR).min(length);
-    &bytes[from as usize..(from + SECTOR).min(length) as usize]
+    (from as usize, (from + SECTOR).min(length) as usize)
 }
 
 impl Content {
@@ -83,6 +92,7 @@ impl Content {
             self.seen.resize(end as usize, 0);
         }
         self.seen[position as usize..end as usize].copy_from_slice(bytes);
+        self.damage.written(position, bytes, end.max(length));
         self.counted(end.saturating_sub(length))
     }
 
@@ -91,6 +101,7 @@ impl Content {
         let before = self.length();
         self.preserve(length.min(before), before.max(length));
         self.seen.resize(length as usize, 0);
+        self.damage.cut(length);
         (self.counted(length.saturating_sub(before)), self.counted(before.saturating_sub(length)))
     }
 
@@ -118,6 +129,31 @@ impl Content {
         for (sector, image) in &self.stuck {
             self.safe.images.entry(*sector).or_insert_with(|| image.clone());
         }
+    }
+
+    /// As [`Content::finish_sync`], but some of the sectors that are safe by it are not: which, and what was done to them.
+    pub(super) fn finish_sync_lying(&mut self, id: SyncId, lying: &mut Lying) -> Vec<(Harm, u64)> {
+        let Some((_, snapshot)) = self.syncs.iter().find(|(running, _)| *running == id) else { return Vec::new() };
+        let end = snapshot.length.div_ceil(SECTOR);
+        let is_written = |sector: &u64| *sector < end && !snapshot.images.contains_key(sector);
+        let written: Vec<u64> = self.unsafe_sectors().into_iter().filter(is_written).collect();
+        let untouched: Vec<u64> = self.clean_sectors().filter(|sector| !written.contains(sector)).collect();
+        let mut told = Vec::new();
+        for sector in written {
+            if !lying.stream.chance(lying.chance) {
+                continue;
+            }
+            if lying.harm == Harm::Misdirected
+                && let Some(&victim) = lying.stream.pick(&untouched)
+            {
+                self.damage.lie(victim, sector_of(&self.seen, sector, self.length()).to_vec());
+                told.push((Harm::Misdirected, victim * SECTOR));
+            }
+            self.damage.lie(sector, self.safe_sector(sector));
+            told.push((lying.harm, sector * SECTOR));
+        }
+        self.finish_sync(id);
+        told
     }
 
     pub(super) fn give_up_sync(&mut self, id: SyncId) {
@@ -172,8 +208,55 @@ impl Content {
             bytes[from + whole..until].fill(0);
         }
         let safe = Snapshot { length, images: BTreeMap::new() };
-        *self = Content { seen: bytes, safe, syncs_begun: self.syncs_begun, ..Content::default() };
+        let mut damage = std::mem::take(&mut self.damage);
+        damage.cut(length);
+        damage.forget_cache(&mut bytes);
+        *self = Content { seen: bytes, safe, syncs_begun: self.syncs_begun, damage, ..Content::default() };
         torn
+    }
+
+    /// True if a loss of power now could lose something.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.safe.length != self.length() || !self.safe.images.is_empty()
+    }
+
+    /// Whole sectors that are safe and as they should be.
+    pub(super) fn clean_sectors(&self) -> impl Iterator<Item = u64> {
+        let whole = self.length().min(self.safe.length) / SECTOR;
+        (0..whole).filter(|sector| {
+            let is_safe = !self.safe.images.contains_key(sector) && !self.stuck.contains_key(sector);
+            is_safe && !self.damage.is_at(*sector)
+        })
+    }
+
+    /// Changes a bit of a sector; says at which position.
+    pub(super) fn rot(&mut self, sector: u64, stream: &mut Stream) -> u64 {
+        self.damage.rot(&mut self.seen, sector, stream)
+    }
+
+    pub(super) fn make_unreadable(&mut self, sector: u64) {
+        self.damage.make_unreadable(sector);
+    }
+
+    pub(super) fn can_be_read(&self, position: u64, length: usize) -> bool {
+        self.damage.can_be_read(position, (position + length as u64).min(self.length()))
+    }
+
+    pub(super) fn can_be_written(&self, position: u64, length: usize) -> bool {
+        self.damage.can_be_written(position, position + length as u64, self.length())
+    }
+
+    /// The page cache forgets what is safe, and reads it from the device when it is asked again.
+    pub(super) fn forget_cache(&mut self) {
+        self.damage.forget_cache(&mut self.seen);
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damage.is_there()
+    }
+
+    pub(super) fn undo_damage(&mut self) {
+        self.damage.undo(&mut self.seen);
     }
 
     /// Sectors that the device may not have as they are seen, in order.
@@ -198,6 +281,8 @@ impl Content {
     }
 
     fn preserve(&mut self, from: u64, until: u64) {
+        let confessed = self.damage.confess(from, until);
+        self.safe.images.extend(confessed);
         self.safe.preserve(&self.seen, from, until);
         for (_, snapshot) in &mut self.syncs {
             snapshot.preserve(&self.seen, from, until);

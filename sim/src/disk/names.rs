@@ -115,6 +115,19 @@ impl Names {
         self.seen.files.values()
     }
 
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&String, &Inode)> {
+        self.seen.files.iter()
+    }
+
+    /// Takes out a directory with all in it, safely and at once. The files that lost their names by it.
+    pub(super) fn discard(&mut self, path: &str) -> Vec<Inode> {
+        let gone = self.remove_directory(path).unwrap_or_default();
+        for (_, change) in self.journal.drain(..) {
+            self.safe.apply(&change);
+        }
+        gone
+    }
+
     pub(super) fn open(&self, path: &str) -> io::Result<Inode> {
         self.seen.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }

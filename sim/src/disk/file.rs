@@ -1,0 +1,122 @@
+//! An open file, as one process sees it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::content::{SECTOR, SyncId};
+use super::{Inode, Operation, SimDisk};
+use crate::digest::Kind;
+
+/// An open file of one process.
+#[derive(Clone)]
+pub struct SimFile {
+    disk: SimDisk,
+    /// As it was called when it was opened.
+    path: Arc<str>,
+    inode: Inode,
+}
+
+/// A sync that is running. Dropped before its end, it has made nothing safe.
+struct Running<'a> {
+    inode: &'a Inode,
+    id: SyncId,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.inode.lock().give_up_sync(self.id);
+    }
+}
+
+impl SimFile {
+    pub(super) fn new(disk: SimDisk, path: &str, inode: Inode) -> SimFile {
+        SimFile { disk, path: path.into(), inode }
+    }
+
+    /// The sync has ended; on a lying disk it has not made safe all that it says.
+    fn finish(&self, id: SyncId) {
+        let told = match &mut self.disk.state.0.state.lock().lying {
+            Some((scope, lying)) if scope.covers(&self.path) => self.inode.lock().finish_sync_lying(id, lying),
+            _ => {
+                self.inode.lock().finish_sync(id);
+                Vec::new()
+            }
+        };
+        for (harm, position) in told {
+            self.disk.state.tell(harm, &self.path, position, SECTOR);
+        }
+    }
+}
+
+impl host::File for SimFile {
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.disk.check()?;
+        self.disk.state.trouble(Operation::Read, position)?;
+        let content = self.inode.lock();
+        if !content.can_be_read(position, buffer.len()) {
+            return Err(self.disk.state.refuse(Operation::Read, position));
+        }
+        let length = content.read(position, buffer);
+        drop(content);
+        self.disk.state.charge(Kind::DiskRead, position, length as u64);
+        Ok(length)
+    }
+
+    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.check()?;
+        self.disk.state.trouble(Operation::Write, position)?;
+        let state = &mut *self.disk.state.0.state.lock();
+        let mut content = self.inode.lock();
+        if !content.can_be_written(position, bytes.len()) {
+            return Err(self.disk.state.refuse(Operation::Write, position));
+        }
+        let growth = (position + bytes.len() as u64).saturating_sub(content.length());
+        let room = state.capacity.saturating_sub(state.used);
+        // A hole before the bytes needs room too: no file here is sparse.
+        let refused = growth.saturating_sub(room).min(bytes.len() as u64) as usize;
+        let taken = &bytes[..bytes.len() - refused];
+        if !taken.is_empty() {
+            state.used += content.write(position, taken);
+        }
+        drop(content);
+        self.disk.state.charge(Kind::DiskWrote, position, taken.len() as u64);
+        if 0 < refused { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.disk.check()?;
+        Ok(self.inode.lock().length())
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.disk.check()?;
+        let state = &mut *self.disk.state.0.state.lock();
+        let mut content = self.inode.lock();
+        let growth = length.saturating_sub(content.length());
+        if state.capacity.saturating_sub(state.used) < growth {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let (grown, freed) = content.set_length(length);
+        state.used = state.used + grown - freed;
+        drop(content);
+        self.disk.state.charge(Kind::DiskLength, length, freed);
+        Ok(())
+    }
+
+    async fn sync(&self) -> io::Result<()> {
+        self.disk.check()?;
+        let (id, dirty_bytes) = self.inode.lock().begin_sync();
+        let running = Running { inode: &self.inode, id };
+        self.disk.state.wait_for_device(dirty_bytes).await;
+        self.disk.check()?;
+        if let Err(error) = self.disk.state.trouble(Operation::Sync, 0) {
+            let mut seam = self.disk.state.0.seam.lock();
+            self.inode.lock().fail_sync(&mut seam.stream);
+            return Err(error);
+        }
+        self.finish(id);
+        drop(running);
+        self.disk.state.charge(Kind::DiskSynced, dirty_bytes, 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! What makes operations of a disk fail or wait.
+//!
+//! Fault model. An operation of a kind fails the next so many times, or by chance for as long as the trouble lasts; a read or a
+//! write that fails has done nothing, and a sync that fails leaves in doubt what was not safe (see the disk). A *stalled* device
+//! ends no sync until it goes on; what is in the page cache can be read and written meanwhile. A *slow* one takes so many times
+//! longer for each sync: it works, every health check finds it alive, and whoever waits for it is late.
+
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+use super::{DiskState, Operation};
+use crate::digest::Kind;
+use crate::streams::Stream;
+
+pub(super) struct Trouble {
+    /// How many of the next reads, writes and syncs fail.
+    next: [u32; 3],
+    /// Reads, writes and syncs that fail by chance.
+    by_chance: [Option<(f64, Stream)>; 3],
+    is_stalled: bool,
+    waiting: Vec<Waker>,
+    pub(super) slowness: u32,
+}
+
+impl Default for Trouble {
+    fn default() -> Trouble {
+        Trouble { next: [0; 3], by_chance: [None, None, None], is_stalled: false, waiting: Vec::new(), slowness: 1 }
+    }
+}
+
+impl Trouble {
+    pub(super) fn strikes(&mut self, operation: Operation) -> bool {
+        let next = &mut self.next[operation as usize];
+        if 0 < *next {
+            *next -= 1;
+            return true;
+        }
+        let by_chance = &mut self.by_chance[operation as usize];
+        by_chance.as_mut().is_some_and(|(chance, stream)| stream.chance(*chance))
+    }
+}
+
+impl DiskState {
+    /// The next `times` operations of this kind, of any file, fail as a broken device does.
+    pub fn fail_next(&self, operation: Operation, times: u32) {
+        self.0.state.lock().trouble.next[operation as usize] = times;
+    }
+
+    /// Each operation of this kind fails with this probability from now on.
+    pub fn fail_by_chance(&self, operation: Operation, chance: f64, stream: Stream) {
+        self.0.state.lock().trouble.by_chance[operation as usize] = Some((chance, stream));
+    }
+
+    /// No operation of this kind fails any more.
+    pub fn fail_no_more(&self, operation: Operation) {
+        let trouble = &mut self.0.state.lock().trouble;
+        trouble.next[operation as usize] = 0;
+        trouble.by_chance[operation as usize] = None;
+    }
+
+    /// No sync ends from now on, until [`DiskState::go_on`].
+    pub fn stall(&self) {
+        self.0.state.lock().trouble.is_stalled = true;
+        self.charge(Kind::DiskStalled, 1, 0);
+    }
+
+    pub fn go_on(&self) {
+        let trouble = &mut self.0.state.lock().trouble;
+        if std::mem::replace(&mut trouble.is_stalled, false) {
+            self.charge(Kind::DiskStalled, 0, 0);
+            trouble.waiting.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// Syncs take so many times longer; 1 is as always.
+    pub fn set_slowness(&self, factor: u32) {
+        self.0.state.lock().trouble.slowness = factor.max(1);
+        self.charge(Kind::DiskStalled, 0, u64::from(factor));
+    }
+
+    pub(super) async fn until_it_goes_on(&self) {
+        poll_fn(|context| {
+            let trouble = &mut self.0.state.lock().trouble;
+            if !trouble.is_stalled {
+                return Poll::Ready(());
+            }
+            if !trouble.waiting.iter().any(|known| known.will_wake(context.waker())) {
+                trouble.waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Lets go of the tasks that wait for a stalled device.
+    pub(crate) fn forget_waits(&self) {
+        self.0.state.lock().trouble.waiting.clear();
+    }
+}
