@@ -27,6 +27,6 @@ pub use expect::{Expect, PROMISES, Reach};
 pub use fault::{
     Clients, Clock, ClockFault, Cut, Direction, DiskFault, Fault, FaultKind, Lossy, NetworkFault, NodeFault, Slow, When,
 };
-pub use random::{Profile, random};
+pub use random::{Profile, random, scenarios};
 pub use scenario::{Scenario, schema};
 pub use words::{Chance, ClockOffset, PartitionName, Range, Rate, Selector, Span, WordError};

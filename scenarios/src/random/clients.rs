@@ -1,0 +1,76 @@
+//! Random work: topics, and who writes and reads them.
+//!
+//! In the mean four clients and well over a hundred requests a second, so that something is under way whenever a fault strikes.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::pace::{LENGTH, span};
+use crate::client::{Acks, Consumer, Producer, ReadFrom, Sleep};
+use crate::cluster::Topic;
+use crate::words::{Range, Rate};
+
+const NAMES: [&str; 2] = ["orders", "payments"];
+
+pub(super) fn topics() -> impl Strategy<Value = Vec<Topic>> {
+    let topic = (1..=3u32, prop_oneof![3 => Just(2), 1 => Just(1)]);
+    vec(topic, 1..=NAMES.len()).prop_map(|drawn| {
+        let named = drawn.into_iter().zip(NAMES);
+        let topic = |((partitions, min_insync_replicas), name): ((u32, u32), &str)| Topic {
+            name: name.into(),
+            partitions,
+            replicas: 3,
+            min_insync_replicas,
+        };
+        named.map(topic).collect()
+    })
+}
+
+/// One to three. In half of the scenarios nobody sends again what failed: then requests follow each other without waiting, and
+/// nothing may appear twice.
+pub(super) fn producers(topics: &[Topic]) -> impl Strategy<Value = Vec<Producer>> + use<> {
+    let topics = topics.to_vec();
+    let retries = prop_oneof![Just(None), Just(Some(0))];
+    (vec(producer(&topics), 1..=3), option::of(retries)).prop_map(|(mut producers, all_retry)| {
+        if let Some(retries) = all_retry {
+            producers.iter_mut().for_each(|producer| producer.retries = retries);
+        }
+        producers
+    })
+}
+
+fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
+    let rate = prop_oneof![1 => Just(10), 2 => Just(50), 3 => Just(100), 1 => Just(200)];
+    let retries = prop_oneof![2 => Just(None), 1 => Just(Some(0))];
+    (select(topics.to_vec()), rate, retries, option::of(1..=20u32)).prop_map(|(topic, rate, retries, keys)| Producer {
+        topic: topic.name,
+        acks: Acks::All,
+        idempotent: false,
+        rate: Rate::per_second(rate),
+        starts: None,
+        lasts: Some(Range::exactly(LENGTH)),
+        retries,
+        keys,
+        partition: None,
+        count: 1,
+    })
+}
+
+/// One to three; a third of them sleeps now and then.
+pub(super) fn consumers(topics: &[Topic]) -> impl Strategy<Value = Vec<Consumer>> + use<> {
+    let topics: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
+    let sleep = (span(2_000, 9_000), span(500, 5_000)).prop_map(|(every, lasts)| Sleep::Repeated { every, lasts });
+    let sleeps = prop_oneof![2 => Just(None), 1 => sleep.prop_map(Some)];
+    let consumer = sleeps.prop_map(move |sleeps| Consumer {
+        group: None,
+        topics: topics.clone(),
+        from: ReadFrom::Earliest,
+        starts: None,
+        lasts: None,
+        sleeps,
+        count: 1,
+    });
+    vec(consumer, 1..=3)
+}

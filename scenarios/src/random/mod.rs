@@ -1,0 +1,135 @@
+//! Random scenarios, swarm style: each enables some kinds of fault, at intensities of its own, and leaves the others out.
+//!
+//! ```text
+//! scenarios(profile): a proptest strategy          random(seed, profile): its sample for a seed, with the seed pinned
+//!   cluster   how many brokers, who votes, how patient they are
+//!   clients   topics, and who writes and reads them
+//!   faults    by family: node, network, disk, clock        pace   how often, and for how long        aim   at whom
+//! ```
+//! Whatever is drawn, a cluster that keeps its promises must survive it: disks sync before an answer, and no machine is lost
+//! for good.
+
+mod aim;
+mod clients;
+mod cluster;
+mod faults;
+mod pace;
+mod profile;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+pub use self::profile::Profile;
+use crate::expect::Expect;
+use crate::scenario::Scenario;
+
+/// The scenario of a seed: the same on every machine, as long as nothing here changes. Its seed is pinned.
+///
+/// # Panics
+/// Never: no strategy here rejects what it drew.
+pub fn random(seed: u64, profile: Profile) -> Scenario {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(b"scenario");
+    let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
+    let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, chance);
+    let drawn = scenarios(profile).new_tree(&mut runner);
+    let mut scenario = drawn.unwrap_or_else(|reason| panic!("a strategy rejects: {reason}")).current();
+    scenario.title = format!("Random scenario {seed} of the {profile} profile");
+    scenario.seed = Some(seed);
+    scenario
+}
+
+/// Scenarios of a profile, for property tests of one's own: `proptest! { fn holds(scenario in scenarios(Profile::Standard)) { … } }`.
+pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
+    (cluster::clusters(), clients::topics()).prop_flat_map(move |(cluster, topics)| {
+        let clients = (clients::producers(&topics), clients::consumers(&topics));
+        (clients, faults::faults(profile, &topics)).prop_map(move |((producers, consumers), faults)| Scenario {
+            title: format!("A random scenario of the {profile} profile"),
+            teaches: "Whatever the world does, the promises hold.".into(),
+            seed: None,
+            cluster: cluster.clone(),
+            topics: topics.clone(),
+            producers,
+            consumers,
+            faults,
+            expect: Expect::default(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn every_random_scenario_is_a_scenario_file() {
+        for profile in Profile::ALL {
+            for seed in 0..300 {
+                let scenario = random(seed, *profile);
+                let text = scenario.to_toml();
+                match Scenario::parse("random.toml", &text) {
+                    Ok(read) => assert_eq!(read, scenario, "{text}"),
+                    Err(error) => panic!("{error}\n{text}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_keeps_its_scenario() {
+        insta::assert_snapshot!(random(7, Profile::Standard).to_toml());
+    }
+
+    #[test]
+    fn every_kind_of_a_profile_is_drawn_and_none_is_always_there() {
+        for profile in Profile::ALL {
+            let mut with: BTreeMap<&str, usize> = BTreeMap::new();
+            for seed in 0..400 {
+                let faults = random(seed, *profile).faults;
+                let kinds: BTreeSet<&str> = faults.iter().map(|fault| fault.kind.key()).collect();
+                kinds.into_iter().for_each(|kind| *with.entry(kind).or_default() += 1);
+            }
+            let kinds = faults::kinds(*profile).len();
+            assert_eq!(with.len(), kinds, "{profile}: {with:?}");
+            let is_fair = |count: &usize| *count >= 20 && (*count <= 300 || kinds == 1);
+            assert!(with.values().all(is_fair), "{profile}: {with:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_faults_is_drawn_by_the_calm_profile_alone() {
+        for profile in Profile::ALL {
+            let is_calm = |seed| random(seed, *profile).faults.is_empty();
+            assert!((0..100).all(|seed| is_calm(seed) == (*profile == Profile::Calm)), "{profile}");
+        }
+    }
+
+    #[test]
+    fn the_standard_profile_is_four_clients_on_three_brokers_in_the_mean() {
+        let drawn: Vec<Scenario> = (0..400).map(|seed| random(seed, Profile::Standard)).collect();
+        let mean = |of: &dyn Fn(&Scenario) -> u32| drawn.iter().map(|one| f64::from(of(one))).sum::<f64>() / 400.0;
+        let brokers = mean(&|one| one.cluster.brokers);
+        let clients = mean(&|one| {
+            let producers = one.producers.iter().map(|producer| producer.count);
+            producers.chain(one.consumers.iter().map(|consumer| consumer.count)).sum()
+        });
+        let rate = mean(&|one| one.producers.iter().map(|producer| producer.rate.count * producer.count).sum());
+        assert!((3.0..3.5).contains(&brokers), "{brokers} brokers");
+        assert!((3.7..4.5).contains(&clients), "{clients} clients");
+        assert!((120.0..250.0).contains(&rate), "{rate} records a second");
+    }
+
+    proptest! {
+        #![proptest_config(Config { cases: 64, failure_persistence: None, ..Config::default() })]
+
+        #[test]
+        fn whatever_a_property_test_draws_can_be_written_and_read(scenario in scenarios(Profile::Standard)) {
+            let text = scenario.to_toml();
+            prop_assert_eq!(Scenario::parse("drawn.toml", &text).map_err(|error| error.to_string()), Ok(scenario));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How often a fault comes, and for how long: from now and then to flickering.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::fault::{Fault, FaultKind, When};
+use crate::words::Range;
+
+/// Simulated time of a random run's workload.
+pub(super) const LENGTH: Duration = Duration::from_secs(30);
+
+/// When faults may begin: the first seconds show a healthy cluster, and the last ones what is left of it.
+const FAULTS_FROM: Duration = Duration::from_secs(2);
+const FAULTS_TO: Duration = Duration::from_secs(24);
+
+/// Milliseconds from one to the next, and how long each lasts: rare and long, steady, restless, flickering.
+const PACES: &[(u32, (u32, u32))] =
+    &[(10_000, (1_000, 9_000)), (5_000, (200, 6_000)), (3_000, (50, 2_000)), (1_000, (10, 500)), (300, (10, 80))];
+
+/// A range of these bounds, in milliseconds and in round numbers: people will read it.
+pub(super) fn span(min_ms: u32, max_ms: u32) -> impl Strategy<Value = Range> {
+    let step = if max_ms < 1_000 { 10 } else { 100 };
+    let steps = 0..=(max_ms - min_ms) / step;
+    (steps.clone(), steps).prop_map(move |(one, other)| {
+        let span = |steps: u32| Duration::from_millis(u64::from(min_ms + step * steps));
+        Range::between(span(one.min(other)), span(one.max(other)))
+    })
+}
+
+/// The fault again and again, at one of the paces; or, seldom, once.
+pub(super) fn paced(kind: impl Strategy<Value = FaultKind>) -> impl Strategy<Value = Fault> {
+    (kind, select(PACES)).prop_flat_map(|(kind, (period, lasts))| {
+        let many = span(period / 2, period * 2)
+            .prop_map(|every| When::Every { every, between: Some(Range::between(FAULTS_FROM, FAULTS_TO)) });
+        let once = (FAULTS_FROM.as_secs()..FAULTS_TO.as_secs())
+            .prop_map(|at| When::At(Range::exactly(Duration::from_secs(at))));
+        (prop_oneof![6 => many, 1 => once], span(lasts.0, lasts.1)).prop_map(move |(when, lasts)| Fault {
+            when,
+            kind: kind.clone(),
+            lasts: Some(lasts),
+        })
+    })
+}
