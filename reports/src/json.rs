@@ -36,6 +36,7 @@ pub fn json(run: &Run) -> Value {
         "disappointments": disappointments,
         "promises": promises,
         "reached": run.reached,
+        "points": run.points,
         "simulated_ms": milliseconds(run.stats.simulated),
         "wall_ms": milliseconds(run.stats.wall),
         "events": run.stats.events,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use evidence::Entry;
 use invariants::{Outcome, Verdict};
 use model::TopicId;
-use scenarios::{Reach, Scenario};
+use scenarios::{Goal, Reach, Scenario};
 
 /// What a run was, and what came of it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Run {
     pub topics: BTreeMap<TopicId, String>,
     /// What was reached, asked for or not.
     pub reached: Vec<Reach>,
+    /// The points in the code that the workload passed, and how often: see `model::coverage`.
+    pub points: BTreeMap<&'static str, u64>,
     /// Expectations that were missed, a sentence each; besides those on `reached` and on promises, which are seen here.
     pub missed: Vec<String>,
     pub stats: Stats,
@@ -73,8 +75,11 @@ impl Run {
     }
 
     /// What the scenario must reach and this run did not.
-    pub fn unreached(&self) -> impl Iterator<Item = Reach> {
-        self.scenario.expect.reach.iter().copied().filter(|reach| !self.reached.contains(reach))
+    pub fn unreached(&self) -> impl Iterator<Item = &Goal> {
+        self.scenario.expect.reach.iter().filter(|goal| match goal {
+            Goal::Seen(reach) => !self.reached.contains(reach),
+            Goal::Point(sentence) => !self.points.contains_key(sentence.as_str()),
+        })
     }
 
     /// The first trace entry that a broken promise points to.

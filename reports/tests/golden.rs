@@ -127,6 +127,7 @@ fn run() -> Run {
         entries: entries(),
         topics: BTreeMap::from([(ORDERS.topic, "orders".into())]),
         reached: vec![Reach::LeaderChanged, Reach::LogRecovered, Reach::ConsumerSlept],
+        points: [("a follower's log parted from its leader's", 2)].into(),
         missed: Vec::new(),
         stats: Stats {
             simulated: Duration::from_millis(12_500),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::Span;
+use crate::words::{Span, WordError, nearest, word};
 
 /// What must come of the run, besides every promise kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -11,7 +11,7 @@ use crate::words::Span;
 pub struct Expect {
     /// What must have happened at least once; a run that misses one proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub reach: Vec<Reach>,
+    pub reach: Vec<Goal>,
     /// With no fault going on, every partition takes records again within this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable_at_most: Option<Span>,
@@ -71,6 +71,55 @@ reaches! {
 impl std::fmt::Display for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.words())
+    }
+}
+
+/// What a run is to reach: something that a bystander sees, or a point in the code, by its sentence (`model::reached!`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Goal {
+    Seen(Reach),
+    Point(String),
+}
+
+word!(Goal, "what must have happened, as \"leader changed\", or a point in the code by its sentence", "^.+ .+$");
+
+impl From<Reach> for Goal {
+    fn from(reach: Reach) -> Goal {
+        Goal::Seen(reach)
+    }
+}
+
+impl std::fmt::Display for Goal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Goal::Seen(reach) => reach.fmt(f),
+            Goal::Point(sentence) => f.pad(sentence),
+        }
+    }
+}
+
+impl std::str::FromStr for Goal {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Goal, WordError> {
+        if let Some(reach) = Reach::ALL.iter().find(|reach| reach.words() == text) {
+            return Ok(Goal::Seen(*reach));
+        }
+        let points = model::coverage::names();
+        // A program without a broker has no points: it takes a sentence as it stands.
+        let may_be_one = points.is_empty() && model::coverage::is_sentence(text);
+        if points.contains(text) || may_be_one {
+            return Ok(Goal::Point(text.to_owned()));
+        }
+        let words: Vec<&str> = Reach::ALL.iter().map(|reach| reach.words()).collect();
+        let meant = [nearest(text, words.iter().copied()), nearest(text, points)];
+        let meant: Vec<String> = meant.into_iter().flatten().map(|word| format!("\"{word}\"")).collect();
+        let help = if meant.is_empty() {
+            format!("write one of {}, or the sentence of a point in the code", words.join(", "))
+        } else {
+            format!("did you mean {}?", meant.join(" or "))
+        };
+        Err(WordError::new(format!("nothing is called \"{text}\""), help))
     }
 }
 

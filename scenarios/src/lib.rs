@@ -23,7 +23,7 @@ pub use catalogue::{Tale, catalogue};
 pub use client::{Acks, Consumer, Producer, ReadFrom, Sleep};
 pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Topic};
 pub use error::ScenarioError;
-pub use expect::{Expect, PROMISES, Reach};
+pub use expect::{Expect, Goal, PROMISES, Reach};
 pub use fault::{
     Clients, Clock, ClockFault, Cut, Direction, DiskFault, Fault, FaultKind, Lossy, NetworkFault, NodeFault, Slow, When,
 };

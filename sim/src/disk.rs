@@ -184,6 +184,9 @@ impl DiskState {
             };
             let mut seam = self.0.seam.lock();
             let factor = if seam.stream.chance(SLOW_SYNC_CHANCE) { SLOW_SYNC_FACTOR } else { 1 };
+            if 1 < factor {
+                model::reached!("a sync was slow");
+            }
             let write = Duration::from_nanos(dirty_bytes.saturating_mul(1_000_000_000) / delay.bytes_per_second.max(1));
             let beyond = seam.stream.exponential(delay.mean_beyond);
             seam.clock.sleep(((delay.least + beyond) * factor + write) * slowness)

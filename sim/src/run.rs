@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use evidence::Entry;
 use futures_util::future::{Either, select};
 use madsim::runtime::Runtime;
-use model::{Planted, Time};
+use model::{Planted, Time, coverage};
 
 use crate::clock::Clock;
 use crate::digest::Recording;
@@ -77,6 +78,8 @@ pub struct Outcome<T> {
     pub events: u64,
     pub world_time: Time,
     pub entries: Vec<Entry>,
+    /// The points in the code that were passed, and how often, since the run began or [`World::count_points_anew`].
+    pub points: BTreeMap<&'static str, u64>,
     /// Every event, if it was asked for.
     pub recording: Option<Recording>,
 }
@@ -127,8 +130,8 @@ where
         let _nobody_waits_if_stuck = sender.send(News::Ended(result));
     });
     let empty = |world_time| {
-        let (digest, events, entries, recording) = (0, 0, Vec::new(), None);
-        Box::new(Outcome { seed, value: (), digest, events, world_time, entries, recording })
+        let (digest, events, entries, points, recording) = (0, 0, Vec::new(), BTreeMap::new(), None);
+        Box::new(Outcome { seed, value: (), digest, events, world_time, entries, points, recording })
     };
     let thread = match thread {
         Ok(thread) => thread,
@@ -190,6 +193,7 @@ where
     let streams = Streams::new(seed);
     let runtime = Runtime::with_seed_and_config(streams.stream("schedule").bits(), madsim::Config::default());
     let core: OnceCell<Arc<Core>> = OnceCell::new();
+    coverage::begin();
     let result = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             let core = core.get_or_init(|| Core::new(seed, planted, record, observer));
@@ -212,19 +216,20 @@ where
             core.forget_waits();
         }));
     }
-    let Outcome { digest, events, world_time, entries, recording, .. } = left.unwrap_or(Outcome {
+    let Outcome { digest, events, world_time, entries, points, recording, .. } = left.unwrap_or(Outcome {
         seed,
         value: (),
         digest: 0,
         events: 0,
         world_time: Time::ZERO,
         entries: Vec::new(),
+        points: BTreeMap::new(),
         recording: None,
     });
     match result {
-        Ok(value) => Ok(Outcome { seed, value, digest, events, world_time, entries, recording }),
+        Ok(value) => Ok(Outcome { seed, value, digest, events, world_time, entries, points, recording }),
         Err(reason) => {
-            let outcome = Box::new(Outcome { seed, value: (), digest, events, world_time, entries, recording });
+            let outcome = Box::new(Outcome { seed, value: (), digest, events, world_time, entries, points, recording });
             Err(Failure { reason, outcome })
         }
     }

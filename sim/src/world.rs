@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evidence::{NodeName, What};
 use madsim::runtime::{Handle, NodeHandle};
-use model::{Planted, Time};
+use model::{Planted, Time, coverage};
 use parking_lot::Mutex;
 
 use crate::clock::{Clock, Sleep};
@@ -106,6 +106,11 @@ impl World {
         self.core.trace.write(NodeIndex(0), &NodeName(WORLD.to_owned()), what);
     }
 
+    /// Forgets which points of the code were passed: what was preparation does not count.
+    pub fn count_points_anew(&self) {
+        coverage::begin();
+    }
+
     /// Waits until the observer has asked the run to stop.
     pub async fn stopped(&self) {
         self.core.trace.stopped().await;
@@ -146,6 +151,7 @@ impl Core {
             events: self.digest.events(),
             world_time: self.clock.now(),
             entries: self.trace.take_entries(),
+            points: coverage::end(),
             recording: self.digest.take_recording().map(|records| Recording { nodes, records }),
         }
     }

@@ -206,6 +206,7 @@ fn finish(
             .map(|(name, info)| (info.id, name.clone()))
             .collect::<BTreeMap<TopicId, String>>(),
         reached: reached.into_counts().into_keys().collect(),
+        points: outcome.points,
         missed,
         stats: Stats {
             simulated: outcome.world_time.since(model::Time::ZERO),
@@ -303,6 +304,7 @@ async fn conduct_run(
             watching.promises.name_topic(name, info.id);
         }
         watching.reached.begin();
+        world.count_points_anew();
     }
 
     let zero = world.now();

@@ -4,6 +4,7 @@
 
 mod batch;
 mod bug;
+pub mod coverage;
 mod endpoint;
 mod epochs;
 mod event;

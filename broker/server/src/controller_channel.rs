@@ -58,7 +58,10 @@ impl<H: Host> ControllerChannel<H> {
         let response = tokio::select! {
             biased;
             response = channel.call(version, request, self.timeout) => response.map_err(ControllerError::InDoubt)?,
-            () = self.metadata.leader_other_than(id) => return Err(ControllerError::InDoubt(CallError::Closed)),
+            () = self.metadata.leader_other_than(id) => {
+                model::reached!("the controller changed while it was asked");
+                return Err(ControllerError::InDoubt(CallError::Closed));
+            }
         };
         *open = Some((id, channel));
         Ok(response)

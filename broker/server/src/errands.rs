@@ -99,6 +99,11 @@ async fn speak_for_in_sync_sets<H: Host>(
             Err(error) => {
                 tracing::debug!(%error, "cannot change in-sync sets");
                 let never_left = matches!(error, ControllerError::Unknown | ControllerError::Unreachable(_));
+                if never_left {
+                    model::reached!("the controller could not be asked for an in-sync set");
+                } else {
+                    model::reached!("the controller left a proposal unanswered");
+                }
                 for (id, proposal) in &proposals {
                     settle(&node, *id, proposal, if never_left { Fate::Refused } else { Fate::InDoubt });
                 }
@@ -152,6 +157,9 @@ async fn answer<H: Host>(
         // Not the controller, or our registration is not the current one: nothing was changed. A controller that lost its
         // leadership before it could commit does not know itself what became of it.
         let is_in_doubt = response.error_code == ErrorCode::RequestTimedOut.code();
+        if is_in_doubt {
+            model::reached!("a controller lost its office before it could commit a proposal");
+        }
         node.controller.forget().await;
         for (id, proposal) in proposals {
             settle(node, *id, proposal, if is_in_doubt { Fate::InDoubt } else { Fate::Refused });

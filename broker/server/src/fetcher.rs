@@ -173,7 +173,9 @@ async fn make_safe<H: Host>(node: &Arc<Node<H>>, syncs: Vec<(PartitionId, Pendin
                 let _node_stops = owner.errands.send(Errand::Sync(id, next));
             }
         }
-        let _nobody_waits = done.send(());
+        if done.send(()).is_err() {
+            model::reached!("a sync outlived the fetcher that began it");
+        }
     };
     if node.host.planted().has(Bug::AbandonedSync) {
         return seeing_to_it.await;

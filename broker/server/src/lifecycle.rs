@@ -94,11 +94,16 @@ async fn keep_session<H: Host>(
                     } else {
                         Standing::Serving
                     };
-                    standing.send_replace(now);
+                    if standing.send_replace(now) == Standing::Serving && now == Standing::Fenced {
+                        model::reached!("a broker that served learned that it is fenced");
+                    }
                     let is_settled = now == Standing::Serving && !wants_to_stop;
                     interval = if is_settled { node.config.broker_heartbeat_interval } else { EAGER_INTERVAL };
                 }
-                Some(ErrorCode::StaleBrokerEpoch | ErrorCode::BrokerIdNotRegistered) => return,
+                Some(ErrorCode::StaleBrokerEpoch | ErrorCode::BrokerIdNotRegistered) => {
+                    model::reached!("a broker learned that its registration is void");
+                    return;
+                }
                 Some(error) => {
                     tracing::debug!(?error, "the controller refused our heartbeat");
                     node.controller.forget().await;

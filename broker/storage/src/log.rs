@@ -110,6 +110,7 @@ impl<D: Disk> Log<D> {
             if cut.is_err() || !matches!(refused, StorageError::Full { .. }) {
                 return Err(self.failure.note(&segment.path, &error));
             }
+            model::reached!("a full disk refused a batch");
             self.is_sealed = true;
             return Err(refused);
         }
@@ -155,11 +156,13 @@ impl<D: Disk> Log<D> {
         // In this order: whatever part of it survives a loss of power, a start finds the beginning of one history.
         self.truncations += 1;
         if self.recovery_point.is_some_and(|point| position < point.synced_bytes(base)) {
+            model::reached!("a truncation reached below the recovery point");
             self.recovery_point = None;
             self.remove(&format!("{}/{}", self.directory, recovery_point::FILE_NAME))?;
         }
         let is_in_last = keep + 1 == self.segments.len();
         if !is_in_last {
+            model::reached!("a truncation reached into an older segment");
             self.move_tail_to(keep, end)?;
         }
         self.synced = self.synced.min(end);
@@ -256,6 +259,9 @@ impl<D: Disk> Log<D> {
         let file = created.map_err(|error| self.refused(&path, &error))?;
         if is_again {
             self.segments.pop();
+        }
+        if !self.is_sealed {
+            model::reached!("a full segment was followed by the next");
         }
         self.segments.push(Segment::new(base, path, file, self.config.index_interval_bytes));
         self.is_sealed = false;

@@ -48,6 +48,7 @@ pub(crate) async fn recover<D: Disk>(
         other => other.map_err(failed)?,
     };
     for leftover in names.iter().filter(|name| name.ends_with(".tmp")) {
+        model::reached!("a half-written file was left by a crash");
         disk.remove(&format!("{directory}/{leftover}")).map_err(failed)?;
     }
     let point = RecoveryPoint::read(disk, directory).map_err(failed)?;
@@ -80,6 +81,7 @@ pub(crate) async fn recover<D: Disk>(
             // Last to first: should the power go meanwhile, what is left is still the beginning of the log.
             let later: Vec<Offset> = bases.by_ref().collect();
             for base in later.into_iter().rev() {
+                model::reached!("a segment after a torn one was removed");
                 recovered.recovery.cut_bytes += remove(disk, &segment_path(directory, base))?;
             }
         }
@@ -153,6 +155,7 @@ fn scan<F: File>(
     if walk.position() < synced_bytes {
         return Err(StorageError::Corrupt { file: segment.path.clone(), position: walk.position(), reason: damage });
     }
+    model::reached!("a torn tail was cut");
     tracing::warn!(file = segment.path, position = walk.position(), damage, "a torn tail is cut");
     Ok(true)
 }

@@ -207,6 +207,9 @@ impl Content {
             bytes[from..from + whole].copy_from_slice(&image[..whole]);
             bytes[from + whole..until].fill(0);
         }
+        if 0 < torn.kept && 0 < torn.lost {
+            model::reached!("a loss of power tore what was written");
+        }
         let safe = Snapshot { length, images: BTreeMap::new() };
         let mut damage = std::mem::take(&mut self.damage);
         damage.cut(length);

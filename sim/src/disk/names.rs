@@ -237,6 +237,8 @@ impl Names {
             if let Some(left) = left.get_mut(change.directory()).filter(|left| 0 < **left) {
                 *left -= 1;
                 self.safe.apply(&change);
+            } else {
+                model::reached!("a loss of power undid the making, renaming or removing of a file");
             }
         }
         self.safe.drop_unreachable();

@@ -242,6 +242,7 @@ impl State {
             let wait = state.stream.duration(Duration::ZERO..back_off + Duration::from_nanos(1));
             let length = 0;
             let Some(flight) = state.fly(now + wait, from, to, length) else { return };
+            model::reached!("what a cut link held back was delivered late");
             state.pipe(slot, side).release(flight.departure, flight.arrival);
             state.announce(slot, side);
             state.refuse_unwanted(slot, side);

@@ -75,12 +75,14 @@ impl Fabric {
                     }
                 }
                 Knock::NobodyListens => {
+                    model::reached!("a connection was refused");
                     self.state().charge(Kind::Refused, node, u64::from(to.0), u64::from(endpoint.port));
                     return Err(io::ErrorKind::ConnectionRefused.into());
                 }
                 Knock::Silence => {}
             }
             if retry > give_up {
+                model::reached!("an attempt to connect timed out");
                 return Err(io::ErrorKind::TimedOut.into());
             }
             self.clock.sleep_until(retry).await;

@@ -152,6 +152,8 @@ impl<H: Host> Consumer<H> {
                 // Somebody may have sought elsewhere, or given the partition up, while the answer was on its way.
                 if self.position(&partition) == Some(offset) {
                     self.take_partition(partition, offset, data);
+                } else {
+                    model::reached!("a consumer sought elsewhere while an answer was on its way");
                 }
             }
         }
@@ -161,6 +163,7 @@ impl<H: Host> Consumer<H> {
         match ErrorCode::try_from_code(data.error_code) {
             None => self.take_records(partition, position, data),
             Some(ErrorCode::OffsetOutOfRange) => {
+                model::reached!("a consumer's position was out of range");
                 let word = match self.config.out_of_range {
                     OutOfRange::Earliest => Position::Earliest,
                     OutOfRange::Latest => Position::Latest,
@@ -209,6 +212,7 @@ impl<H: Host> Consumer<H> {
         let overdue: Vec<_> =
             self.links.iter().filter(|(_, link)| is_overdue(link)).map(|(endpoint, _)| endpoint.clone()).collect();
         for endpoint in overdue {
+            model::reached!("a consumer gave up a connection whose answer did not come");
             let fetch = self.links.remove(&endpoint).and_then(|link| link.fetch);
             fetch.iter().flat_map(|fetch| fetch.asked.keys()).for_each(|partition| self.pause(partition));
         }

@@ -72,6 +72,9 @@ impl Batch {
     /// Remembers a failed attempt.
     pub(super) fn note(&mut self, reason: &Reason) {
         self.in_doubt |= !is_definite(reason);
+        if self.in_doubt {
+            model::reached!("a producer sent a batch again that may have been written");
+        }
     }
 
     pub(super) fn succeed(self, base: Option<Offset>, buffered: &Arc<AtomicUsize>) {
@@ -86,6 +89,9 @@ impl Batch {
     pub(super) fn fail(self, reason: &Reason, buffered: &Arc<AtomicUsize>) {
         buffered.fetch_sub(self.size, Ordering::Relaxed);
         let definite = !self.in_doubt && is_definite(reason);
+        if !definite {
+            model::reached!("a producer gave up a batch that may have been written");
+        }
         for reply in self.replies {
             let reason = reason.clone();
             let _ = reply.send(Err(if definite { SendError::NotWritten(reason) } else { SendError::InDoubt(reason) }));

@@ -325,6 +325,7 @@ impl<H: Host> Sender<H> {
         if !self.config.retries || !is_retriable(reason) || batch.deadline <= now {
             return batch.fail(reason, &self.buffered);
         }
+        model::reached!("a producer sent a batch again");
         batch.note(reason);
         let ready = &mut self.queues.entry(batch.partition.clone()).or_default().ready;
         let place = ready.partition_point(|other| other.sequence < batch.sequence);

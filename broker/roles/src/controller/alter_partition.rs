@@ -55,6 +55,7 @@ fn check<'a>(image: &'a Image, broker: BrokerId, change: &InSyncChange) -> Resul
         return Err(Refusal::InvalidRequest("only the leader changes the in-sync set".into()));
     }
     if change.partition_epoch < partition.partition_epoch {
+        model::reached!("an in-sync set was proposed over an older one");
         return Err(Refusal::InvalidUpdateVersion);
     }
     let mut members: Vec<BrokerId> = change.in_sync.iter().map(|&(member, _)| member).collect();
@@ -73,6 +74,7 @@ fn check<'a>(image: &'a Image, broker: BrokerId, change: &InSyncChange) -> Resul
             registration.is_active() && epoch.is_none_or(|epoch| epoch == registration.epoch)
         });
         if !eligible {
+            model::reached!("a replica was kept out of the in-sync set, since it is another process or fenced");
             return Err(Refusal::IneligibleReplica(member));
         }
     }

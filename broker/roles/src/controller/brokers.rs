@@ -14,6 +14,9 @@ impl Controller {
         {
             return Decision { records: Vec::new(), reply: Reply::Registered { epoch: known.epoch } };
         }
+        if self.image.brokers.get(&registrant.broker).is_some_and(|known| !known.fenced) {
+            model::reached!("a new process of a broker came before the old one's session ended");
+        }
         let mut draft = self.draft();
         let epoch = BrokerEpoch(draft.image.end.0);
         draft.push(Record::RegisterBroker(RegisterBroker {
@@ -35,6 +38,7 @@ impl Controller {
             should_shut_down = registration.fenced
                 || (registration.in_controlled_shutdown && !leads_anything(&self.image, heartbeat.broker));
             if should_shut_down && !registration.fenced {
+                model::reached!("a broker was let go in order");
                 draft.get_or_insert_with(|| self.draft()).fence(heartbeat.broker, true);
             } else if !registration.in_controlled_shutdown && !registration.fenced {
                 draft.get_or_insert_with(|| self.draft()).begin_controlled_shutdown(heartbeat.broker);
@@ -59,6 +63,9 @@ impl Controller {
         if silent.is_empty() {
             return Decision { records: Vec::new(), reply: Reply::SessionsExpired };
         }
+        if 1 < silent.len() {
+            model::reached!("several sessions ended at once");
+        }
         let mut draft = self.draft();
         silent.into_iter().for_each(|broker| draft.fence(broker, true));
         Decision { records: draft.records, reply: Reply::SessionsExpired }
@@ -68,6 +75,7 @@ impl Controller {
     pub(super) fn registration(&self, broker: BrokerId, epoch: BrokerEpoch) -> Result<&Registration, Refusal> {
         let registration = self.image.brokers.get(&broker).ok_or(Refusal::BrokerIdNotRegistered(broker))?;
         if registration.epoch != epoch {
+            model::reached!("a process that was replaced was refused");
             return Err(Refusal::StaleBrokerEpoch { broker, current: registration.epoch, asked: epoch });
         }
         Ok(registration)

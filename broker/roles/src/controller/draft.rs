@@ -56,6 +56,12 @@ impl Draft {
     fn settled(&self, id: PartitionId, partition: &Partition) -> Option<PartitionChange> {
         let active: Vec<BrokerId> =
             partition.in_sync.iter().copied().filter(|&member| self.image.is_active(member)).collect();
+        if active.is_empty() {
+            model::reached!("nobody of an in-sync set was left");
+        }
+        if partition.leader.is_none() && !active.is_empty() {
+            model::reached!("a partition without a leader got one");
+        }
         let mut in_sync = if active.is_empty() { self.last_standing(partition) } else { active };
         let mut leader = partition.leader.filter(|leader| in_sync.contains(leader) && self.image.is_active(*leader));
         if leader.is_none() {

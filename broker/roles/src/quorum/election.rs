@@ -34,6 +34,9 @@ impl Quorum {
     /// Begins an election, or another round of it.
     pub(super) fn stand(&mut self) {
         assert!(self.is_voter());
+        if matches!(self.role, Role::Candidate(_)) {
+            model::reached!("an election was not won in its time");
+        }
         let deadline = self.election_deadline();
         // Planted: a node that lost the leader it had waits for ever.
         let has_lost_leader = self.state.leader.is_some();

@@ -32,7 +32,10 @@ impl Quorum {
         };
         if follows {
             let unattached = match end.successors.first() {
-                Some(&first) if first == self.config.id => Unattached::electing_at(self, self.now),
+                Some(&first) if first == self.config.id => {
+                    model::reached!("a resigning leader named its successor");
+                    Unattached::electing_at(self, self.now)
+                }
                 _ => Unattached::patient(self),
             };
             self.become_unattached(unattached);
@@ -66,6 +69,9 @@ impl Quorum {
             Role::Follower(_) | Role::Leader(_) => false,
         };
         if may_follow {
+            if matches!(self.role, Role::Candidate(_)) {
+                model::reached!("a candidate learned that another had won");
+            }
             if known.is_none() {
                 self.persist(QuorumState { leader: Some(leader), ..self.state });
             }

@@ -89,6 +89,7 @@ impl Quorum {
             let high_watermark = self.high_watermark;
             self.perform(Output::CommittedIsMissing { leader, leader_end: end, high_watermark });
         } else if to < self.log.end {
+            model::reached!("metadata that was not committed was cut");
             self.log.truncate(to);
             self.perform(Output::Truncate { to });
         }
@@ -108,6 +109,7 @@ impl Quorum {
         let Role::Follower(follower) = &mut self.role else { return false };
         // An answer of another epoch speaks of another leader's log (KAFKA-18991).
         if epoch != self.state.epoch || !follower.fetching.ends(id) {
+            model::reached!("metadata of an older leadership came late");
             return false;
         }
         follower.give_up_at = self.now + self.config.fetch_timeout;

@@ -103,6 +103,7 @@ impl Quorum {
     pub(super) fn tick_leader(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
         if leader.resign_at(self) <= self.now {
+            model::reached!("a metadata leader resigned for want of a majority");
             return self.resign();
         }
         self.announce();

@@ -30,21 +30,35 @@ impl Quorum {
         if self.config.planted.has(Bug::VoteWithoutLogCheck) {
             return true;
         }
-        self.log.rank() <= (vote.last_epoch, vote.log_end)
+        let is_behind = (vote.last_epoch, vote.log_end) < self.log.rank();
+        if is_behind {
+            model::reached!("a candidate with a shorter log was refused");
+        }
+        !is_behind
     }
 
     /// A pre-vote promises nothing; who hears from a leader says no, so that a lonely node does not disturb it (KIP-996).
     fn would_let_stand(&self) -> bool {
         match &self.role {
             Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) => true,
-            Role::Follower(follower) => !follower.has_fetched,
+            Role::Follower(follower) => {
+                if follower.has_fetched {
+                    model::reached!("a lonely voter was kept from disturbing the leader");
+                }
+                !follower.has_fetched
+            }
             Role::Leader(_) => false,
         }
     }
 
     fn may_vote_for(&self, candidate: BrokerId) -> bool {
         match self.state.voted_for {
-            Some(voted_for) => voted_for == candidate,
+            Some(voted_for) => {
+                if voted_for != candidate {
+                    model::reached!("a voter had given its vote to another");
+                }
+                voted_for == candidate
+            }
             // Who knows this epoch's winner has nothing to decide.
             None => self.state.leader.is_none(),
         }

@@ -29,6 +29,7 @@ impl Replica {
     pub fn admit_fetched(&self, log: LogView<'_>, leader_epoch: LeaderEpoch, offset: Offset) -> Result<(), Refusal> {
         let Role::Follower(_) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
         if leader_epoch != self.leader_epoch {
+            model::reached!("records of an older leadership came late");
             return Err(Refusal::FencedLeaderEpoch);
         }
         if offset != log.end {
@@ -54,11 +55,15 @@ impl Replica {
     ) {
         let Role::Follower(_) = &self.role else { return };
         if leader_epoch != self.leader_epoch {
+            model::reached!("the leader changed while a follower was to truncate");
             return;
         }
         let own_end = log.epochs.end_of(epoch, log.end).map_or(log.start, |(_, end)| end);
         let to = own_end.min(end).max(log.start);
         if to < log.end {
+            if own_end < end {
+                model::reached!("a follower lacked the end of an epoch that its leader has");
+            }
             self.high_watermark = self.high_watermark.min(to);
             out.push(Output::Truncate { to });
         }

@@ -40,9 +40,13 @@ impl Replica {
                         now.since(progress.caught_up_at) <= lag_max
                     } else {
                         // Having reached the high watermark is not enough: it may be stale at a leader's start (KAFKA-7128).
+                        let has_reached_start = leader.epoch_start <= progress.end;
+                        if high_watermark <= progress.end && !has_reached_start {
+                            model::reached!("a follower had the high watermark and not yet the epoch's start");
+                        }
                         progress.broker_epoch.is_some()
                             && high_watermark <= progress.end
-                            && (leader.epoch_start <= progress.end || too_early)
+                            && (has_reached_start || too_early)
                     }
                 })
         };
@@ -51,6 +55,12 @@ impl Replica {
         let is_wanted = wanted.len() == leader.in_sync.len() && wanted.iter().all(|id| leader.in_sync.contains(id));
         if is_wanted && leader.change == Change::None {
             return;
+        }
+        if leader.change == Change::InDoubt {
+            model::reached!("an in-sync set was proposed again after a doubt");
+        }
+        if !is_wanted && wanted.len() < leader.in_sync.len() && leader.has_doubt {
+            model::reached!("a replica lagged while a proposal was in doubt");
         }
         leader.change = Change::Proposed;
         leader.in_sync_at_most.extend(&wanted);
@@ -61,11 +71,15 @@ impl Replica {
 
     pub(super) fn in_sync_refused(&mut self, partition_epoch: PartitionEpoch) {
         if partition_epoch != self.partition_epoch {
-            return; // The metadata has moved on, and the proposal with it.
+            model::reached!("the metadata moved on before a proposal was refused");
+            return;
         }
         match self.leader_state() {
             // This one was refused, but an earlier one may still get through.
-            Some(leader) if leader.has_doubt => leader.change = Change::InDoubt,
+            Some(leader) if leader.has_doubt => {
+                model::reached!("a proposal was refused while an earlier one was in doubt");
+                leader.change = Change::InDoubt;
+            }
             Some(leader) => {
                 leader.change = Change::None;
                 leader.in_sync_at_most = leader.in_sync.clone();

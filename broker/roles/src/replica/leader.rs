@@ -70,6 +70,9 @@ impl Leader {
     }
 
     pub(crate) fn refuse_all_waiting(self, out: &mut Vec<Output>) {
+        if !self.waiting_for_all.is_empty() {
+            model::reached!("a leader stepped down while producers waited");
+        }
         for waiting in self.waiting_for_leader.into_iter().chain(self.waiting_for_all) {
             out.push(Output::Reply { ticket: waiting.ticket, result: Err(Refusal::NotLeaderOrFollower) });
         }
@@ -101,6 +104,7 @@ impl Replica {
     pub fn admit(&self, acks: Acks) -> Result<LeaderEpoch, Refusal> {
         let Role::Leader(leader) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
         if acks == Acks::All && leader.in_sync.len() < leader.in_sync_min {
+            model::reached!("a producer was refused for want of in-sync replicas");
             return Err(Refusal::NotEnoughReplicas);
         }
         Ok(self.leader_epoch)
@@ -126,6 +130,7 @@ impl Replica {
     pub fn committed_end(&self, epoch: LeaderEpoch) -> Result<Offset, Refusal> {
         let leader = self.leading(epoch)?;
         if self.high_watermark < leader.epoch_start {
+            model::reached!("a new leader did not know yet what is committed");
             return Err(Refusal::OffsetNotAvailable);
         }
         Ok(self.high_watermark)
@@ -190,6 +195,7 @@ impl Replica {
         if LeaderEpoch(0) <= fetch.last_epoch {
             let (epoch, end) = log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((LeaderEpoch::NONE, log.start));
             if epoch < fetch.last_epoch || end < fetch.offset {
+                model::reached!("a follower's log parted from its leader's");
                 return Err(Refusal::Diverging { epoch, end });
             }
         }
@@ -206,6 +212,8 @@ impl Replica {
         if leader.in_sync_min <= leader.in_sync.len() {
             let to = leader.replicated_end(self.local, log, self.planted);
             self.raise_high_watermark(to, out);
+        } else if self.high_watermark < log.safe_end {
+            model::reached!("the high watermark waited for the minimum of in-sync replicas");
         }
         let Role::Leader(leader) = &mut self.role else { return };
         let own_end = if self.planted.has(Bug::AckBeforeSync) { log.end } else { log.safe_end };

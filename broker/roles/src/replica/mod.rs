@@ -273,6 +273,12 @@ impl Replica {
     }
 
     fn become_leader(&mut self, now: Time, log: LogView<'_>, assignment: &Assignment, out: &mut Vec<Output>) {
+        if self.high_watermark < log.end {
+            model::reached!("a leader began with records that it did not know to be committed");
+        }
+        if log.safe_end < log.end {
+            model::reached!("a leader began while its log was being synced");
+        }
         self.step_down(Role::Leader(Leader::new(now, self.local, log.end, assignment)), out);
         out.push(Output::Witness(Event::BecameLeader {
             partition: self.partition,
@@ -323,8 +329,10 @@ impl Replica {
         if epoch < LeaderEpoch(0) || epoch == self.leader_epoch || self.planted.has(Bug::ZombieLeader) {
             Ok(())
         } else if epoch < self.leader_epoch {
+            model::reached!("a request of an older leader epoch was refused");
             Err(Refusal::FencedLeaderEpoch)
         } else {
+            model::reached!("a request knew a newer leader epoch than the leader");
             Err(Refusal::UnknownLeaderEpoch)
         }
     }

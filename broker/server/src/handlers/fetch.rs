@@ -83,12 +83,16 @@ impl<H: Host> Waiting<H> {
         loop {
             let rest = deadline.since(node.host.now());
             if timeout(&node.host, rest, changed.notified()).await.is_err() {
+                model::reached!("a fetch waited until its time was up");
                 return response;
             }
             watch(&node, version, &request, fetcher, &changed);
             response = match attempt(&node, version, &request, fetcher, deadline) {
                 Attempt::Enough(response) => return response,
-                Attempt::TooLittle(response) => response,
+                Attempt::TooLittle(response) => {
+                    model::reached!("a fetch was woken and found too little");
+                    response
+                }
             };
         }
     }

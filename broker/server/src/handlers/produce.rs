@@ -146,6 +146,7 @@ async fn settle<H: Host>(host: &H, outcome: Outcome, wait_max: Duration) -> Part
             // The partition dropped the right to answer: the node is stopping.
             Ok(Err(_)) => Err(Refused { code: refusal_code(Refusal::NotLeaderOrFollower), message: None }),
             Err(Elapsed) => {
+                model::reached!("a produce request's time was up before its records were committed");
                 Err(Refused::new(ErrorCode::RequestTimedOut, "not every in-sync replica has the batch yet"))
             }
         },

@@ -66,6 +66,9 @@ impl Active {
 
     /// Leadership is lost: what waits may be committed by the next leader, or not.
     pub(super) fn abandon(self) {
+        if !self.waiting.is_empty() {
+            model::reached!("a controller lost its office with decisions that were not committed");
+        }
         self.waiting.into_iter().for_each(|waiting| answer(waiting.submitter, Err(SubmitError::InDoubt)));
     }
 }

@@ -86,6 +86,7 @@ impl<H: Host> Peer<H> {
             let response = tokio::select! {
                 biased;
                 newer = queue.recv() => {
+                    model::reached!("a request to a voter was overtaken by a newer one");
                     next = newer;
                     None
                 }

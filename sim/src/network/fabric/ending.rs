@@ -87,6 +87,7 @@ impl State {
     pub(super) fn reset_end(&mut self, slot: usize, side: Side) {
         let now = self.clock.now();
         let connection = self.connection(slot);
+        model::reached!("a connection was reset while bytes were on their way");
         connection.ends[side].state = EndState::Closed;
         connection.pipes[side].discard();
         connection.pipes[1 - side].cut_off(now);
