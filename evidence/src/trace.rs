@@ -51,6 +51,8 @@ pub enum What {
         position: u64,
         length: u64,
     },
+    /// Every byte of this node's disk is again what its owner wrote: the harm that was done to it is undone.
+    DiskMended,
     /// The node ended by itself, in order or with an error.
     NodeStopped {
         error: Option<String>,

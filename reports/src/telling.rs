@@ -65,6 +65,7 @@ pub(crate) fn tell(entry: &Entry, names: &Names) -> Telling {
         What::NodeStopped { error: None } => Telling::new('-', Transition, "stops"),
         What::NodeStopped { error: Some(error) } => Telling::new('x', Transition, format!("fails: {error}")),
         What::DiskHurt { harm, file, position, .. } => Telling::new('!', Transition, hurt(*harm, file, *position)),
+        What::DiskMended => Telling::new('=', Transition, "has all it ever wrote again"),
         What::FaultBegan { id, text } => Telling::new('{', Story, format!("fault {id} begins: {text}")),
         What::FaultEnded { id } => Telling::new('}', Story, format!("fault {id} ends")),
         What::Client { operation } => Telling::new('c', Flow, operation),

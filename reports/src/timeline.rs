@@ -106,6 +106,7 @@ fn lives(entries: &[Entry], end: Time) -> BTreeMap<String, Vec<Segment>> {
             What::NodeStopped { error: Some(error) } => ("down", format!("failed: {error}")),
             What::Witnessed(_)
             | What::DiskHurt { .. }
+            | What::DiskMended
             | What::FaultBegan { .. }
             | What::FaultEnded { .. }
             | What::Client { .. }

@@ -76,6 +76,7 @@ impl World {
             }
             What::Witnessed(event) => self.witness(node, event, telling),
             What::DiskHurt { .. }
+            | What::DiskMended
             | What::FaultBegan { .. }
             | What::FaultEnded { .. }
             | What::Client { .. }

@@ -64,6 +64,22 @@ reaches! {
     ConsumerSlept = "consumer slept",
     /// Every consumer read all that was acknowledged for it.
     AllRead = "all read",
+    /// A bit flipped in what was stored.
+    BitRotted = "bit rotted",
+    /// A sector cannot be read any more.
+    SectorUnreadable = "sector unreadable",
+    /// A disk lied about a write.
+    WriteLost = "write lost",
+    /// A disk put a write in the place of something else.
+    WriteMisdirected = "write misdirected",
+    /// A node got an empty disk.
+    DiskWiped = "disk wiped",
+    /// A broker noticed that a log cannot be written, read or trusted.
+    DiskFailureNoticed = "disk failure noticed",
+    /// A node ended by itself, with an error.
+    NodeGaveUp = "node gave up",
+    /// The atlas undid harm: it had come to the last good copy.
+    HarmUndone = "harm undone",
     /// An acknowledged record is on no replica.
     AckedRecordLost = "acked record lost",
 }

@@ -25,8 +25,9 @@ pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Top
 pub use error::ScenarioError;
 pub use expect::{Expect, Goal, PROMISES, Reach};
 pub use fault::{
-    Clients, Clock, ClockFault, Cut, Direction, DiskFault, Fault, FaultKind, Lossy, NetworkFault, NodeFault, Slow, When,
+    Atlas, Clients, Clock, ClockFault, Cut, Direction, DiskError, DiskFault, Fault, FaultKind, Lies, Lossy, Moment,
+    NetworkFault, NodeFault, Operation, Reconfigure, Sectors, Slow, SlowDisk, When, Wiped,
 };
 pub use random::{Profile, random, scenarios};
 pub use scenario::{Scenario, schema};
-pub use words::{Chance, ClockOffset, PartitionName, Range, Rate, Selector, Span, WordError};
+pub use words::{Chance, ClockDrift, ClockOffset, PartitionName, Range, Rate, Selector, Span, WordError};

@@ -6,9 +6,11 @@
 //! rate      200/s  30/min                          so many in a second, minute or hour
 //! chance    5%  0.25%
 //! offset    +3s  -2s  -5s..+5s                     how far a clock is from the truth
+//! drift     +200ppm  -50ppm..+50ppm                how many millionths a clock is too fast
 //! selector  leader of orders/0                     the broker that leads the partition when the fault begins
 //!           follower of orders/0                   one of its other replicas, drawn
 //!           followers of orders/0                  all of them
+//!           replicas of orders/0                   its leader and its followers
 //!           controller                             the active controller
 //!           broker 2                               by number, from 1
 //!           random broker | random minority | random majority | all brokers
@@ -21,7 +23,7 @@ mod amount;
 mod selector;
 mod span;
 
-pub use amount::{Chance, ClockOffset, Rate};
+pub use amount::{Chance, ClockDrift, ClockOffset, Rate};
 pub use selector::{PartitionName, Selector};
 pub use span::{Range, Span};
 

@@ -62,7 +62,7 @@ pub(crate) fn bootstrap(plans: &[Plan]) -> Vec<Endpoint> {
 ///
 /// # Panics
 /// If the key or its value is none that [`scenarios::SERVER_KEYS`] allows: a scenario that was read has no other.
-fn set(config: &mut Config, key: &str, value: &ConfigValue) {
+pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
     let number = || match value {
         ConfigValue::Number(number) => *number,
         ConfigValue::Bool(_) | ConfigValue::Text(_) => panic!("{key} = {value} is no number"),

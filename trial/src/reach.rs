@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evidence::{Action, Entry, History, Key, MicroOperation, Outcome, Process, Value, What};
+use evidence::{Action, Entry, Harm, History, Key, MicroOperation, Outcome, Process, Value, What};
 use model::Event;
 use scenarios::Reach;
 
@@ -47,6 +47,16 @@ impl Reached {
                     self.note(Reach::TornTailCut);
                 }
             }
+            What::Witnessed(Event::StorageFailed { .. }) => self.note(Reach::DiskFailureNoticed),
+            What::NodeStopped { error: Some(_) } => self.note(Reach::NodeGaveUp),
+            What::DiskHurt { harm, .. } => self.note(match harm {
+                Harm::Rotted => Reach::BitRotted,
+                Harm::Unreadable => Reach::SectorUnreadable,
+                Harm::Lost => Reach::WriteLost,
+                Harm::Misdirected => Reach::WriteMisdirected,
+                Harm::Wiped => Reach::DiskWiped,
+            }),
+            What::DiskMended => self.note(Reach::HarmUndone),
             _ => {}
         }
     }

@@ -17,7 +17,7 @@ use invariants::{Expectations, Violation, Watch};
 use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
 use reports::{Run, Stats};
-use scenarios::{DiskFault, FaultKind, FlushPolicy, Reach, ReadFrom, Scenario};
+use scenarios::{FaultKind, FlushPolicy, Reach, ReadFrom, Scenario};
 use sim::{Reason, Recording, World};
 use tokio::sync::watch;
 
@@ -232,7 +232,8 @@ fn count(history: &History, is_wanted: impl Fn(&Action) -> bool) -> u64 {
 
 /// Servers that gave up, though nothing that they may give up for was done to them.
 fn stopped_by_themselves(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
-    if scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::Disk(DiskFault::Full(_)))) {
+    let may_stop = |kind: &FaultKind| matches!(kind, FaultKind::Disk(fault) if fault.may_stop_a_node());
+    if scenario.faults.iter().any(|fault| may_stop(&fault.kind)) {
         return Vec::new();
     }
     let told = entries.iter().filter_map(|entry| match &entry.what {
@@ -324,7 +325,8 @@ async fn conduct_run(
         faults.step(&mut stage, &scene);
     }
     world.sleep_until(end).await;
-    faults.heal(&mut stage);
+    let scene = watching.lock().scene.clone();
+    faults.heal(&mut stage, &scene);
     for _ in 0..faults.wakings {
         watching.lock().reached.note(Reach::ConsumerSlept);
     }

@@ -12,6 +12,8 @@ pub(crate) struct Scene {
     topics: BTreeMap<String, TopicId>,
     partitions: BTreeMap<PartitionId, Seen>,
     controller: Option<(LeaderEpoch, BrokerId)>,
+    /// Nodes that ended by themselves, with an error, and were not started again.
+    gave_up: BTreeSet<String>,
 }
 
 /// One partition, as the newest metadata that anybody applied says.
@@ -47,7 +49,18 @@ impl Scene {
 
     /// Takes the next entry of the trace, and says what is new in it.
     pub(crate) fn observe(&mut self, entry: &Entry) -> Vec<Change> {
-        let What::Witnessed(event) = &entry.what else { return Vec::new() };
+        let event = match &entry.what {
+            What::Witnessed(event) => event,
+            What::NodeStopped { error: Some(_) } => {
+                self.gave_up.insert(entry.node.0.clone());
+                return Vec::new();
+            }
+            What::NodeStarted => {
+                self.gave_up.remove(&entry.node.0);
+                return Vec::new();
+            }
+            _ => return Vec::new(),
+        };
         match event {
             Event::QuorumLeader { epoch, .. } => self.controller_is(*epoch, number_of(&entry.node.0)),
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
@@ -70,6 +83,21 @@ impl Scene {
     /// The newest leader of the metadata quorum.
     pub(crate) fn controller(&self) -> Option<BrokerId> {
         self.controller.map(|(_, node)| node)
+    }
+
+    /// Did this node end by itself, with an error?
+    pub(crate) fn gave_up(&self, node: &str) -> bool {
+        self.gave_up.contains(node)
+    }
+
+    /// Every partition, by its name.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = (PartitionName, &Seen)> {
+        self.topics.iter().flat_map(|(topic, id)| {
+            let of_topic = self.partitions.iter().filter(move |(partition, _)| partition.topic == *id);
+            of_topic.filter_map(move |(partition, seen)| {
+                Some((PartitionName { topic: topic.clone(), index: u32::try_from(partition.index).ok()? }, seen))
+            })
+        })
     }
 
     pub(crate) fn partition(&self, name: &PartitionName) -> Option<&Seen> {

@@ -66,6 +66,9 @@ pub(crate) fn select(
         }
         Selector::FollowerOf(partition) => some(nodes(followers(partition)), 1, stream),
         Selector::FollowersOf(partition) => nodes(followers(partition)),
+        Selector::ReplicasOf(partition) => {
+            nodes(scene.partition(partition).map_or_else(BTreeSet::new, |seen| seen.replicas.clone()))
+        }
         Selector::Controller => nodes(scene.controller().into_iter().collect()),
         Selector::Broker(number) => {
             having(&|role| i32::try_from(*number).is_ok_and(|id| role == Role::Broker(BrokerId(id))))

@@ -1,15 +1,18 @@
 //! The stage: every node of a run, and what may befall it. Whatever befalls one is undone by [`Stage::heal`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evidence::{Action, Recorder};
+use model::BrokerId;
 use parking_lot::Mutex;
+use scenarios::{ConfigValue, PartitionName};
 use server::Config;
-use sim::{LinkSettings, Links, Node, NodeIndex, SimHost, World};
+use sim::{LinkSettings, Links, Node, NodeIndex, Operation, SimHost, World};
 use tokio::sync::watch;
 
-use crate::cluster::Plan;
+use crate::cluster::{self, Plan};
 use crate::selection::Role;
 
 /// What a disk holds that is not full.
@@ -31,6 +34,10 @@ struct Member {
     stop: watch::Sender<bool>,
     /// What a client's process is called in the history.
     life: ClientLife,
+    /// What a server starts with.
+    config: Option<Arc<Mutex<Config>>>,
+    /// The fault atlas looks after its disk.
+    is_spared: bool,
 }
 
 /// A change to some links.
@@ -72,9 +79,13 @@ impl Stage {
         let node = self.world.node(&plan.name);
         let role = if plan.config.is_broker { Role::Broker(plan.id) } else { Role::Controller(plan.id) };
         let stop = watch::Sender::new(false);
-        let (config, stopping) = (plan.config.clone(), stop.clone());
-        node.start(move |host| serve(config.clone(), host, stopping.subscribe()));
+        let config = Arc::new(Mutex::new(plan.config.clone()));
+        let (starting, stopping) = (config.clone(), stop.clone());
+        node.start(move |host| serve(starting.lock().clone(), host, stopping.subscribe()));
         self.admit(role, node, stop, ClientLife::default());
+        if let Some(member) = self.members.last_mut() {
+            member.config = Some(config);
+        }
     }
 
     /// Starts a client that runs `program` from the beginning each time its node starts.
@@ -89,12 +100,54 @@ impl Stage {
     }
 
     fn admit(&mut self, role: Role, node: Node, stop: watch::Sender<bool>, life: ClientLife) {
-        self.members.push(Member { node, stop, life });
+        self.members.push(Member { node, stop, life, config: None, is_spared: true });
         self.roles.push(role);
     }
 
     pub(crate) fn roles(&self) -> &[Role] {
         &self.roles
+    }
+
+    /// The number of a broker; none for anybody else.
+    pub(crate) fn broker(&self, member: usize) -> Option<BrokerId> {
+        match self.roles[member] {
+            Role::Broker(id) => Some(id),
+            Role::Controller(_) | Role::Producer(_) | Role::Consumer(_) => None,
+        }
+    }
+
+    /// Who the broker of this number is here.
+    pub(crate) fn member_of(&self, broker: BrokerId) -> Option<usize> {
+        self.roles.iter().position(|role| *role == Role::Broker(broker))
+    }
+
+    /// Where a server keeps the log of a partition.
+    pub(crate) fn log_directory(&self, member: usize, partition: &PartitionName) -> String {
+        let config = self.members[member].config.as_ref();
+        let root = config.map_or_else(String::new, |config| config.lock().log_directory.clone());
+        format!("{root}/{}-{}", partition.topic, partition.index)
+    }
+
+    /// Does it vote in the metadata quorum?
+    pub(crate) fn votes(&self, member: usize) -> bool {
+        self.members[member].config.as_ref().is_some_and(|config| config.lock().is_controller())
+    }
+
+    /// Sets keys of the configuration that it will start with.
+    pub(crate) fn configure(&self, member: usize, with: &BTreeMap<String, ConfigValue>) {
+        if let Some(config) = &self.members[member].config {
+            with.iter().for_each(|(key, value)| cluster::set(&mut config.lock(), key, value));
+        }
+    }
+
+    /// Does the fault atlas look after its disk?
+    pub(crate) fn is_spared(&self, member: usize) -> bool {
+        self.members[member].is_spared
+    }
+
+    /// A scenario that wants to lose too much says so.
+    pub(crate) fn spare_no_more(&mut self, member: usize) {
+        self.members[member].is_spared = false;
     }
 
     pub(crate) fn node(&self, member: usize) -> &Node {
@@ -196,6 +249,28 @@ impl Stage {
         self.node(member).disk().set_capacity(DISK_CAPACITY);
     }
 
+    pub(crate) fn set_clock_right(&self, member: usize) {
+        self.node(member).set_clock_drift(0);
+        self.node(member).set_clock_offset(0);
+    }
+
+    /// Every disk works, and all that the atlas looks after have what was ever written to them.
+    pub(crate) fn mend_disks(&self) {
+        let servers = self.roles.iter().enumerate().filter(|(_, role)| !role.is_client());
+        for (member, _) in servers {
+            let disk = self.node(member).disk();
+            [Operation::Read, Operation::Write, Operation::Sync]
+                .iter()
+                .for_each(|&operation| disk.fail_no_more(operation));
+            disk.go_on();
+            disk.set_slowness(1);
+            disk.tell_the_truth();
+            if self.is_spared(member) {
+                disk.undo_damage();
+            }
+        }
+    }
+
     /// Ends whatever still goes wrong: links, clocks, sleepers, and every server that is down.
     pub(crate) fn heal(&mut self) {
         self.world.network().lift_all();
@@ -204,7 +279,7 @@ impl Stage {
         }
         for (member, role) in self.roles.iter().enumerate() {
             let node = self.node(member);
-            node.set_clock_offset(0);
+            self.set_clock_right(member);
             node.resume();
             if !role.is_client() {
                 self.free_disk(member);

@@ -54,7 +54,7 @@ impl Calm {
                 }
                 return;
             }
-            What::DiskHurt { .. } | What::Client { .. } | What::Note { .. } => return,
+            What::DiskHurt { .. } | What::DiskMended | What::Client { .. } | What::Note { .. } => return,
         };
         self.changes.push((entry.time, change));
     }

@@ -155,6 +155,7 @@ impl World {
                     self.replica_mut(partition, node).is_hurt = true;
                 }
             }
+            What::DiskMended => self.replicas_of(node).for_each(|replica| replica.is_hurt = false),
             What::NodePaused
             | What::NodeResumed
             | What::FaultBegan { .. }

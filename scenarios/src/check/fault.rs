@@ -1,7 +1,9 @@
 //! Sense in faults: whom they mean, and when.
 
-use super::{Checked, in_time, known_partition, never_nothing, no_topic, some_time, up_to, wrong};
-use crate::fault::{DiskFault, Fault, FaultKind, NetworkFault, NodeFault, When};
+use super::{Checked, between, config, in_time, known_partition, never_nothing, no_topic, some_time, up_to, wrong};
+use crate::fault::{
+    Clock, ClockFault, DiskFault, Fault, FaultKind, NetworkFault, NodeFault, Reconfigure, Sectors, When,
+};
 use crate::parse::Step;
 use crate::scenario::Scenario;
 use crate::words::Selector;
@@ -24,28 +26,69 @@ pub(super) fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked
         path.extend(inner.map(Step::from));
         selector(scenario, path, one)?;
     }
+    let has_disk = match &fault.kind {
+        FaultKind::Node(fault) => !fault.of().means_clients(),
+        FaultKind::Disk(_) => true,
+        FaultKind::Network(_) | FaultKind::Clock(_) => false,
+    };
+    if fault.moment.is_some() && !has_disk {
+        let message = format!("`{key}` here strikes no disk, so no writes are in flight on it");
+        return wrong(here("when"), message, "leave `when` out, or strike a broker or its disk");
+    }
     match &fault.kind {
         FaultKind::Node(fault) => node(here(key), fault),
         FaultKind::Network(fault) => network(here(key), fault),
         FaultKind::Disk(fault) => disk(here(key), fault),
-        FaultKind::Clock(_) => Ok(()),
+        FaultKind::Clock(fault) => clock(here(key), fault),
     }
 }
 
-fn node(path: Vec<Step>, fault: &NodeFault) -> Checked {
+fn node(mut path: Vec<Step>, fault: &NodeFault) -> Checked {
     match fault {
         NodeFault::PowerLoss(clients) if clients.means_clients() => no_disk(path, clients),
         NodeFault::Restart(clients) if clients.means_clients() => {
             wrong(path, "clients do not stop in order", "let the client crash or pause")
+        }
+        NodeFault::Reconfigure(Reconfigure { of, .. }) if of.means_clients() => {
+            path.push("of".into());
+            wrong(path, format!("{of} has no configuration"), "name a broker")
+        }
+        NodeFault::Reconfigure(Reconfigure { with, .. }) => {
+            path.push("with".into());
+            if with.is_empty() {
+                return wrong(path, "nothing is configured", "name a key and its value, or write `restart`");
+            }
+            config(&path, with)
         }
         _ => Ok(()),
     }
 }
 
 fn disk(path: Vec<Step>, fault: &DiskFault) -> Checked {
+    if fault.of().means_clients() {
+        return no_disk(path, fault.of());
+    }
+    let here = |key: &str| [&path[..], &[key.into()]].concat();
     match fault {
-        DiskFault::Full(clients) if clients.means_clients() => no_disk(path, clients),
-        DiskFault::Full(_) => Ok(()),
+        DiskFault::Slow(slow) => between(here("times"), "times", slow.times, 2, 100_000),
+        DiskFault::Rot(Sectors { sectors, .. }) | DiskFault::Unreadable(Sectors { sectors, .. }) => {
+            between(here("sectors"), "sectors", *sectors, 1, 1_000)
+        }
+        DiskFault::Full(_)
+        | DiskFault::Error(_)
+        | DiskFault::Stalled(_)
+        | DiskFault::LostWrites(_)
+        | DiskFault::MisdirectedWrites(_)
+        | DiskFault::Wiped(_) => Ok(()),
+    }
+}
+
+fn clock(path: Vec<Step>, fault: &ClockFault) -> Checked {
+    match fault {
+        ClockFault::Wrong(Clock { offset: None, drift: None, .. }) => {
+            wrong(path, "the clock is right", "write an offset such as \"+3s\", a drift such as \"+200ppm\", or both")
+        }
+        ClockFault::Wrong(_) => Ok(()),
     }
 }
 

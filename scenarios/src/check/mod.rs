@@ -1,5 +1,6 @@
 //! Sense: what the types allow and no run could do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::client::{Acks, Consumer, Producer, Sleep};
@@ -73,27 +74,41 @@ fn cluster(scenario: &Scenario) -> Checked {
     if cluster.duration == Some(Span(Duration::ZERO)) {
         return wrong(path!["cluster", "duration"], "a run of no time shows nothing", "write a span such as \"30s\"");
     }
-    for (name, value) in &cluster.config {
-        let here = path!["cluster", "config", name.as_str()];
+    config(&path!["cluster", "config"], &cluster.config)
+}
+
+/// Refuses keys that a scenario may not set, and values that they cannot have.
+fn config(path: &[Step], config: &BTreeMap<String, ConfigValue>) -> Checked {
+    for (name, value) in config {
+        let here = |step: Step| [path, &[step]].concat();
         let Some(key) = SERVER_KEYS.iter().find(|key| key.name == name) else {
             let help = match nearest(name, SERVER_KEYS.iter().map(|key| key.name)) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!("keys that a scenario may set: {}", words(SERVER_KEYS.iter().map(|key| key.name))),
             };
-            let here = path!["cluster", "config", Step::Name(name.clone())];
-            return wrong(here, format!("no node has the configuration key \"{name}\""), help);
+            return wrong(
+                here(Step::Name(name.clone())),
+                format!("no node has the configuration key \"{name}\""),
+                help,
+            );
         };
         match (key.number_min, value) {
             (None, ConfigValue::Bool(_)) => {}
             (Some(min), ConfigValue::Number(number)) if min <= *number => {}
             (Some(min), _) => {
                 return wrong(
-                    here,
+                    here(name.as_str().into()),
                     format!("\"{name}\" cannot be {value}"),
                     format!("write a whole number from {min} up"),
                 );
             }
-            (None, _) => return wrong(here, format!("\"{name}\" cannot be {value}"), "write true or false"),
+            (None, _) => {
+                return wrong(
+                    here(name.as_str().into()),
+                    format!("\"{name}\" cannot be {value}"),
+                    "write true or false",
+                );
+            }
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Faults of clocks.
 //!
 //! ```text
-//! clock       the node's wall clock is wrong
+//! clock       the node's wall clock is wrong: it jumps by an offset, runs too fast or too slow, or both
 //! ```
+//! It jumps to the offset when the fault begins and back to the truth when it ends. Monotonic time is always true.
 
 use std::fmt;
 
@@ -10,12 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Named;
-use crate::words::{ClockOffset, Selector};
+use crate::words::{ClockDrift, ClockOffset, Selector};
 
 /// What befalls a clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClockFault {
-    Offset(Clock),
+    Wrong(Clock),
 }
 
 /// A wall clock that is wrong.
@@ -24,13 +25,17 @@ pub enum ClockFault {
 pub struct Clock {
     pub of: Selector,
     /// Ahead of the truth (+) or behind it (-); drawn for each node.
-    pub offset: ClockOffset,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<ClockOffset>,
+    /// Too fast (+) or too slow (-); drawn for each node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<ClockDrift>,
 }
 
 impl ClockFault {
     pub(super) fn selectors(&self) -> Named<'_> {
         match self {
-            ClockFault::Offset(clock) => vec![(Some("of"), &clock.of)],
+            ClockFault::Wrong(clock) => vec![(Some("of"), &clock.of)],
         }
     }
 }
@@ -38,7 +43,16 @@ impl ClockFault {
 impl fmt::Display for ClockFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClockFault::Offset(clock) => write!(f, "clock of {} off by {}", clock.of, clock.offset),
+            ClockFault::Wrong(Clock { of, offset, drift }) => {
+                write!(f, "clock of {of}")?;
+                if let Some(offset) = offset {
+                    write!(f, " off by {offset}")?;
+                }
+                if let Some(drift) = drift {
+                    write!(f, " drifts by {drift}")?;
+                }
+                Ok(())
+            }
         }
     }
 }

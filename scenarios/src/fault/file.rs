@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, ClockFault, Cut, DiskFault, Fault, FaultKind, Lossy, NetworkFault, NodeFault, Slow, When};
+use super::{
+    Clock, ClockFault, Cut, DiskError, DiskFault, Fault, FaultKind, Lies, Lossy, Moment, NetworkFault, NodeFault,
+    Reconfigure, Sectors, Slow, SlowDisk, When, Wiped,
+};
 use crate::words::{Range, Selector, WordError};
 
 /// One line a kind: its key, what is written for it, and what it is.
@@ -23,6 +26,9 @@ macro_rules! kinds {
             /// From when to when, with `every`.
             #[serde(skip_serializing_if = "Option::is_none")]
             between: Option<Range>,
+            /// What to wait for then.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            when: Option<Moment>,
             $(
                 $(#[doc = $doc])+
                 #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +69,8 @@ kinds! {
     power_loss: Selector => Node(NodeFault::PowerLoss),
     /// An orderly stop, and a start after `for`.
     restart: Selector => Node(NodeFault::Restart),
+    /// An orderly stop, and a start with another configuration after `for`.
+    reconfigure: Reconfigure => Node(NodeFault::Reconfigure),
     /// The node stands still.
     pause: Selector => Node(NodeFault::Pause),
     /// No bytes pass.
@@ -74,9 +82,25 @@ kinds! {
     /// Packets are lost and sent again.
     lossy: Lossy => Network(NetworkFault::Lossy),
     /// The wall clock is wrong.
-    clock: Clock => Clock(ClockFault::Offset),
+    clock: Clock => Clock(ClockFault::Wrong),
     /// No byte more can be written.
     full_disk: Selector => Disk(DiskFault::Full),
+    /// Operations of the disk fail.
+    disk_error: DiskError => Disk(DiskFault::Error),
+    /// No sync ends.
+    stalled_disk: Selector => Disk(DiskFault::Stalled),
+    /// Syncs take longer.
+    slow_disk: SlowDisk => Disk(DiskFault::Slow),
+    /// Bits flip in what was stored.
+    bit_rot: Sectors => Disk(DiskFault::Rot),
+    /// Sectors cannot be read until they are written again.
+    unreadable_sectors: Sectors => Disk(DiskFault::Unreadable),
+    /// What the disk calls written is not there.
+    lost_writes: Lies => Disk(DiskFault::LostWrites),
+    /// What the disk calls written is in the place of something else.
+    misdirected_writes: Lies => Disk(DiskFault::MisdirectedWrites),
+    /// The machine goes dark, and comes back with an empty disk.
+    wiped_disk: Wiped => Disk(DiskFault::Wiped),
 }
 
 impl TryFrom<FaultFile> for Fault {
@@ -92,10 +116,10 @@ impl TryFrom<FaultFile> for Fault {
             (Some(_), Some(_), _) => return wrong("a fault comes either once or again and again".into(), how),
             (None, None, _) => return wrong("nothing says when the fault begins".into(), how),
         };
-        let lasts = file.lasts;
+        let (lasts, moment) = (file.lasts, file.when);
         let mut kinds = file.kinds();
         match (kinds.next(), kinds.next()) {
-            (Some(kind), None) => Ok(Fault { when, kind, lasts }),
+            (Some(kind), None) => Ok(Fault { when, moment, kind, lasts }),
             (None, _) => wrong("nothing says what goes wrong".into(), &format!("write one of: {}", KEYS.join(", "))),
             (Some(one), Some(other)) => wrong(
                 format!("one fault has two kinds, `{}` and `{}`", one.key(), other.key()),
@@ -107,7 +131,7 @@ impl TryFrom<FaultFile> for Fault {
 
 impl From<Fault> for FaultFile {
     fn from(fault: Fault) -> FaultFile {
-        let mut file = FaultFile { lasts: fault.lasts, ..FaultFile::default() };
+        let mut file = FaultFile { lasts: fault.lasts, when: fault.moment, ..FaultFile::default() };
         match fault.when {
             When::At(at) => file.at = Some(at),
             When::Every { every, between } => (file.every, file.between) = (Some(every), between),

@@ -3,9 +3,10 @@
 //! Without `for` a fault lasts to the end of the run; the run then heals the world before it asks for its service back.
 //!
 //! ```text
-//! node.rs     crash  power_loss  restart  pause
+//! node.rs     crash  power_loss  restart  reconfigure  pause
 //! network.rs  partition  hold  slow  lossy
-//! disk.rs     full_disk
+//! disk.rs     full_disk  disk_error  stalled_disk  slow_disk
+//!             bit_rot  unreadable_sectors  lost_writes  misdirected_writes  wiped_disk
 //! clock.rs    clock
 //! file.rs     how a fault is written, and which key means which kind
 //! ```
@@ -23,10 +24,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use clock::{Clock, ClockFault};
-pub use disk::DiskFault;
+pub use disk::{Atlas, DiskError, DiskFault, Lies, Operation, Sectors, SlowDisk, Wiped};
 use file::FaultFile;
 pub use network::{Clients, Cut, Direction, Lossy, NetworkFault, Slow};
-pub use node::NodeFault;
+pub use node::{NodeFault, Reconfigure};
 
 use crate::words::{Range, Selector};
 
@@ -36,6 +37,8 @@ use crate::words::{Range, Selector};
 #[schemars(with = "FaultFile")]
 pub struct Fault {
     pub when: When,
+    /// What to wait for when it is time.
+    pub moment: Option<Moment>,
     pub kind: FaultKind,
     /// How long until it is undone; none: to the end of the run.
     pub lasts: Option<Range>,
@@ -50,6 +53,14 @@ pub enum When {
         every: Range,
         between: Option<Range>,
     },
+}
+
+/// A moment at which a fault does most harm. It is waited for, for two seconds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Moment {
+    /// Whom it strikes has written something that is not synced yet.
+    #[serde(rename = "writes in flight")]
+    WritesInFlight,
 }
 
 /// What is done, and to whom.

@@ -38,6 +38,7 @@ pub(super) fn paced(kind: impl Strategy<Value = FaultKind>) -> impl Strategy<Val
             .prop_map(|at| When::At(Range::exactly(Duration::from_secs(at))));
         (prop_oneof![6 => many, 1 => once], span(lasts.0, lasts.1)).prop_map(move |(when, lasts)| Fault {
             when,
+            moment: None,
             kind: kind.clone(),
             lasts: Some(lasts),
         })

@@ -185,6 +185,51 @@ impl FromStr for ClockOffset {
     }
 }
 
+/// How many millionths a clock is too fast (too slow, if negative), drawn from the seed: `+200ppm`, `-50ppm..+50ppm`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockDrift {
+    pub from: i64,
+    pub to: i64,
+}
+
+word!(
+    ClockDrift,
+    "a clock's drift such as \"+200ppm\" or \"-50ppm..+50ppm\"",
+    r"^[+-]?[0-9]{1,6}ppm(\.\.[+-]?[0-9]{1,6}ppm)?$"
+);
+
+/// No clock that is sold runs at double speed.
+const DRIFT_MAX: i64 = 500_000;
+
+impl fmt::Display for ClockDrift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:+}ppm", self.from)?;
+        if self.from < self.to { write!(f, "..{:+}ppm", self.to) } else { Ok(()) }
+    }
+}
+
+impl FromStr for ClockDrift {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<ClockDrift, WordError> {
+        let one = |text: &str| -> Result<i64, WordError> {
+            let number = text.strip_suffix("ppm").and_then(|number| number.parse().ok());
+            number.filter(|ppm: &i64| ppm.abs() <= DRIFT_MAX).ok_or_else(|| {
+                let help = format!("write a sign, a whole number up to {DRIFT_MAX} and ppm, such as \"+200ppm\"");
+                WordError::new(format!("\"{text}\" is not a clock's drift"), help)
+            })
+        };
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let (from, to) = (one(from)?, one(to)?);
+        if to < from {
+            let turned = ClockDrift { from: to, to: from };
+            let message = format!("the range \"{text}\" goes backward");
+            return Err(WordError::new(message, format!("write \"{turned}\"")));
+        }
+        Ok(ClockDrift { from, to })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +245,9 @@ mod tests {
         for text in ["+0s", "-250ms", "+3s", "-5s..+5s", "-9s..-2s"] {
             assert_eq!(text.parse::<ClockOffset>().unwrap().to_string(), text);
         }
+        for text in ["+0ppm", "-250ppm", "-50ppm..+50ppm"] {
+            assert_eq!(text.parse::<ClockDrift>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
@@ -212,6 +260,9 @@ mod tests {
         }
         for text in ["3", "+-3s", "+5s..-5s", "..", ""] {
             text.parse::<ClockOffset>().unwrap_err();
+        }
+        for text in ["3", "ppm", "1000000ppm", "+5ppm..-5ppm", "..", ""] {
+            text.parse::<ClockDrift>().unwrap_err();
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Selector {
     FollowerOf(PartitionName),
     /// Every replica that does not lead.
     FollowersOf(PartitionName),
+    /// The leader and its followers.
+    ReplicasOf(PartitionName),
     /// The active controller, wherever it runs.
     Controller,
     /// By number, from 1.
@@ -43,7 +45,7 @@ pub enum Selector {
 word!(
     Selector,
     "nodes in words, such as \"leader of orders/0\", \"broker 2\", \"controller\" or \"random minority\"",
-    r"^((leader|followers?) of [A-Za-z0-9._-]+/[0-9]+|(broker|producer|consumer) [0-9]+|controller|random (broker|minority|majority|client)|all (brokers|nodes|clients))$"
+    r"^((leader|followers?|replicas) of [A-Za-z0-9._-]+/[0-9]+|(broker|producer|consumer) [0-9]+|controller|random (broker|minority|majority|client)|all (brokers|nodes|clients))$"
 );
 
 const FIXED: [(&str, Selector); 8] = [
@@ -61,9 +63,10 @@ impl Selector {
     /// The partition that it speaks of.
     pub fn partition(&self) -> Option<&PartitionName> {
         match self {
-            Selector::LeaderOf(partition) | Selector::FollowerOf(partition) | Selector::FollowersOf(partition) => {
-                Some(partition)
-            }
+            Selector::LeaderOf(partition)
+            | Selector::FollowerOf(partition)
+            | Selector::FollowersOf(partition)
+            | Selector::ReplicasOf(partition) => Some(partition),
             _ => None,
         }
     }
@@ -100,6 +103,7 @@ impl fmt::Display for Selector {
             Selector::LeaderOf(partition) => write!(f, "leader of {partition}"),
             Selector::FollowerOf(partition) => write!(f, "follower of {partition}"),
             Selector::FollowersOf(partition) => write!(f, "followers of {partition}"),
+            Selector::ReplicasOf(partition) => write!(f, "replicas of {partition}"),
             Selector::Broker(number) => write!(f, "broker {number}"),
             Selector::Producer(number) => write!(f, "producer {number}"),
             Selector::Consumer(number) => write!(f, "consumer {number}"),
@@ -122,6 +126,7 @@ impl FromStr for Selector {
             Some(("leader", partition)) => return partition.parse().map(Selector::LeaderOf),
             Some(("follower", partition)) => return partition.parse().map(Selector::FollowerOf),
             Some(("followers", partition)) => return partition.parse().map(Selector::FollowersOf),
+            Some(("replicas", partition)) => return partition.parse().map(Selector::ReplicasOf),
             _ => {}
         }
         let numbered = text.split_once(' ').and_then(|(noun, number)| Some((noun, number.parse::<u32>().ok()?)));
@@ -143,12 +148,12 @@ fn unknown(text: &str) -> WordError {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let number = if digits.is_empty() { "1" } else { digits.as_str() };
     let mut candidates: Vec<String> = FIXED.iter().map(|(word, _)| (*word).to_string()).collect();
-    candidates.extend(["leader", "follower", "followers"].map(|role| format!("{role} of {partition}")));
+    candidates.extend(["leader", "follower", "followers", "replicas"].map(|role| format!("{role} of {partition}")));
     candidates.extend(["broker", "producer", "consumer"].map(|noun| format!("{noun} {number}")));
     let help = match nearest(text, candidates.iter().map(String::as_str)) {
         Some(word) => format!("did you mean \"{word}\"?"),
-        None => "write one of: \"leader of orders/0\", \"follower of orders/0\", \"followers of orders/0\", \"controller\", \
-                 \"broker 2\", \"random broker\", \"random minority\", \"random majority\", \"all brokers\", \"all nodes\", \
+        None => "write one of: \"leader of orders/0\", \"follower of orders/0\", \"followers of orders/0\", \
+                 \"replicas of orders/0\", \"controller\", \"broker 2\", \"random broker\", \"random minority\", \"random majority\", \"all brokers\", \"all nodes\", \
                  \"producer 1\", \"consumer 1\", \"random client\", \"all clients\""
             .into(),
     };
@@ -163,8 +168,15 @@ mod tests {
 
     #[test]
     fn selectors_read_back_as_they_were_written() {
-        let others =
-            ["leader of orders/0", "follower of a.b_c/12", "followers of x/1", "broker 2", "producer 1", "consumer 3"];
+        let others = [
+            "leader of orders/0",
+            "follower of a.b_c/12",
+            "followers of x/1",
+            "replicas of x/1",
+            "broker 2",
+            "producer 1",
+            "consumer 3",
+        ];
         for text in FIXED.iter().map(|(word, _)| *word).chain(others) {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
         }

@@ -80,8 +80,12 @@ impl DiskState {
 
     /// All stored bytes are what they should be again, and are read as such.
     pub fn undo_damage(&self) {
-        self.charge(Kind::DiskHurt, 0, 1);
-        self.each_file(Content::undo_damage);
+        let is_hurt = self.0.state.lock().names.files().any(|inode| inode.lock().is_damaged());
+        if is_hurt {
+            self.each_file(Content::undo_damage);
+            let seam = self.0.seam.lock();
+            seam.trace.write(seam.node, &seam.name, What::DiskMended);
+        }
     }
 
     /// Takes out a directory with all in it, as an operator does who moves a damaged log away. No process may run.

@@ -1,33 +1,187 @@
 //! Faults of disks, done and undone.
 
-use scenarios::DiskFault;
+use evidence::Harm;
+use scenarios::{Atlas, DiskError, DiskFault, Lies, Operation, Sectors, SlowDisk, Wiped};
+use sim::{DiskState, Scope};
 
+use super::atlas::{self, Verdict};
 use super::{Aim, Begun};
+use crate::scene::Scene;
 use crate::stage::Stage;
 
 pub(super) enum Undo {
     Free(Vec<usize>),
+    StopFailing(sim::Operation, Vec<usize>),
+    GoOn(Vec<usize>),
+    Hasten(Vec<usize>),
+    /// What is hurt stays so, but an operator takes care of the nodes that gave up.
+    Attend(Vec<usize>),
+    TellTheTruth(Vec<usize>),
+    /// They are dark, and shall come back with empty disks.
+    ReplaceDisk(Atlas, Vec<usize>),
 }
 
 pub(super) fn begin(fault: &DiskFault, mut aim: Aim<'_>) -> Begun {
-    match fault {
-        DiskFault::Full(selector) => {
-            let members = aim.choose(selector);
+    let mut members = aim.choose(fault.of());
+    let disk = |member: usize, aim: &Aim<'_>| aim.stage.node(member).disk().clone();
+    let undo = match fault {
+        DiskFault::Full(_) => {
             members.iter().for_each(|&member| aim.stage.fill_disk(member));
-            Begun { whom: aim.names(&members), undo: super::Undo::Disk(Undo::Free(members)) }
+            Undo::Free(members.clone())
+        }
+        DiskFault::Error(DiskError { on, chance, .. }) => {
+            let operation = match on {
+                Operation::Read => sim::Operation::Read,
+                Operation::Write => sim::Operation::Write,
+                Operation::Sync => sim::Operation::Sync,
+            };
+            for &member in &members {
+                match chance {
+                    None => disk(member, &aim).fail_next(operation, 1),
+                    Some(chance) => {
+                        let stream = aim.own_stream(member);
+                        disk(member, &aim).fail_by_chance(operation, chance.as_f64(), stream);
+                    }
+                }
+            }
+            Undo::StopFailing(operation, members.clone())
+        }
+        DiskFault::Stalled(_) => {
+            members.iter().for_each(|&member| disk(member, &aim).stall());
+            Undo::GoOn(members.clone())
+        }
+        DiskFault::Slow(SlowDisk { times, .. }) => {
+            members.iter().for_each(|&member| disk(member, &aim).set_slowness(*times));
+            Undo::Hasten(members.clone())
+        }
+        DiskFault::Rot(Sectors { sectors, atlas, .. }) => {
+            for &member in &members {
+                let scope = scope(*atlas, member, &mut aim);
+                disk(member, &aim).rot(&scope, *sectors, aim.stream);
+            }
+            Undo::Attend(members.clone())
+        }
+        DiskFault::Unreadable(Sectors { sectors, atlas, .. }) => {
+            for &member in &members {
+                let scope = scope(*atlas, member, &mut aim);
+                disk(member, &aim).make_unreadable(&scope, *sectors, aim.stream);
+            }
+            Undo::Attend(members.clone())
+        }
+        DiskFault::LostWrites(lies) => {
+            tell_lies(lies, Harm::Lost, &members, &mut aim);
+            Undo::TellTheTruth(members.clone())
+        }
+        DiskFault::MisdirectedWrites(lies) => {
+            tell_lies(lies, Harm::Misdirected, &members, &mut aim);
+            Undo::TellTheTruth(members.clone())
+        }
+        DiskFault::Wiped(Wiped { atlas, .. }) => {
+            // A voter's word is on its disk alone.
+            members.retain(|&member| *atlas == Atlas::Off || !aim.stage.votes(member));
+            for &member in &members {
+                aim.stage.power_loss(member, aim.recorder);
+            }
+            Undo::ReplaceDisk(*atlas, members.clone())
+        }
+    };
+    Begun { whom: aim.names(&members), undo: super::Undo::Disk(undo) }
+}
+
+fn tell_lies(lies: &Lies, harm: Harm, members: &[usize], aim: &mut Aim<'_>) {
+    for &member in members {
+        let scope = scope(lies.atlas, member, aim);
+        let stream = aim.own_stream(member);
+        aim.stage.node(member).disk().lie(scope, harm, lies.chance.as_f64(), stream);
+    }
+}
+
+fn scope(atlas: Atlas, member: usize, aim: &mut Aim<'_>) -> Scope {
+    match atlas {
+        Atlas::On => atlas::scope(member, aim.stage, aim.scene),
+        Atlas::Off => {
+            aim.stage.spare_no_more(member);
+            Scope::Everything
         }
     }
 }
 
 impl Undo {
-    pub(super) fn undo(self, stage: &Stage) {
-        match self {
+    /// Answers what must be asked for again: a node that may not come back yet.
+    pub(super) fn undo(self, stage: &Stage, scene: &Scene) -> Option<Undo> {
+        let each = |members: &[usize], mend: &dyn Fn(&DiskState)| {
+            members.iter().for_each(|&member| mend(stage.node(member).disk()));
+        };
+        let members = match self {
             Undo::Free(members) => {
-                for member in members {
-                    stage.free_disk(member);
-                    stage.revive(member);
-                }
+                members.iter().for_each(|&member| stage.free_disk(member));
+                members
             }
+            Undo::StopFailing(operation, members) => {
+                each(&members, &|disk| disk.fail_no_more(operation));
+                members
+            }
+            Undo::GoOn(members) => {
+                each(&members, &DiskState::go_on);
+                members
+            }
+            Undo::Hasten(members) => {
+                each(&members, &|disk| disk.set_slowness(1));
+                members
+            }
+            Undo::TellTheTruth(members) => {
+                each(&members, &DiskState::tell_the_truth);
+                each(&members, &DiskState::forget_cache);
+                members
+            }
+            Undo::Attend(members) => members,
+            Undo::ReplaceDisk(atlas, members) => {
+                let rest = without(members, |member| replace_disk(atlas, member, stage, scene));
+                return (!rest.is_empty()).then_some(Undo::ReplaceDisk(atlas, rest));
+            }
+        };
+        let rest = without(members, |member| attend(member, stage, scene));
+        (!rest.is_empty()).then_some(Undo::Attend(rest))
+    }
+}
+
+fn without(members: Vec<usize>, is_done: impl Fn(usize) -> bool) -> Vec<usize> {
+    members.into_iter().filter(|&member| !is_done(member)).collect()
+}
+
+/// An operator does with a node that gave up what its error says: moves damaged logs away, and starts it. False if that must
+/// wait.
+fn attend(member: usize, stage: &Stage, scene: &Scene) -> bool {
+    if !scene.gave_up(stage.node(member).name()) {
+        return true;
+    }
+    let disk = stage.node(member).disk();
+    match atlas::may_start(member, stage, scene) {
+        Verdict::MustWait => return false,
+        Verdict::MustBeMended => disk.undo_damage(),
+        Verdict::MayStart => {
+            let logs = scene.partitions().map(|(name, _)| stage.log_directory(member, &name));
+            logs.filter(|log| disk.is_hurt(log)).for_each(|log| disk.remove_directory(&log));
         }
     }
+    stage.revive(member);
+    true
+}
+
+fn replace_disk(atlas: Atlas, member: usize, stage: &Stage, scene: &Scene) -> bool {
+    if stage.is_running(member) {
+        return true;
+    }
+    let verdict = match atlas {
+        Atlas::On => atlas::verdict(member, |_| true, stage, scene),
+        Atlas::Off => Verdict::MayStart,
+    };
+    match verdict {
+        Verdict::MustWait => return false,
+        // It has a last copy: it keeps its disk.
+        Verdict::MustBeMended => {}
+        Verdict::MayStart => stage.node(member).disk().wipe(),
+    }
+    stage.revive(member);
+    true
 }

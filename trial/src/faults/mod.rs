@@ -5,6 +5,7 @@
 //!
 //! This file is the agenda: what is done when. What a fault does, and how it is undone, is in the file of its family.
 
+mod atlas;
 mod clock;
 mod disk;
 mod network;
@@ -15,15 +16,21 @@ use std::time::Duration;
 
 use evidence::{Recorder, What};
 use model::Time;
-use scenarios::{Fault, FaultKind, Range, Selector, Sleep, When};
-use sim::Stream;
+use scenarios::{Fault, FaultKind, Moment, Range, Selector, Sleep, When};
+use sim::{Stream, Streams};
 
 use crate::scene::Scene;
 use crate::selection::select;
 use crate::stage::Stage;
 
-/// A server that was asked to stop and has not is asked about again after this.
+/// A server that was asked to stop and has not, or that may not come back yet, is asked about again after this.
 const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// How long a fault waits for its moment.
+const MOMENT_MAX: Duration = Duration::from_secs(2);
+
+/// How often it looks whether that has come. Drawn, or it could for ever miss what comes at even times.
+const MOMENT_POLL: std::ops::Range<Duration> = Duration::from_micros(100)..Duration::from_micros(1_900);
 
 /// Drives the faults of one run.
 pub(crate) struct Faults {
@@ -55,6 +62,12 @@ struct Armed {
 
 enum Deed {
     Begin(usize),
+    /// A fault whose victims are drawn waits for its moment.
+    Await {
+        fault: usize,
+        members: Vec<usize>,
+        until: Time,
+    },
     End(u32, Undo),
     /// The laptop lid of this consumer closes.
     Sleep(usize),
@@ -84,13 +97,23 @@ struct Aim<'a> {
     /// The fault's own.
     stream: &'a mut Stream,
     recorder: &'a Recorder,
+    /// Whom it waited for.
+    chosen: Option<Vec<usize>>,
 }
 
 impl Aim<'_> {
     /// Whom a selector means now.
     fn choose(&mut self, selector: &Selector) -> Vec<usize> {
+        if let Some(chosen) = self.chosen.take() {
+            return chosen;
+        }
         let stage = &*self.stage;
         select(selector, stage.roles(), |member| stage.is_up(member), self.scene, self.stream)
+    }
+
+    /// For what is drawn while the fault lasts.
+    fn own_stream(&mut self, member: usize) -> Stream {
+        Streams::new(self.stream.bits()).stream(self.stage.node(member).name())
     }
 
     fn names(&self, members: &[usize]) -> Vec<String> {
@@ -152,8 +175,9 @@ impl Faults {
         let now = stage.world.now();
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
             match entry.remove() {
-                Deed::Begin(index) => self.begin(index, stage, scene),
-                Deed::End(id, undo) => self.end(id, undo, stage),
+                Deed::Begin(fault) => self.begin(fault, stage, scene),
+                Deed::Await { fault, members, until } => self.wait(fault, members, until, stage, scene),
+                Deed::End(id, undo) => self.end(id, undo, stage, scene),
                 Deed::Sleep(sleeper) => self.sleep(sleeper, stage),
                 Deed::Wake(sleeper) => self.wake(sleeper, stage),
             }
@@ -185,7 +209,8 @@ impl Faults {
     }
 
     /// Ends every fault that goes on, and lets none begin.
-    pub(crate) fn heal(&mut self, stage: &mut Stage) {
+    pub(crate) fn heal(&mut self, stage: &mut Stage, scene: &Scene) {
+        stage.mend_disks();
         let agenda = std::mem::take(&mut self.agenda);
         for deed in agenda.into_values() {
             match deed {
@@ -194,13 +219,19 @@ impl Faults {
                     if let Undo::Node(undo) = &undo {
                         undo.hurry(stage, &self.recorder);
                     }
-                    self.end(id, undo, stage);
+                    self.end(id, undo, stage, scene);
                 }
                 Deed::Wake(sleeper) => {
                     stage.node(self.sleepers[sleeper].member).resume();
                     self.wakings += 1;
                 }
-                Deed::Begin(_) | Deed::Sleep(_) => {}
+                Deed::Begin(_) | Deed::Await { .. } | Deed::Sleep(_) => {}
+            }
+        }
+        // What could not be undone at once.
+        for deed in std::mem::take(&mut self.agenda).into_values() {
+            if let Deed::End(id, _) = deed {
+                stage.world.note(What::FaultEnded { id });
             }
         }
         stage.heal();
@@ -214,7 +245,6 @@ impl Faults {
     fn begin(&mut self, index: usize, stage: &mut Stage, scene: &Scene) {
         let now = stage.world.now();
         let Armed { fault, stream, until } = &mut self.faults[index];
-        let lasts = fault.lasts.map(|lasts| draw(lasts, stream));
         if let When::Every { every, .. } = fault.when {
             let next = now + draw(every, stream).max(Duration::from_millis(1));
             if next <= *until {
@@ -222,8 +252,32 @@ impl Faults {
                 self.next_deed += 1;
             }
         }
+        let Some(Moment::WritesInFlight) = fault.moment else { return self.strike(index, None, stage, scene) };
+        let selectors = fault.kind.selectors();
+        let of = selectors.first().map(|(_, of)| (*of).clone());
+        let members = of.map_or_else(Vec::new, |of| {
+            Aim { stage, scene, stream, recorder: &self.recorder, chosen: None }.choose(&of)
+        });
+        self.wait(index, members, now + MOMENT_MAX, stage, scene);
+    }
+
+    /// Strikes if the moment has come, or will not.
+    fn wait(&mut self, fault: usize, members: Vec<usize>, until: Time, stage: &mut Stage, scene: &Scene) {
+        let now = stage.world.now();
+        let is_dirty = |&member: &usize| stage.is_up(member) && stage.node(member).disk().has_unsynced_writes();
+        if until <= now || !members.iter().any(|&member| stage.is_up(member)) || members.iter().any(is_dirty) {
+            return self.strike(fault, Some(members), stage, scene);
+        }
+        let next = now + self.faults[fault].stream.duration(MOMENT_POLL);
+        self.plan(next, Deed::Await { fault, members, until });
+    }
+
+    fn strike(&mut self, index: usize, chosen: Option<Vec<usize>>, stage: &mut Stage, scene: &Scene) {
+        let now = stage.world.now();
+        let Armed { fault, stream, .. } = &mut self.faults[index];
+        let lasts = fault.lasts.map(|lasts| draw(lasts, stream));
         let kind = fault.kind.clone();
-        let aim = Aim { stage, scene, stream, recorder: &self.recorder };
+        let aim = Aim { stage, scene, stream, recorder: &self.recorder, chosen };
         let Begun { whom, undo } = match &kind {
             FaultKind::Node(fault) => node::begin(fault, aim),
             FaultKind::Network(fault) => network::begin(fault, aim),
@@ -241,17 +295,22 @@ impl Faults {
         }
     }
 
-    fn end(&mut self, id: u32, undo: Undo, stage: &mut Stage) {
-        match undo {
-            Undo::Nothing => {}
-            Undo::Node(undo) => {
-                if let Some(rest) = undo.undo(stage) {
-                    return self.plan(stage.world.now() + STOP_POLL, Deed::End(id, Undo::Node(rest)));
-                }
+    fn end(&mut self, id: u32, undo: Undo, stage: &mut Stage, scene: &Scene) {
+        let rest = match undo {
+            Undo::Nothing => None,
+            Undo::Node(undo) => undo.undo(stage, scene).map(Undo::Node),
+            Undo::Network(undo) => {
+                undo.undo(stage);
+                None
             }
-            Undo::Network(undo) => undo.undo(stage),
-            Undo::Disk(undo) => undo.undo(stage),
-            Undo::Clock(undo) => undo.undo(stage),
+            Undo::Disk(undo) => undo.undo(stage, scene).map(Undo::Disk),
+            Undo::Clock(undo) => {
+                undo.undo(stage);
+                None
+            }
+        };
+        if let Some(rest) = rest {
+            return self.plan(stage.world.now() + STOP_POLL, Deed::End(id, rest));
         }
         stage.world.note(What::FaultEnded { id });
     }

@@ -1,9 +1,11 @@
 //! Faults of nodes, done and undone.
 
 use evidence::Recorder;
-use scenarios::NodeFault;
+use scenarios::{NodeFault, Reconfigure};
 
+use super::atlas::{self, Verdict};
 use super::{Aim, Begun};
+use crate::scene::Scene;
 use crate::stage::Stage;
 
 pub(super) enum Undo {
@@ -12,41 +14,41 @@ pub(super) enum Undo {
 }
 
 pub(super) fn begin(fault: &NodeFault, mut aim: Aim<'_>) -> Begun {
-    match fault {
-        NodeFault::Crash(selector) | NodeFault::PowerLoss(selector) | NodeFault::Restart(selector) => {
-            let mut members = aim.choose(selector);
-            let (stage, recorder) = (&*aim.stage, aim.recorder);
-            // What is down suffers no more, and comes back when its own fault ends.
-            members.retain(|&member| stage.is_running(member));
-            for &member in &members {
-                match fault {
-                    NodeFault::PowerLoss(_) => stage.power_loss(member, recorder),
-                    NodeFault::Restart(_) => {
-                        stage.node(member).resume();
-                        stage.stop(member, recorder);
-                    }
-                    NodeFault::Crash(_) | NodeFault::Pause(_) => stage.crash(member, recorder),
-                }
+    let mut members = aim.choose(fault.of());
+    let (stage, recorder) = (&*aim.stage, aim.recorder);
+    if let NodeFault::Pause(_) = fault {
+        members.retain(|&member| stage.is_up(member));
+        members.iter().for_each(|&member| stage.node(member).pause());
+        return Begun { whom: aim.names(&members), undo: super::Undo::Node(Undo::Resume(members)) };
+    }
+    // What is down suffers no more, and comes back when its own fault ends.
+    members.retain(|&member| stage.is_running(member));
+    for &member in &members {
+        match fault {
+            NodeFault::PowerLoss(_) => stage.power_loss(member, recorder),
+            NodeFault::Restart(_) => stop(member, stage, recorder),
+            NodeFault::Reconfigure(Reconfigure { with, .. }) => {
+                stop(member, stage, recorder);
+                stage.configure(member, with);
             }
-            Begun { whom: aim.names(&members), undo: super::Undo::Node(Undo::Revive(members)) }
-        }
-        NodeFault::Pause(selector) => {
-            let mut members = aim.choose(selector);
-            members.retain(|&member| aim.stage.is_up(member));
-            members.iter().for_each(|&member| aim.stage.node(member).pause());
-            Begun { whom: aim.names(&members), undo: super::Undo::Node(Undo::Resume(members)) }
+            NodeFault::Crash(_) | NodeFault::Pause(_) => stage.crash(member, recorder),
         }
     }
+    Begun { whom: aim.names(&members), undo: super::Undo::Node(Undo::Revive(members)) }
+}
+
+fn stop(member: usize, stage: &Stage, recorder: &Recorder) {
+    stage.node(member).resume();
+    stage.stop(member, recorder);
 }
 
 impl Undo {
-    /// Answers what must be asked for again: a server that was told to stop and has not.
-    pub(super) fn undo(self, stage: &Stage) -> Option<Undo> {
+    /// Answers what must be asked for again: a server that was told to stop and has not, or may not come back yet.
+    pub(super) fn undo(self, stage: &Stage, scene: &Scene) -> Option<Undo> {
         match self {
             Undo::Revive(members) => {
-                let (slow, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|&member| stage.is_running(member));
-                down.iter().for_each(|&member| stage.revive(member));
-                (!slow.is_empty()).then_some(Undo::Revive(slow))
+                let rest: Vec<usize> = members.into_iter().filter(|&member| !revive(member, stage, scene)).collect();
+                (!rest.is_empty()).then_some(Undo::Revive(rest))
             }
             Undo::Resume(members) => {
                 members.iter().for_each(|&member| stage.node(member).resume());
@@ -63,4 +65,18 @@ impl Undo {
             }
         }
     }
+}
+
+/// Starts what is down; false if that must wait.
+fn revive(member: usize, stage: &Stage, scene: &Scene) -> bool {
+    if stage.is_running(member) {
+        return false;
+    }
+    match atlas::may_start(member, stage, scene) {
+        Verdict::MustWait => return false,
+        Verdict::MustBeMended => stage.node(member).disk().undo_damage(),
+        Verdict::MayStart => {}
+    }
+    stage.revive(member);
+    true
 }

@@ -16,7 +16,8 @@ fn clock(topics: &[Topic]) -> BoxedStrategy<Fault> {
     let seconds = prop_oneof![1..=10i64, 1..=3_600i64];
     let kind = (servers(topics), seconds).prop_map(|(of, seconds)| {
         let far = seconds * 1_000_000_000;
-        FaultKind::Clock(ClockFault::Offset(Clock { of, offset: ClockOffset { from: -far, to: far } }))
+        let offset = Some(ClockOffset { from: -far, to: far });
+        FaultKind::Clock(ClockFault::Wrong(Clock { of, offset, drift: None }))
     });
     paced(kind).boxed()
 }

@@ -1,0 +1,71 @@
+//! The fault atlas: where harm may be done to stored bytes, so that enough good copies are left. Its rules, in the words of those
+//! who write scenarios, are in `scenarios/src/fault/disk.rs`.
+//!
+//! It asks no list of its own but the world: which bytes are wrong, who is up, who is in sync by the newest metadata that anybody
+//! has seen. A copy counts as good if its node is up and in sync and nothing is wrong with its log. Harm is done only next to a
+//! good copy; and since a node with a hurt log may find that log shorter than it was, it is kept from coming back as a member
+//! of the in-sync set. So each committed record is, at any time, in a log that is whole.
+
+use model::BrokerId;
+use scenarios::PartitionName;
+use sim::Scope;
+
+use crate::scene::{Scene, Seen};
+use crate::stage::Stage;
+
+/// What may be done with a node that is down, and whose logs are hurt (or will be).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verdict {
+    /// No copy of its own counts.
+    MayStart,
+    /// It is in sync, and others are too: it will soon be taken out.
+    MustWait,
+    /// Some log of its own is the last copy in sync.
+    MustBeMended,
+}
+
+/// The logs of this member that may be hurt now.
+pub(super) fn scope(member: usize, stage: &Stage, scene: &Scene) -> Scope {
+    let logs = scene.partitions().filter(|(_, seen)| is_replica(member, seen, stage));
+    let spare = logs.filter(|(name, seen)| has_good_copy_beside(member, name, seen, stage));
+    Scope::Directories(spare.map(|(name, _)| stage.log_directory(member, &name)).collect())
+}
+
+/// May a member that is down start on its disk as it is?
+pub(super) fn may_start(member: usize, stage: &Stage, scene: &Scene) -> Verdict {
+    if !stage.is_spared(member) {
+        return Verdict::MayStart;
+    }
+    verdict(member, |directory| stage.node(member).disk().is_hurt(directory), stage, scene)
+}
+
+/// May it start if these logs are hurt?
+pub(super) fn verdict(member: usize, is_hurt: impl Fn(&str) -> bool, stage: &Stage, scene: &Scene) -> Verdict {
+    let logs = scene.partitions().filter(|(_, seen)| is_replica(member, seen, stage));
+    let hurt = logs.filter(|(name, _)| is_hurt(&stage.log_directory(member, name)));
+    let verdicts = hurt.map(|(name, seen)| {
+        if !stage.broker(member).is_some_and(|id| seen.in_sync.contains(&id)) {
+            Verdict::MayStart
+        } else if has_good_copy_beside(member, &name, seen, stage) {
+            Verdict::MustWait
+        } else {
+            Verdict::MustBeMended
+        }
+    });
+    verdicts.max().unwrap_or(Verdict::MayStart)
+}
+
+fn is_replica(member: usize, seen: &Seen, stage: &Stage) -> bool {
+    stage.broker(member).is_some_and(|id| seen.replicas.contains(&id))
+}
+
+/// Is there another replica that is up, in sync and unhurt?
+fn has_good_copy_beside(member: usize, name: &PartitionName, seen: &Seen, stage: &Stage) -> bool {
+    let is_good = |id: BrokerId| {
+        stage.member_of(id).is_some_and(|other| {
+            let directory = stage.log_directory(other, name);
+            other != member && stage.is_up(other) && !stage.node(other).disk().is_hurt(&directory)
+        })
+    };
+    seen.in_sync.iter().any(|&id| is_good(id))
+}
