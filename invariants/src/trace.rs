@@ -5,15 +5,22 @@
 
 mod acks_are_honest;
 mod committed_prefix_never_changes;
+mod deposed_controller_steps_down;
 mod elected_leader_is_complete;
 mod epochs_never_fall;
 mod high_watermark_waits_for_in_sync;
+mod in_sync_set_is_sane;
+mod leaders_count_what_followers_have;
 mod metadata_agrees;
+mod nothing_comes_from_nowhere;
+mod offsets_keep_their_order;
 mod one_leader_an_epoch;
+mod quorum_commits_by_majority;
 mod recovery_keeps_synced;
 mod replicas_agree;
 mod shadow;
 mod truncation_spares_committed;
+mod what_waits_is_answered;
 mod whereabouts;
 mod world;
 
@@ -61,9 +68,16 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<replicas_agree::ReplicasAgree>::default(),
         Box::new(elected_leader_is_complete::ElectedLeaderIsComplete::new(unclean)),
         Box::new(high_watermark_waits_for_in_sync::HighWatermarkWaitsForInSync::new(unclean)),
+        Box::<in_sync_set_is_sane::InSyncSetIsSane>::default(),
+        Box::new(leaders_count_what_followers_have::LeadersCountWhatFollowersHave::new(expectations.flush_on_commit)),
         Box::<truncation_spares_committed::TruncationSparesCommitted>::default(),
+        Box::<offsets_keep_their_order::OffsetsKeepTheirOrder>::default(),
+        Box::<nothing_comes_from_nowhere::NothingComesFromNowhere>::default(),
         Box::<recovery_keeps_synced::RecoveryKeepsSynced>::default(),
         Box::<metadata_agrees::MetadataAgrees>::default(),
+        Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
+        Box::<deposed_controller_steps_down::DeposedControllerStepsDown>::default(),
+        Box::<what_waits_is_answered::WhatWaitsIsAnswered>::default(),
     ];
     // With acks=0 nobody is told anything.
     if expectations.claims.acks != Acks::None {

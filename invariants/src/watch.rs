@@ -110,13 +110,15 @@ impl Watch {
     }
 
     fn verdict(&self, promise: &dyn Promise, violation: Option<&Violation>) -> Verdict {
-        let at_end = || promise.at_end(&self.world).err();
+        // What a broken promise cut short was never to be judged as a whole.
+        let is_whole = self.promises.iter().all(|(_, violation)| violation.is_none());
+        let at_end = || is_whole.then(|| promise.at_end(&self.world).err()).flatten();
         let why = violation.map(|violation| violation.why.clone()).or_else(at_end);
         let (outcome, detail) = match (why, promise.allowed()) {
             (Some(why), _) => (Outcome::Broken, why),
             (None, Some(text)) => (Outcome::Allowed, text),
             (None, None) if promise.judged() == 0 => (Outcome::Unknown, "nobody bore witness of it".into()),
-            (None, None) => (Outcome::Kept, String::new()),
+            (None, None) => (Outcome::Kept, format!("{} facts", promise.judged())),
         };
         Verdict { promise: promise.name(), outcome, detail, at: violation.map(|violation| violation.at) }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evidence::{Action, Claims, Entry, Key, MicroOperation, NodeName, Recorder, Value, What};
 use invariants::{Expectations, Outcome, Verdict, Watch};
-use model::{Event, LeaderEpoch, Offset, PartitionId, Time, TopicId};
+use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionId, Time, TopicId};
 
 const SURVIVE: &str = "acknowledged records survive";
 const AVAILABLE: &str = "available again within a bound after healing";
@@ -160,15 +160,53 @@ fn a_loss_is_told_with_where_the_record_went() {
         tale.says(1, "broker-1", appended(1)).says(2, "broker-2", appended(0)).sends(0, 1).sends(0, 2).polls(10, &[0])
     };
     let held = written().comes_out(SURVIVE, Outcome::Broken).detail;
-    assert!(held.contains("the offset is held, not below the high watermark 0"), "{held}");
+    assert!(held.contains("it is there, not below the high watermark 0, which is stuck"), "{held}");
     assert!(
         held.contains("broker-1 holds 1..2 of epoch 1") && held.contains("the log of broker-2 ends at 1"),
         "{held}"
     );
+    let commits = Event::HighWatermarkAdvanced { partition: P, epoch, to: Offset(2) };
+    let delivered = written().says(3, "broker-1", commits).comes_out(SURVIVE, Outcome::Broken).detail;
+    assert!(delivered.contains("it is there, below the high watermark 2: it was not delivered"), "{delivered}");
+
+    let follows = |epoch| Event::BecameFollower { partition: P, epoch, leader: BrokerId(2), log_end: Offset(2) };
     let truncated = Event::Truncated { partition: P, from: Offset(2), to: Offset(1) };
-    let gone = written().says(20, "broker-1", truncated).comes_out(SURVIVE, Outcome::Broken).detail;
+    let cut = written().says(19, "broker-1", follows(LeaderEpoch(2))).says(20, "broker-1", truncated);
+    let cut = cut.comes_out(SURVIVE, Outcome::Broken).detail;
     assert!(
-        gone.contains("no replica holds the offset") && gone.contains("a truncation cut broker-1 from 2 to 1"),
-        "{gone}"
+        cut.contains(
+            "it is on no replica: it was truncated. broker-1 cut its log from 2 to 1 to follow epoch 2 at 0.020 s"
+        ),
+        "{cut}"
     );
+
+    let recovered = |start, end| {
+        let (log_start, log_end) = (Offset(start), Offset(end));
+        Event::Recovered { partition: P, log_start, log_end, cut_bytes: 0 }
+    };
+    let dark = written().what(20, "broker-1", What::PowerLost).says(21, "broker-1", recovered(0, 1));
+    let dark = dark.comes_out(SURVIVE, Outcome::Broken).detail;
+    assert!(dark.contains("broker-1 recovered with 1 of 2 at 0.021 s"), "{dark}");
+
+    let retained = Tale::begin().says(0, "broker-1", recovered(5, 9)).sends(0, 1).sends(0, 2).polls(10, &[0]);
+    let retained = retained.comes_out(SURVIVE, Outcome::Broken).detail;
+    assert!(retained.contains("it lies below the log's start: retention took it"), "{retained}");
+
+    let nowhere = Tale::begin().says(0, "broker-1", appended(0)).sends(0, 1).sends(0, 2).polls(10, &[0]);
+    let nowhere = nowhere.comes_out(SURVIVE, Outcome::Broken).detail;
+    assert!(nowhere.contains("it is on no replica, and nobody cut it"), "{nowhere}");
+}
+
+#[test]
+fn another_batch_at_the_offset_is_not_the_record() {
+    let (first, second) = (LeaderEpoch(1), LeaderEpoch(2));
+    let appended = |epoch, crc| Event::Appended { partition: P, epoch, base: Offset(0), end: Offset(2), crc };
+    let acked = Event::Acked { partition: P, epoch: first, base: Offset(0), end: Offset(2), acks: 1 };
+    let truncated = Event::Truncated { partition: P, from: Offset(2), to: Offset(0) };
+    let tale = Tale::begin().says(0, "broker-1", appended(first, 5));
+    let tale = tale.says(1, "broker-1", Event::Synced { partition: P, end: Offset(2) }).says(2, "broker-1", acked);
+    let tale = tale.says(3, "broker-1", truncated).says(4, "broker-1", appended(second, 6));
+    let detail = tale.sends(0, 2).sends(0, 2).polls(10, &[1]).comes_out(SURVIVE, Outcome::Broken).detail;
+    assert!(detail.contains("it is on no replica: it was truncated"), "{detail}");
+    assert!(detail.contains("broker-1 holds 0..2 of epoch 2 (crc 00000006) where 0..2 of epoch 1"), "{detail}");
 }

@@ -1,7 +1,7 @@
 //! One trace entry in words: the same for the terminal and for the page.
 
 use evidence::{Entry, Harm, What};
-use model::{Event, Offset, PartitionId};
+use model::{BrokerId, Event, Offset, PartitionId};
 
 use crate::names::Names;
 
@@ -87,6 +87,14 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
     use Weight::{Flow, Transition};
     let quorum = PartitionId::METADATA;
     match event {
+        Event::QuorumJoined { voters, fetch_timeout_ms: _ } => {
+            let voters: Vec<String> = voters.iter().map(|voter| names.node(*voter)).collect();
+            Telling::new('q', Transition, format!("joins the quorum of {}", voters.join(", "))).on(quorum)
+        }
+        Event::EpochKept { epoch } => Telling::new('k', Flow, "has the epoch on disk").on(quorum).epoch(*epoch),
+        Event::VoteGranted { epoch, candidate } => {
+            Telling::new('v', Flow, format!("tells {} of its vote", names.node(*candidate))).on(quorum).epoch(*epoch)
+        }
         Event::VoteCast { epoch, candidate } => {
             Telling::new('v', Transition, format!("votes for {}", names.node(*candidate))).on(quorum).epoch(*epoch)
         }
@@ -111,8 +119,7 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         }
         Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch: _, in_sync } => {
             let leader = leader.map_or("nobody".into(), |leader| names.node(leader));
-            let members: Vec<String> = in_sync.iter().map(ToString::to_string).collect();
-            let what = format!("learns: {leader} leads, in sync {{{}}}", members.join(" "));
+            let what = format!("learns: {leader} leads, in sync {{{}}}", list(in_sync));
             Telling::new('*', Transition, what).on(*partition).epoch(*leader_epoch)
         }
         Event::BecameLeader { partition, epoch, log_end, high_watermark } => {
@@ -121,6 +128,29 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::BecameFollower { partition, epoch, leader, log_end } => {
             let what = format!("follows {}", names.node(*leader));
             Telling::new('\\', Transition, what).on(*partition).epoch(*epoch).end(*log_end)
+        }
+        Event::ReplicaPlaced { partition, replicas, in_sync_min } => {
+            let replicas = list(replicas);
+            Telling::new('p', Flow, format!("holds a replica, with {{{replicas}}}, {in_sync_min} in sync at least"))
+                .on(*partition)
+        }
+        Event::InSyncKnown { partition, epoch, in_sync, at_most } => {
+            let what = format!("goes by {{{}}} in sync, at most {{{}}}", list(in_sync), list(at_most));
+            Telling::new('i', Flow, what).on(*partition).epoch(*epoch)
+        }
+        Event::InSyncProposed { partition, epoch, partition_epoch: _, members } => {
+            let members: Vec<_> = members.iter().map(|(member, _)| *member).collect();
+            Telling::new('i', Transition, format!("asks for {{{}}} in sync", list(&members)))
+                .on(*partition)
+                .epoch(*epoch)
+        }
+        Event::FollowerCounted { partition, epoch, follower, end } => {
+            let what = format!("counts {} up to {end}", names.node(*follower));
+            Telling::new('f', Flow, what).on(*partition).epoch(*epoch)
+        }
+        Event::LogsParted { partition, leader_epoch, epoch, end } => {
+            let what = format!("hears that its leader's log ends epoch {epoch} at {end}");
+            Telling::new('<', Transition, what).on(*partition).epoch(*leader_epoch)
         }
         Event::Recovered { partition, log_start: _, log_end, cut_bytes } => {
             let what =
@@ -143,8 +173,18 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let what = format!("acknowledges {base}..{end}, acks={acks}");
             Telling::new('a', Flow, what).on(*partition).epoch(*epoch)
         }
+        Event::Burden { answers, fetches } => {
+            Telling::new('w', Flow, format!("{answers} answers and {fetches} fetches wait"))
+        }
+        Event::BatchSent { partition, crc } => {
+            Telling::new('>', Flow, format!("sends a batch ({crc:08x})")).on(*partition)
+        }
         Event::StorageFailed { partition } => {
             Telling::new('!', Transition, "gives up a log that its disk cannot keep").on(*partition)
         }
     }
+}
+
+fn list(brokers: &[BrokerId]) -> String {
+    brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

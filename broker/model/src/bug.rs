@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! bugs {
-    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
+    ($(#[doc = $missing:literal] $name:ident = $word:literal, had: $had:literal, breaks: $breaks:literal;)+) => {
         /// A missing check, named for what it lets happen.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        pub enum Bug { $($(#[doc = $doc])+ $name,)+ }
+        pub enum Bug { $(#[doc = $missing] $name,)+ }
 
         impl Bug {
             pub const ALL: &'static [Bug] = &[$(Bug::$name,)+];
@@ -20,52 +20,93 @@ macro_rules! bugs {
                 match self { $(Bug::$name => $word,)+ }
             }
 
-            /// What was missing, and who had it.
+            /// What is missing, a sentence.
             pub fn story(self) -> &'static str {
-                match self { $(Bug::$name => concat!($($doc),+).trim_start(),)+ }
+                match self { $(Bug::$name => $missing.trim_ascii(),)+ }
+            }
+
+            /// Who had it.
+            pub fn had_by(self) -> &'static str {
+                match self { $(Bug::$name => $had,)+ }
+            }
+
+            /// What comes of it.
+            pub fn breaks(self) -> &'static str {
+                match self { $(Bug::$name => $breaks,)+ }
             }
         }
     };
 }
 
 bugs! {
-    /// A leader answers acks=all as soon as its own log has the batch. Kafka 0.8's loss on failover (Jepsen 2013).
-    AckBeforeReplication = "ack-before-replication",
-    /// A broker answers before the batch is synced, though the flush policy promises it: lost with the power.
-    AckBeforeSync = "ack-before-sync",
-    /// A follower truncates to its own high watermark on every new epoch (KIP-101, KAFKA-1211).
-    TruncateToHighWatermark = "truncate-to-high-watermark",
-    /// A leader that was deposed goes on accepting appends and fetches: no epoch is compared (KIP-320, KAFKA-6880).
-    ZombieLeader = "zombie-leader",
-    /// A voter answers before its vote is on disk, restarts, and votes again in the same epoch.
-    UnsyncedVote = "unsynced-vote",
-    /// A voter grants any candidate, however short its log: the elected one lacks committed records.
-    VoteWithoutLogCheck = "vote-without-log-check",
-    /// The controller elects any live replica, in sync or not (unclean election that nobody allowed).
-    ElectOutOfSync = "elect-out-of-sync",
-    /// A controller raises no epoch when it changes a leader: two brokers lead in one epoch.
-    LeaderWithoutNewEpoch = "leader-without-new-epoch",
+    /// A leader answers acks=all as soon as its own log has the batch.
+    AckBeforeReplication = "ack-before-replication", had: "Kafka 0.8, in effect, when the in-sync set had shrunk to the leader (Jepsen, 2013)", breaks: "an acknowledged record is lost with its leader";
+    /// A broker counts a batch as safe before it is synced, though the flush policy promises it.
+    AckBeforeSync = "ack-before-sync", had: "every store that answers from the page cache and calls it durable", breaks: "an acknowledged record is lost with the power";
+    /// A follower truncates to its own high watermark on every new epoch, which lags behind what is committed.
+    TruncateToHighWatermark = "truncate-to-high-watermark", had: "Kafka before 0.11 (KIP-101, KAFKA-1211)", breaks: "a committed record is cut from the replica that leads next";
+    /// A leader tells a follower where an epoch ends, and does not look whether it knows that epoch at all.
+    EndWithoutEpoch = "end-without-epoch", had: "Kafka before 2.0 (KIP-279, KAFKA-6361)", breaks: "a follower keeps batches that its leader never had: the logs differ";
+    /// No request's leader epoch is compared with the leader's own.
+    ZombieLeader = "zombie-leader", had: "Kafka before 2.1 (KIP-320, KAFKA-6880)", breaks: "a leader counts, or serves, brokers that believe in another epoch";
+    /// A follower takes a leader's answer by its partition alone, whatever epoch it asked in.
+    StaleFetchAnswer = "stale-fetch-answer", had: "Kafka (KAFKA-18991)", breaks: "the word of a leader of before cuts what was committed since";
+    /// A voter answers before its vote is on disk.
+    UnsyncedVote = "unsynced-vote", had: "a rule of Raft's figure 2 that implementations forget first", breaks: "it restarts, votes again, and two lead one epoch";
+    /// A voter does not look whether it has voted in this epoch.
+    VoteTwice = "vote-twice", had: "the textbook mistake; openraft stored a higher vote as granted (openraft 1220)", breaks: "two lead one epoch of the quorum";
+    /// A voter grants any candidate, however short its log.
+    VoteWithoutLogCheck = "vote-without-log-check", had: "Raft without its section 5.4.1", breaks: "the elected controller lacks committed metadata";
+    /// A quorum leader commits what a majority has, though no record of its own epoch is among it.
+    CommitEarlierEpoch = "commit-earlier-epoch", had: "Raft without its section 5.4.2 (figure 8)", breaks: "what was committed may be replaced";
+    /// A quorum leader takes the middle of the voters' ends without sorting them.
+    CommitUnsorted = "commit-unsorted", had: "openraft (openraft 1802)", breaks: "metadata counts as committed that no majority has";
+    /// A quorum leader does not notice that no majority fetches from it.
+    NoCheckQuorum = "no-check-quorum", had: "Kafka before 3.7 (KAFKA-15489)", breaks: "a controller that is cut off leads on beside its successor";
+    /// The controller elects any live replica, in sync or not.
+    ElectOutOfSync = "elect-out-of-sync", had: "unclean election, Kafka's default before 0.11", breaks: "what only the in-sync replicas had is lost";
+    /// The controller keeps the last leader of an in-sync set though it is fenced.
+    ElectFenced = "elect-fenced", had: "Kafka 4.1 (KAFKA-19522)", breaks: "a partition is led by a broker that is not there, and resumes its old epoch when it returns";
+    /// A controller raises no epoch when it changes a leader.
+    LeaderWithoutNewEpoch = "leader-without-new-epoch", had: "what leader epochs are for (KIP-101)", breaks: "two brokers lead one epoch";
+    /// The controller never ends the session of a silent broker.
+    NeverFence = "never-fence", had: "a session timeout that nothing enforces", breaks: "partitions wait for a leader that is gone";
+    /// The controller takes a member into the in-sync set without comparing its registration with the one that fetched.
+    BrokerEpochUnchecked = "broker-epoch-unchecked", had: "Kafka before 3.5 (KIP-903, KAFKA-14139)", breaks: "a broker that came back with less counts as in sync";
+    /// The controller accepts an in-sync set that was asked for on an older state of the partition.
+    StaleAlterPartition = "stale-alter-partition", had: "what the partition epoch is for (KIP-497, KAFKA-15353)", breaks: "the controller counts on replicas that the leader does not wait for";
+    /// The controller leaves leaders and in-sync sets alone when a broker comes back as another process.
+    RestartKeepsLeadership = "restart-keeps-leadership", had: "Kafka without the detection of unclean shutdowns (KIP-966, KAFKA-18106)", breaks: "a broker that lost its tail leads on in the epoch in which it wrote it";
+    /// A broker leads by metadata from before its own registration.
+    ResumeOldEpoch = "resume-old-epoch", had: "ours, before its first trial", breaks: "it writes other records where it had written, in the same epoch, before it lost them";
     /// Recovery trusts the tail of the last segment without checking sums.
-    RecoveryTrustsTornTail = "recovery-trusts-torn-tail",
+    RecoveryTrustsTornTail = "recovery-trusts-torn-tail", had: "a clean-shutdown marker on a log that was not clean (KAFKA-15375)", breaks: "a torn batch is served, or never can be";
+    /// A sync of a log syncs its files and not the directory that names them.
+    UnsyncedDirectory = "unsynced-directory", had: "LevelDB, SQLite, Git and others (Pillai et al., OSDI 2014)", breaks: "a new file is gone with the power, and synced records with it";
     /// The high watermark follows the fastest follower instead of the slowest in-sync one.
-    HighWatermarkFromFastest = "high-watermark-from-fastest",
-    /// The in-sync set takes a follower back before it reached the leader's epoch start (KAFKA-7128).
-    IsrJoinTooEarly = "isr-join-too-early",
-    /// A leader appends a batch a second time when a follower's fetch is retried: a stale request is replayed.
-    AppendTwice = "append-twice",
-    /// A leader stamps a batch with the offset after the right one, and so alters what its client was told.
-    AckWrongOffset = "ack-wrong-offset",
-    /// A byte of the record is changed on the way to the log, and its checksum made to fit.
-    AlterRecord = "alter-record",
+    HighWatermarkFromFastest = "high-watermark-from-fastest", had: "a maximum where a minimum belongs", breaks: "records count as committed that an in-sync replica lacks";
+    /// A leader commits with fewer in sync than min.insync.replicas: the number is checked when a batch comes, not when it is committed.
+    CommitBelowMinimum = "commit-below-minimum", had: "Kafka before KIP-966: the last replica standing", breaks: "what was acknowledged hangs on one replica";
+    /// A leader leaves a lagging replica out as soon as it asked for that, before the controller agreed.
+    OptimisticShrink = "optimistic-shrink", had: "the reason for the maximal in-sync set (KIP-497)", breaks: "a record is committed without a replica that may be elected";
+    /// The in-sync set takes a follower back before it reached the leader's epoch start.
+    IsrJoinTooEarly = "isr-join-too-early", had: "Kafka before 1.1.1 (KAFKA-7128)", breaks: "a member lacks committed records, and may be elected";
+    /// A leader forgets a proposed in-sync set when it cannot hear what became of it; it may hold all the same.
+    ForgottenProposal = "forgotten-proposal", had: "ours, before its first trial", breaks: "the controller counts on replicas that the leader does not wait for";
+    /// A leader shows consumers all that its log has.
+    ServeUncommitted = "serve-uncommitted", had: "Redpanda, for acks=1 (redpanda 14794)", breaks: "a consumer reads what is gone after the next election";
+    /// A leader appends each batch a second time, as if a retry were a new request.
+    AppendTwice = "append-twice", had: "every log without idempotence", breaks: "a record is there twice";
+    /// A leader tells a producer the offset after the right one.
+    AckWrongOffset = "ack-wrong-offset", had: "an off-by-one", breaks: "clients do not find what they wrote where they were told";
+    /// A byte of a record is changed on the way to the log, and its checksum made to fit.
+    AlterRecord = "alter-record", had: "a bit that flips in memory", breaks: "a consumer reads what nobody wrote";
     /// A leader lets the second of two requests of one connection overtake the first.
-    ReorderAppends = "reorder-appends",
+    ReorderAppends = "reorder-appends", had: "producers with several requests in flight and no idempotence", breaks: "records of one producer stand in another order";
     /// A broker that lost its leadership to the quorum never looks for a new one.
-    NeverElect = "never-elect",
-    /// A leader forgets a proposed in-sync set when it cannot hear what became of it; it may hold all the same. Ours, before its
-    /// first trial.
-    ForgottenProposal = "forgotten-proposal",
-    /// A sync that a follower began dies with its fetcher, and the partition waits for its end for ever. Ours, before its first trial.
-    AbandonedSync = "abandoned-sync",
+    NeverElect = "never-elect", had: "a timer that is not armed again", breaks: "after the controller died there is none";
+    /// A sync that a follower began dies with its fetcher, and the partition waits for its end for ever.
+    AbandonedSync = "abandoned-sync", had: "ours, before its first trial", breaks: "the replica never syncs again, and nothing commits";
 }
 
 /// The bugs that are planted in one host.
@@ -90,11 +131,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_bug_has_its_own_bit() {
+        assert!(Bug::ALL.len() <= 64);
+    }
+
+    #[test]
     fn a_planted_bug_is_there_and_no_other() {
         for &bug in Bug::ALL {
             let planted = Planted::NONE.with(bug);
             assert!(Bug::ALL.iter().all(|&other| planted.has(other) == (other == bug)));
-            assert!(!bug.story().starts_with(' '));
+            assert!(!bug.story().starts_with(' ') && bug.story().ends_with('.'));
         }
     }
 }

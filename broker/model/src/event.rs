@@ -11,6 +11,21 @@ use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, Partitio
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     // The metadata quorum.
+    /// This node takes part in the quorum of these voters. A leader that no majority fetches from for one and a half times
+    /// `fetch_timeout_ms` gives up.
+    QuorumJoined {
+        voters: Vec<BrokerId>,
+        fetch_timeout_ms: u64,
+    },
+    /// This epoch of the quorum is on disk: the node will never act in an earlier one.
+    EpochKept {
+        epoch: LeaderEpoch,
+    },
+    /// A candidate is being told that it has this node's vote.
+    VoteGranted {
+        epoch: LeaderEpoch,
+        candidate: BrokerId,
+    },
     /// A voter's vote is on disk.
     VoteCast {
         epoch: LeaderEpoch,
@@ -59,6 +74,41 @@ pub enum Event {
     },
 
     // The replica on this node.
+    /// This node holds a replica: who else does, and how many must be in sync for a record to be committed.
+    ReplicaPlaced {
+        partition: PartitionId,
+        replicas: Vec<BrokerId>,
+        in_sync_min: u32,
+    },
+    /// What a leader goes by: the in-sync set of its metadata, and everybody who may be in sync by what it asked for since.
+    InSyncKnown {
+        partition: PartitionId,
+        epoch: LeaderEpoch,
+        in_sync: Vec<BrokerId>,
+        at_most: Vec<BrokerId>,
+    },
+    /// A leader asks for another in-sync set than that of state `partition_epoch`; each member with the registration under which
+    /// it fetched, where it is known (KIP-903).
+    InSyncProposed {
+        partition: PartitionId,
+        epoch: LeaderEpoch,
+        partition_epoch: PartitionEpoch,
+        members: Vec<(BrokerId, Option<BrokerEpoch>)>,
+    },
+    /// A leader counts a follower as having everything below `end` from now on.
+    FollowerCounted {
+        partition: PartitionId,
+        epoch: LeaderEpoch,
+        follower: BrokerId,
+        end: Offset,
+    },
+    /// A follower takes a leader's word, asked for in `leader_epoch`, that their logs part: it ends `epoch` at `end`.
+    LogsParted {
+        partition: PartitionId,
+        leader_epoch: LeaderEpoch,
+        epoch: LeaderEpoch,
+        end: Offset,
+    },
     BecameLeader {
         partition: PartitionId,
         epoch: LeaderEpoch,
@@ -109,6 +159,16 @@ pub enum Event {
         base: Offset,
         end: Offset,
         acks: i16,
+    },
+    /// What waits on this node: producers for their answers, fetches for more to read.
+    Burden {
+        answers: u32,
+        fetches: u32,
+    },
+    /// A client sends this batch, whose checksum covers its records, for the first time or again.
+    BatchSent {
+        partition: PartitionId,
+        crc: u32,
     },
     /// A log directory or a log gave an error that it may not survive.
     StorageFailed {

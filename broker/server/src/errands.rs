@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use host::Host;
-use model::PartitionId;
+use model::{Event, PartitionId};
 use protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId as WireBrokerId, topic_id, uuid};
 use protocol::{ErrorCode, NO_ERROR};
@@ -73,13 +73,22 @@ pub(crate) fn synced<H: Host>(
 
 /// Lets time pass for every partition.
 pub(crate) async fn tick<H: Host>(node: Arc<Node<H>>) {
+    let mut burden = (0, 0);
     loop {
         node.host.sleep(TICK).await;
+        let mut now = (0, 0);
         for partition in node.partitions() {
             let result = partition.forget_abandoned().and_then(|()| partition.tick());
             if let Err(error) = result {
                 node.note(partition.id, &error);
             }
+            let (answers, fetches) = partition.waiting();
+            now = (now.0 + answers, now.1 + fetches);
+        }
+        if now != burden {
+            burden = now;
+            let count = |waiting| u32::try_from(waiting).unwrap_or(u32::MAX);
+            node.host.witness(Event::Burden { answers: count(now.0), fetches: count(now.1) });
         }
     }
 }

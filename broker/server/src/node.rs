@@ -135,7 +135,16 @@ impl<H: Host> Node<H> {
     ) -> Result<(), PartitionError> {
         let partition = match self.partition(id) {
             Some(partition) => partition,
-            None => self.open(id, &topic.name).await?,
+            None => {
+                let partition = self.open(id, &topic.name).await?;
+                let in_sync_min = self.in_sync_min(topic, state.replicas.len());
+                self.host.witness(Event::ReplicaPlaced {
+                    partition: id,
+                    replicas: state.replicas.clone(),
+                    in_sync_min: u32::try_from(in_sync_min).unwrap_or(u32::MAX),
+                });
+                partition
+            }
         };
         partition.assign(Assignment {
             leader: state.leader,

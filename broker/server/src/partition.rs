@@ -308,6 +308,13 @@ impl<H: Host> Partition<H> {
         Ok(state.log.offset_of_latest_time()?.filter(|(offset, _, _)| *offset < end))
     }
 
+    /// Who waits here: producers for answers, fetches for more.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        let watchers = state.end_watchers.iter().chain(&state.commit_watchers);
+        (state.answers.len(), watchers.filter(|watcher| Arc::strong_count(watcher) > 1).count())
+    }
+
     pub(crate) fn high_watermark(&self) -> Offset {
         self.state.lock().replica.high_watermark()
     }

@@ -30,7 +30,7 @@ impl Default for LogConfig {
 pub struct Log<D: Disk> {
     pub(crate) disk: D,
     pub(crate) directory: String,
-    config: LogConfig,
+    pub(crate) config: LogConfig,
     /// Oldest first, each beginning where the one before it ends; never none.
     pub(crate) segments: Vec<Segment<D::File>>,
     epochs: Epochs,

@@ -1,7 +1,7 @@
 //! Making a log safe: begun and finished under its owner's lock, waited for outside of it.
 
 use host::{Disk, File};
-use model::Offset;
+use model::{Bug, Offset};
 
 use crate::checkpoint;
 use crate::error::Failure;
@@ -103,7 +103,8 @@ impl<D: Disk> Log<D> {
             disk: self.disk.clone(),
             directory: self.directory.clone(),
             files: dirty().map(|segment| (segment.path.clone(), segment.file.clone())).collect(),
-            is_directory_dirty: self.directory_synced < self.directory_changes,
+            is_directory_dirty: self.directory_synced < self.directory_changes
+                && !self.config.planted.has(Bug::UnsyncedDirectory),
             failure: self.failure.clone(),
             done: SyncedTo {
                 end: self.end(),

@@ -3,9 +3,9 @@
 //! Broken if (a) acks=all is answered for records that the true high watermark has not passed, or that are not in the
 //! canonical log; (b) acks=1 for records that are not in the answering node's log, be it a zombie's; (c) an answer names
 //! an offset where no batch of that log begins; (d) under `flush.policy = commit` an answer comes before the disks have
-//! the records: for acks=1 the leader's, for acks=all those of every replica that is surely in sync. A replica that never
-//! witnessed a sync is not judged under (d), nor is an offset under (a) to (c) in a stretch of the log that nobody
-//! witnessed.
+//! the records: for acks=1 the leader's, for acks=all those of every replica that may be in sync; (e) acks=all is answered
+//! with fewer in sync than `min.insync.replicas` (KIP-966). A replica that never witnessed a sync is not judged under (d),
+//! nor is an offset under (a) to (c) in a stretch of the log that nobody witnessed.
 
 use evidence::{Entry, What};
 use model::{Event, Offset, PartitionId};
@@ -47,10 +47,18 @@ impl AcksAreHonest {
                 world.name(node)
             ));
         }
+        if !replica.in_sync.is_empty() && replica.in_sync.len() < state.in_sync_min {
+            return Err(format!(
+                "{partition}: {} acknowledges {base}..{end} with {} in sync, where min.insync.replicas is {}",
+                world.name(node),
+                replica.in_sync.len(),
+                state.in_sync_min
+            ));
+        }
         if !self.flush_on_commit {
             return Ok(());
         }
-        for broker in state.surely_in_sync(node) {
+        for &broker in &replica.in_sync_at_most {
             let on_disk = world.replica_of(partition, broker).and_then(|replica| replica.on_disk);
             if let Some(on_disk) = on_disk.filter(|&on_disk| on_disk < end) {
                 return Err(format!(

@@ -1,8 +1,9 @@
 //! Epochs never fall, on any one node.
 //!
 //! In the metadata quorum: within one life of a node its epoch never falls, and after a restart it is at least that of
-//! the last vote on its disk (which may lag behind the epoch in which it already is); a node votes for one candidate in
-//! an epoch, restarts or not. Of partitions: within one life neither the leader epoch nor the state of a partition falls.
+//! the last vote on its disk (which may lag behind the epoch in which it already is); the epoch on its disk never falls; a
+//! node votes for one candidate in an epoch, restarts or not, and tells nobody of a vote that is not on its disk (Raft,
+//! figure 2: respond only after updating stable storage). Of partitions: within one life neither the leader epoch nor the state of a partition falls.
 //! A node that starts again reads its metadata from its log or snapshot, and so passes through older epochs once more:
 //! that is legal, and that the content is the same is what `metadata agrees` judges. A node that got an empty disk cannot know
 //! how it voted; the two leaders that may come of it are judged by `one leader an epoch`.
@@ -16,7 +17,9 @@ use super::{NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct EpochsNeverFall {
+    /// On each node's disk.
     votes: BTreeMap<NodeId, (LeaderEpoch, BrokerId)>,
+    kept: BTreeMap<NodeId, LeaderEpoch>,
     /// In this life of the node.
     quorum: BTreeMap<NodeId, LeaderEpoch>,
     roles: BTreeMap<(NodeId, PartitionId), LeaderEpoch>,
@@ -52,6 +55,30 @@ impl EpochsNeverFall {
             )),
             Some((last, other)) if last == epoch && other != candidate => Err(format!(
                 "{} voted for broker {other} and for broker {candidate}, both in epoch {epoch}",
+                before.name(node)
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a candidate is told must be on the voter's disk, or an epoch beyond it, in which the vote means nothing any more.
+    fn granted(&self, node: NodeId, epoch: LeaderEpoch, candidate: BrokerId, before: &World) -> Result<(), String> {
+        let is_over = self.kept.get(&node).is_some_and(|&kept| epoch < kept);
+        match self.votes.get(&node) {
+            _ if is_over => Ok(()),
+            Some(&vote) if vote == (epoch, candidate) => Ok(()),
+            _ => Err(format!(
+                "{} tells broker {candidate} of a vote in epoch {epoch} that is not on its disk",
+                before.name(node)
+            )),
+        }
+    }
+
+    fn kept(&mut self, node: NodeId, epoch: LeaderEpoch, before: &World) -> Result<(), String> {
+        self.judged += 1;
+        match self.kept.insert(node, epoch) {
+            Some(last) if epoch < last => Err(format!(
+                "{} has epoch {epoch} of the quorum on its disk, where epoch {last} was before",
                 before.name(node)
             )),
             _ => Ok(()),
@@ -96,6 +123,8 @@ impl Promise for EpochsNeverFall {
         };
         match *event {
             Event::VoteCast { epoch, candidate } => self.vote(node, epoch, candidate, before),
+            Event::VoteGranted { epoch, candidate } => self.granted(node, epoch, candidate, before),
+            Event::EpochKept { epoch } => self.kept(node, epoch, before),
             Event::QuorumLeader { epoch, .. }
             | Event::QuorumFollower { epoch, .. }
             | Event::QuorumUnattached { epoch } => self.quorum_epoch(node, epoch, before),

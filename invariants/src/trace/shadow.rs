@@ -33,6 +33,13 @@ impl Shadow {
         self.0.insert(batch.base, batch);
     }
 
+    /// Puts a batch among the others, unless one stands there.
+    pub(crate) fn put(&mut self, batch: Batch) {
+        if self.overlapping(batch.base, batch.end).next().is_none() {
+            self.0.insert(batch.base, batch);
+        }
+    }
+
     /// Drops every batch that reaches past `end`.
     pub(crate) fn cut(&mut self, end: Offset) {
         while let Some(last) = self.0.last_entry()

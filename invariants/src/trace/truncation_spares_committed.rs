@@ -1,6 +1,7 @@
 //! A truncation spares what is committed (KIP-101, KIP-279; the comment in Kafka's `ConsistentCommittedData`).
 //!
-//! Broken if a node cuts off a batch of the canonical log. Cutting at an offset below the true high watermark is legal
+//! Broken if a node cuts off (a) a batch of the canonical log; (b) anything while it leads; (c) something by the word of a
+//! leadership that it does not follow: an answer that came late speaks of another log (KAFKA-18991). Cutting at an offset below the true high watermark is legal
 //! when what goes is another batch than the committed one: the tail of a deposed leader may reach below where its
 //! successor has come since. A follower that cuts to its own high watermark, which always lags, is how acknowledged
 //! records were once lost.
@@ -33,6 +34,12 @@ impl Promise for TruncationSparesCommitted {
                 else {
                     return Ok(());
                 };
+                if let Some(epoch) = replica.leading {
+                    return Err(format!(
+                        "{partition}: {} cuts its log from {from} to {to} while it leads epoch {epoch}",
+                        before.name(node)
+                    ));
+                }
                 let gone = replica.log.overlapping(to, from.max(replica.end));
                 let committed = gone
                     .filter(|batch| batch.end <= state.high_watermark)
@@ -43,6 +50,17 @@ impl Promise for TruncationSparesCommitted {
                         "{partition}: {} cuts its log from {from} to {to} and loses {batch}, which is committed (high watermark {})",
                         before.name(node),
                         state.high_watermark
+                    )),
+                }
+            }
+            What::Witnessed(Event::LogsParted { partition, leader_epoch, .. }) => {
+                self.judged += 1;
+                let following = before.replica(partition, node).and_then(|replica| replica.following);
+                match following.filter(|&following| following != leader_epoch) {
+                    None => Ok(()),
+                    Some(following) => Err(format!(
+                        "{partition}: {} follows epoch {following} and takes the word of epoch {leader_epoch} that the logs part",
+                        before.name(node)
                     )),
                 }
             }

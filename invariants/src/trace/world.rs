@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::{Entry, Harm, NodeName, What};
-use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
 
 use super::shadow::{Batch, Shadow};
 
@@ -29,12 +29,15 @@ pub(crate) struct World {
     partitions: BTreeMap<PartitionId, Partition>,
     /// By the directory of their logs.
     directories: BTreeMap<String, TopicId>,
+    /// Who votes in the metadata quorum.
+    pub(crate) voters: BTreeSet<BrokerId>,
 }
 
 /// One node's copy of one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Replica {
     pub(crate) log: Shadow,
+    pub(crate) start: Offset,
     pub(crate) end: Offset,
     /// The furthest end since the last truncation. A recovery that lost a tail does not lower it: what a leader was told before
     /// the loss may still be on its way.
@@ -43,9 +46,16 @@ pub(crate) struct Replica {
     pub(crate) synced: Option<Offset>,
     /// `synced`, and what a recovery found.
     pub(crate) on_disk: Option<Offset>,
+    /// The furthest that it was ever safe since the last truncation, whatever a loss of power took.
+    pub(crate) reached_safely: Offset,
     /// Since this life of the node began.
     pub(crate) high_watermark: Offset,
     pub(crate) leading: Option<LeaderEpoch>,
+    pub(crate) following: Option<LeaderEpoch>,
+    /// What it goes by as leader.
+    pub(crate) in_sync: BTreeSet<BrokerId>,
+    /// Whom it waits for as leader: everybody who may be in sync.
+    pub(crate) in_sync_at_most: BTreeSet<BrokerId>,
     /// The machine went dark, and the log was not opened since.
     pub(crate) lost_power: bool,
     /// The world destroyed some of what is stored of it: what it held may be gone, and what it said of its disk is void.
@@ -56,26 +66,45 @@ pub(crate) struct Replica {
 #[derive(Debug, Default)]
 pub(crate) struct Partition {
     pub(crate) canonical: Shadow,
+    /// What producers were told is safe: the batches that stood there in the log of whoever told them.
+    pub(crate) acknowledged: Shadow,
     pub(crate) high_watermark: Offset,
     /// How far the leader of each epoch moved the high watermark.
     committed_by: BTreeMap<LeaderEpoch, Offset>,
     /// The epoch of the last unclean election that cut the canonical log: what older epochs still do is lost with it.
     unclean_epoch: Option<LeaderEpoch>,
-    /// In-sync sets by the state that they belong to.
-    in_sync: BTreeMap<PartitionEpoch, BTreeSet<BrokerId>>,
-    /// The state that each node saw last.
-    seen: BTreeMap<NodeId, PartitionEpoch>,
-    /// Tails that went away: entry, node, where the log ended, where it ends now, whether a recovery did it.
+    /// The newest state that anybody saw.
+    newest: Option<InSyncState>,
+    pub(crate) in_sync_min: usize,
+    /// Tails that went away, oldest first.
     pub(crate) cuts: Vec<Cut>,
 }
 
+/// The in-sync set that metadata names.
+#[derive(Clone, Debug)]
+pub(crate) struct InSyncState {
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) partition_epoch: PartitionEpoch,
+    pub(crate) members: BTreeSet<BrokerId>,
+}
+
+/// A log's tail went away.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
     pub(crate) at: u64,
+    pub(crate) time: Time,
     pub(crate) node: NodeId,
     pub(crate) from: Offset,
     pub(crate) to: Offset,
-    pub(crate) by_recovery: bool,
+    pub(crate) why: CutWhy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CutWhy {
+    /// A start found less than the log had before.
+    Recovery,
+    /// To follow the leader of this epoch, if it followed one.
+    Following(Option<LeaderEpoch>),
 }
 
 impl World {
@@ -142,7 +171,7 @@ impl World {
     pub(crate) fn apply(&mut self, entry: &Entry) {
         let node = self.node(&entry.node);
         match &entry.what {
-            What::Witnessed(event) => self.witnessed(entry.index, node, event),
+            What::Witnessed(event) => self.witnessed(entry, node, event),
             What::NodeStarted | What::NodeCrashed | What::NodeStopped { .. } => self.life_ended(node),
             What::PowerLost => {
                 self.life_ended(node);
@@ -184,27 +213,46 @@ impl World {
 
     fn life_ended(&mut self, node: NodeId) {
         for replica in self.replicas_of(node) {
-            replica.leading = None;
+            replica.leads_no_more();
+            replica.following = None;
             replica.high_watermark = Offset::ZERO;
         }
     }
 
-    fn witnessed(&mut self, at: u64, node: NodeId, event: &Event) {
+    fn witnessed(&mut self, entry: &Entry, node: NodeId, event: &Event) {
         match *event {
+            Event::QuorumJoined { ref voters, .. } => self.voters = voters.iter().copied().collect(),
             Event::QuorumLeader { epoch, log_end } => self.became_leader(node, PartitionId::METADATA, epoch, log_end),
             Event::QuorumFollower { .. } | Event::QuorumUnattached { .. } => {
-                self.replica_mut(PartitionId::METADATA, node).leading = None;
+                self.replica_mut(PartitionId::METADATA, node).leads_no_more();
             }
-            Event::PartitionChanged { partition, partition_epoch, ref in_sync, .. } => {
+            Event::PartitionChanged { partition, leader_epoch, partition_epoch, ref in_sync, .. } => {
                 let state = self.partitions.entry(partition).or_default();
-                state.seen.insert(node, partition_epoch);
-                state.in_sync.entry(partition_epoch).or_insert_with(|| in_sync.iter().copied().collect());
+                if state.newest.as_ref().is_none_or(|newest| newest.partition_epoch < partition_epoch) {
+                    let members = in_sync.iter().copied().collect();
+                    state.newest = Some(InSyncState { leader_epoch, partition_epoch, members });
+                }
+            }
+            Event::ReplicaPlaced { partition, in_sync_min, .. } => {
+                self.partitions.entry(partition).or_default().in_sync_min = in_sync_min as usize;
+            }
+            Event::InSyncKnown { partition, ref in_sync, ref at_most, .. } => {
+                let replica = self.replica_mut(partition, node);
+                replica.in_sync = in_sync.iter().copied().collect();
+                replica.in_sync_at_most = at_most.iter().copied().collect();
             }
             Event::BecameLeader { partition, epoch, log_end, .. } => {
                 self.became_leader(node, partition, epoch, log_end)
             }
-            Event::BecameFollower { partition, .. } => self.replica_mut(partition, node).leading = None,
-            Event::Recovered { partition, log_end, .. } => self.recovered(at, node, partition, log_end),
+            Event::BecameFollower { partition, epoch, .. } => {
+                let replica = self.replica_mut(partition, node);
+                replica.leads_no_more();
+                replica.following = Some(epoch);
+            }
+            Event::Recovered { partition, log_start, log_end, .. } => {
+                self.replica_mut(partition, node).start = log_start;
+                self.recovered(entry, node, partition, log_end);
+            }
             Event::Appended { partition, epoch, base, end, crc } => {
                 let replica = self.replica_mut(partition, node);
                 replica.log.append(Batch { base, end, epoch, crc });
@@ -216,10 +264,12 @@ impl World {
                 replica.log.cut(to);
                 replica.end = to;
                 replica.reached = to;
+                replica.reached_safely = replica.reached_safely.min(to);
                 replica.high_watermark = replica.high_watermark.min(to);
                 replica.synced = replica.synced.map(|synced| synced.min(to));
                 replica.on_disk = replica.on_disk.map(|on_disk| on_disk.min(to));
-                let cut = Cut { at, node, from, to, by_recovery: false };
+                let why = CutWhy::Following(replica.following);
+                let cut = Cut { at: entry.index, time: entry.time, node, from, to, why };
                 self.partitions.entry(partition).or_default().cuts.push(cut);
             }
             Event::Synced { partition, end } => {
@@ -228,14 +278,26 @@ impl World {
                 if !replica.is_hurt {
                     replica.on_disk = replica.on_disk.max(Some(end));
                 }
+                replica.reached_safely = replica.reached_safely.max(end);
             }
             Event::HighWatermarkAdvanced { partition, epoch, to } => self.advanced(node, partition, epoch, to),
+            Event::Acked { partition, base, end, .. } => {
+                let Some(replica) = self.replicas.get(&(partition, node)) else { return };
+                let acknowledged = &mut self.partitions.entry(partition).or_default().acknowledged;
+                replica.log.overlapping(base, end).for_each(|batch| acknowledged.put(*batch));
+            }
             Event::VoteCast { .. }
+            | Event::VoteGranted { .. }
+            | Event::EpochKept { .. }
             | Event::MetadataApplied { .. }
             | Event::BrokerRegistered { .. }
             | Event::BrokerFenced { .. }
             | Event::BrokerUnfenced { .. }
-            | Event::Acked { .. }
+            | Event::InSyncProposed { .. }
+            | Event::FollowerCounted { .. }
+            | Event::LogsParted { .. }
+            | Event::BatchSent { .. }
+            | Event::Burden { .. }
             | Event::StorageFailed { .. } => {}
         }
     }
@@ -248,6 +310,7 @@ impl World {
     fn became_leader(&mut self, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, log_end: Offset) {
         let replica = self.replicas.entry((partition, node)).or_default();
         replica.leading = Some(epoch);
+        replica.following = None;
         if !self.unclean_election {
             return;
         }
@@ -266,17 +329,20 @@ impl World {
         }
     }
 
-    fn recovered(&mut self, at: u64, node: NodeId, partition: PartitionId, log_end: Offset) {
+    fn recovered(&mut self, entry: &Entry, node: NodeId, partition: PartitionId, log_end: Offset) {
         let replica = self.replica_mut(partition, node);
         let from = replica.end;
         replica.log.cut(log_end);
         replica.end = log_end;
         replica.reached = replica.reached.max(log_end);
         replica.synced = replica.synced.map(|synced| synced.min(log_end));
-        replica.on_disk = replica.on_disk.filter(|_| !replica.is_hurt).map(|_| log_end);
+        // A start ends with a sync of what it found.
+        replica.on_disk = Some(log_end).filter(|_| !replica.is_hurt);
+        replica.reached_safely = replica.reached_safely.max(log_end);
         replica.lost_power = false;
         if log_end < from {
-            let cut = Cut { at, node, from, to: log_end, by_recovery: true };
+            let why = CutWhy::Recovery;
+            let cut = Cut { at: entry.index, time: entry.time, node, from, to: log_end, why };
             self.partitions.entry(partition).or_default().cuts.push(cut);
         }
     }
@@ -330,20 +396,17 @@ impl Partition {
         Some(epoch) < self.unclean_epoch
     }
 
-    /// Members of every in-sync set that a leader on `node` may go by: a leader hears of a change from the controller before it
-    /// sees it in its metadata, so any state from the one that it saw last to the newest may be its own.
-    pub(crate) fn surely_in_sync(&self, node: NodeId) -> BTreeSet<BrokerId> {
-        let Some(&seen) = self.seen.get(&node) else { return BTreeSet::new() };
-        let mut sets = self.in_sync.range(seen..).map(|(_, set)| set);
-        let Some(first) = sets.next() else { return BTreeSet::new() };
-        let mut members = first.clone();
-        sets.for_each(|set| members.retain(|id| set.contains(id)));
-        members
-    }
-
     /// The newest state of the in-sync set that anybody saw.
-    pub(crate) fn newest_in_sync(&self) -> Option<(PartitionEpoch, &BTreeSet<BrokerId>)> {
-        self.in_sync.last_key_value().map(|(&epoch, set)| (epoch, set))
+    pub(crate) fn newest(&self) -> Option<&InSyncState> {
+        self.newest.as_ref()
+    }
+}
+
+impl Replica {
+    fn leads_no_more(&mut self) {
+        self.leading = None;
+        self.in_sync.clear();
+        self.in_sync_at_most.clear();
     }
 }
 

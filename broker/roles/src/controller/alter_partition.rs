@@ -1,6 +1,6 @@
 //! A leader changes its partition's in-sync set (KIP-497), and only to brokers that surely are whom it saw (KIP-903).
 
-use model::BrokerId;
+use model::{BrokerId, Bug, Planted};
 
 use super::draft::Draft;
 use super::record::PartitionChange;
@@ -20,7 +20,7 @@ impl Controller {
 }
 
 fn alter(draft: &mut Draft, broker: BrokerId, change: &InSyncChange) -> Result<PartitionState, Refusal> {
-    let partition = check(&draft.image, broker, change)?;
+    let partition = check(&draft.image, broker, change, draft.planted)?;
     let in_sync: Vec<BrokerId> = change.in_sync.iter().map(|&(member, _)| member).collect();
     // Even the set that holds already is a change: the new partition epoch voids proposals that are still on their way.
     let state = PartitionState {
@@ -40,7 +40,12 @@ fn alter(draft: &mut Draft, broker: BrokerId, change: &InSyncChange) -> Result<P
     Ok(state)
 }
 
-fn check<'a>(image: &'a Image, broker: BrokerId, change: &InSyncChange) -> Result<&'a Partition, Refusal> {
+fn check<'a>(
+    image: &'a Image,
+    broker: BrokerId,
+    change: &InSyncChange,
+    planted: Planted,
+) -> Result<&'a Partition, Refusal> {
     if !image.topics.contains_key(&change.partition.topic) {
         return Err(Refusal::UnknownTopicId);
     }
@@ -54,7 +59,7 @@ fn check<'a>(image: &'a Image, broker: BrokerId, change: &InSyncChange) -> Resul
     if partition.leader != Some(broker) {
         return Err(Refusal::InvalidRequest("only the leader changes the in-sync set".into()));
     }
-    if change.partition_epoch < partition.partition_epoch {
+    if change.partition_epoch < partition.partition_epoch && !planted.has(Bug::StaleAlterPartition) {
         model::reached!("an in-sync set was proposed over an older one");
         return Err(Refusal::InvalidUpdateVersion);
     }
@@ -71,7 +76,8 @@ fn check<'a>(image: &'a Image, broker: BrokerId, change: &InSyncChange) -> Resul
     }
     for &(member, epoch) in &change.in_sync {
         let eligible = image.brokers.get(&member).is_some_and(|registration| {
-            registration.is_active() && epoch.is_none_or(|epoch| epoch == registration.epoch)
+            let is_same = |epoch| epoch == registration.epoch || planted.has(Bug::BrokerEpochUnchecked);
+            registration.is_active() && epoch.is_none_or(is_same)
         });
         if !eligible {
             model::reached!("a replica was kept out of the in-sync set, since it is another process or fenced");

@@ -1,6 +1,6 @@
 //! Brokers come, stay and go: registration, heartbeats, silence (KIP-631).
 
-use model::{BrokerEpoch, BrokerId, Time};
+use model::{BrokerEpoch, BrokerId, Bug, Time};
 
 use super::draft::Draft;
 use super::record::RegisterBroker;
@@ -25,7 +25,9 @@ impl Controller {
             endpoint: registrant.endpoint.clone(),
             rack: registrant.rack.clone(),
         }));
-        draft.settle_partitions_of(registrant.broker);
+        if !self.settings.planted.has(Bug::RestartKeepsLeadership) {
+            draft.settle_partitions_of(registrant.broker);
+        }
         Decision { records: draft.records, reply: Reply::Registered { epoch } }
     }
 
@@ -60,7 +62,7 @@ impl Controller {
             .filter(|(broker, registration)| !registration.fenced && self.session_ends(**broker) <= now)
             .map(|(&broker, _)| broker)
             .collect();
-        if silent.is_empty() {
+        if silent.is_empty() || self.settings.planted.has(Bug::NeverFence) {
             return Decision { records: Vec::new(), reply: Reply::SessionsExpired };
         }
         if 1 < silent.len() {

@@ -8,7 +8,7 @@ use super::{Image, Partition, Record};
 pub(super) struct Draft {
     pub(super) image: Image,
     pub(super) records: Vec<Record>,
-    planted: Planted,
+    pub(super) planted: Planted,
 }
 
 impl Draft {
@@ -63,7 +63,8 @@ impl Draft {
             model::reached!("a partition without a leader got one");
         }
         let mut in_sync = if active.is_empty() { self.last_standing(partition) } else { active };
-        let mut leader = partition.leader.filter(|leader| in_sync.contains(leader) && self.image.is_active(*leader));
+        let may_lead = |broker| self.image.is_active(broker) || self.planted.has(Bug::ElectFenced);
+        let mut leader = partition.leader.filter(|leader| in_sync.contains(leader) && may_lead(*leader));
         if leader.is_none() {
             let live = || partition.replicas.iter().copied().filter(|&replica| self.image.is_active(replica));
             leader = live().find(|replica| in_sync.contains(replica));

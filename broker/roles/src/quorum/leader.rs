@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{BrokerId, Offset, Time};
+use model::{BrokerId, Bug, Offset, Time};
 
 use super::message::{BeginEpochRequest, Body, EndEpochRequest, FetchRequest, Refusal, Request};
 use super::unattached::Unattached;
@@ -62,7 +62,7 @@ impl Leader {
 
     /// When a majority will have been silent for one and a half fetch timeouts (KAFKA-15489).
     fn resign_at(&self, quorum: &Quorum) -> Time {
-        if quorum.is_only_voter() {
+        if quorum.is_only_voter() || quorum.config.planted.has(Bug::NoCheckQuorum) {
             return Time(u64::MAX);
         }
         let others = quorum.other_voters();
@@ -184,9 +184,11 @@ impl Quorum {
                 None => self.log.synced,
             })
             .collect();
-        synced.sort_unstable_by(|one, other| other.cmp(one));
+        if !self.config.planted.has(Bug::CommitUnsorted) {
+            synced.sort_unstable_by(|one, other| other.cmp(one));
+        }
         let by_majority = synced[self.majority() - 1].min(self.log.end);
-        if leader.epoch_start < by_majority {
+        if leader.epoch_start < by_majority || self.config.planted.has(Bug::CommitEarlierEpoch) {
             self.raise_high_watermark(by_majority);
         }
         self.answer_waiting();

@@ -126,6 +126,11 @@ pub enum Output {
         from: Offset,
         high_watermark: Offset,
     },
+    /// A vote is being told to its candidate with the next reply.
+    VoteGranted {
+        epoch: LeaderEpoch,
+        candidate: BrokerId,
+    },
     /// Append the one record that begins this leader's epoch.
     AppendLeaderChange {
         epoch: LeaderEpoch,

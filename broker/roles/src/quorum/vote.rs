@@ -4,7 +4,7 @@ use model::{BrokerId, Bug};
 
 use super::message::{Body, Refusal, VoteRequest};
 use super::unattached::Unattached;
-use super::{Quorum, QuorumState, Role, Ticket};
+use super::{Output, Quorum, QuorumState, Role, Ticket};
 
 impl Quorum {
     pub(super) fn vote_requested(&mut self, ticket: Ticket, vote: VoteRequest) {
@@ -21,6 +21,9 @@ impl Quorum {
             self.persist(QuorumState { voted_for: Some(vote.candidate), ..self.state });
             let unattached = Unattached::patient(self);
             self.become_unattached(unattached);
+        }
+        if granted && !vote.pre_vote {
+            self.speak(Output::VoteGranted { epoch: vote.epoch, candidate: vote.candidate });
         }
         self.reply(ticket, Body::Vote { granted });
     }
@@ -57,7 +60,7 @@ impl Quorum {
                 if voted_for != candidate {
                     model::reached!("a voter had given its vote to another");
                 }
-                voted_for == candidate
+                voted_for == candidate || self.config.planted.has(Bug::VoteTwice)
             }
             // Who knows this epoch's winner has nothing to decide.
             None => self.state.leader.is_none(),

@@ -1,6 +1,6 @@
 //! The follower's part: where to fetch, what to take, where to cut.
 
-use model::{BrokerId, LeaderEpoch, Offset};
+use model::{BrokerId, Bug, Event, LeaderEpoch, Offset};
 
 use super::{FetchPosition, LogView, Output, Refusal, Replica, Role};
 
@@ -28,7 +28,7 @@ impl Replica {
     /// `FencedLeaderEpoch` if the leadership is another by now; `OffsetOutOfRange` if the log moved meanwhile.
     pub fn admit_fetched(&self, log: LogView<'_>, leader_epoch: LeaderEpoch, offset: Offset) -> Result<(), Refusal> {
         let Role::Follower(_) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
-        if leader_epoch != self.leader_epoch {
+        if leader_epoch != self.leader_epoch && !self.planted.has(Bug::StaleFetchAnswer) {
             model::reached!("records of an older leadership came late");
             return Err(Refusal::FencedLeaderEpoch);
         }
@@ -54,7 +54,7 @@ impl Replica {
         out: &mut Vec<Output>,
     ) {
         let Role::Follower(_) = &self.role else { return };
-        if leader_epoch != self.leader_epoch {
+        if leader_epoch != self.leader_epoch && !self.planted.has(Bug::StaleFetchAnswer) {
             model::reached!("the leader changed while a follower was to truncate");
             return;
         }
@@ -65,6 +65,8 @@ impl Replica {
                 model::reached!("a follower lacked the end of an epoch that its leader has");
             }
             self.high_watermark = self.high_watermark.min(to);
+            let partition = self.partition;
+            out.push(Output::Witness(Event::LogsParted { partition, leader_epoch, epoch, end }));
             out.push(Output::Truncate { to });
         }
     }

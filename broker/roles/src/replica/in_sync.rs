@@ -4,7 +4,7 @@
 //! so the high watermark waits for every member of either ([`super::leader::Leader::in_sync_at_most`]), and a proposal that may
 //! have got through is answered by another one, never by forgetting it.
 
-use model::{BrokerId, Bug, PartitionEpoch, Time};
+use model::{BrokerEpoch, BrokerId, Bug, Event, PartitionEpoch, Time};
 
 use super::{InSyncProposal, LogView, Output, Replica};
 
@@ -28,6 +28,7 @@ impl Replica {
     pub(super) fn propose_in_sync(&mut self, now: Time, out: &mut Vec<Output>) {
         let (local, lag_max, high_watermark) = (self.local, self.lag_max, self.high_watermark);
         let too_early = self.planted.has(Bug::IsrJoinTooEarly);
+        let is_optimistic = self.planted.has(Bug::OptimisticShrink);
         let (leader_epoch, partition_epoch) = (self.leader_epoch, self.partition_epoch);
         let Some(leader) = self.leader_state() else { return };
         if leader.change == Change::Proposed {
@@ -64,12 +65,35 @@ impl Replica {
         }
         leader.change = Change::Proposed;
         leader.in_sync_at_most.extend(&wanted);
-        let in_sync =
+        if is_optimistic {
+            leader.in_sync_at_most = wanted.iter().copied().collect();
+        }
+        let in_sync: Vec<(BrokerId, Option<BrokerEpoch>)> =
             wanted.into_iter().map(|id| (id, leader.followers.get(&id).and_then(|f| f.broker_epoch))).collect();
+        out.push(Output::Witness(Event::InSyncProposed {
+            partition: self.partition,
+            epoch: leader_epoch,
+            partition_epoch,
+            members: in_sync.clone(),
+        }));
+        self.witness_in_sync(out);
         out.push(Output::AlterInSync(InSyncProposal { leader_epoch, partition_epoch, in_sync }));
     }
 
-    pub(super) fn in_sync_refused(&mut self, partition_epoch: PartitionEpoch) {
+    /// Says whom this leader waits for.
+    pub(super) fn witness_in_sync(&mut self, out: &mut Vec<Output>) {
+        let (partition, epoch) = (self.partition, self.leader_epoch);
+        if let Some(leader) = self.leader_state() {
+            out.push(Output::Witness(Event::InSyncKnown {
+                partition,
+                epoch,
+                in_sync: leader.in_sync.iter().copied().collect(),
+                at_most: leader.in_sync_at_most.iter().copied().collect(),
+            }));
+        }
+    }
+
+    pub(super) fn in_sync_refused(&mut self, partition_epoch: PartitionEpoch, out: &mut Vec<Output>) {
         if partition_epoch != self.partition_epoch {
             model::reached!("the metadata moved on before a proposal was refused");
             return;
@@ -83,17 +107,18 @@ impl Replica {
             Some(leader) => {
                 leader.change = Change::None;
                 leader.in_sync_at_most = leader.in_sync.clone();
+                self.witness_in_sync(out);
             }
             None => {}
         }
     }
 
-    pub(super) fn in_sync_in_doubt(&mut self, partition_epoch: PartitionEpoch) {
+    pub(super) fn in_sync_in_doubt(&mut self, partition_epoch: PartitionEpoch, out: &mut Vec<Output>) {
         if partition_epoch != self.partition_epoch {
             return;
         }
         if self.planted.has(Bug::ForgottenProposal) {
-            return self.in_sync_refused(partition_epoch);
+            return self.in_sync_refused(partition_epoch, out);
         }
         if let Some(leader) = self.leader_state() {
             leader.change = Change::InDoubt;

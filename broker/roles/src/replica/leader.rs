@@ -119,6 +119,9 @@ impl Replica {
         if offset < log.start || log.end < offset {
             return Err(Refusal::OffsetOutOfRange);
         }
+        if self.planted.has(Bug::ServeUncommitted) {
+            return Ok(log.end);
+        }
         Ok(self.high_watermark.max(log.start))
     }
 
@@ -175,7 +178,15 @@ impl Replica {
         }
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.followers.get_mut(&fetch.replica) else { return };
-        progress.end = fetch.offset;
+        if progress.end != fetch.offset {
+            progress.end = fetch.offset;
+            out.push(Output::Witness(Event::FollowerCounted {
+                partition: self.partition,
+                epoch: self.leader_epoch,
+                follower: fetch.replica,
+                end: fetch.offset,
+            }));
+        }
         progress.broker_epoch = Some(fetch.broker_epoch);
         if log.end <= fetch.offset {
             progress.caught_up_at = now;
@@ -194,7 +205,8 @@ impl Replica {
         }
         if LeaderEpoch(0) <= fetch.last_epoch {
             let (epoch, end) = log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((LeaderEpoch::NONE, log.start));
-            if epoch < fetch.last_epoch || end < fetch.offset {
+            let is_unknown = epoch < fetch.last_epoch && !self.planted.has(Bug::EndWithoutEpoch);
+            if is_unknown || end < fetch.offset {
                 model::reached!("a follower's log parted from its leader's");
                 return Err(Refusal::Diverging { epoch, end });
             }
@@ -209,7 +221,7 @@ impl Replica {
     pub(super) fn advance(&mut self, log: LogView<'_>, out: &mut Vec<Output>) {
         let Role::Leader(leader) = &mut self.role else { return };
         // With fewer in-sync replicas than the minimum a commit could be lost with the last of them (KIP-966).
-        if leader.in_sync_min <= leader.in_sync.len() {
+        if leader.in_sync_min <= leader.in_sync.len() || self.planted.has(Bug::CommitBelowMinimum) {
             let to = leader.replicated_end(self.local, log, self.planted);
             self.raise_high_watermark(to, out);
         } else if self.high_watermark < log.safe_end {

@@ -229,8 +229,8 @@ impl Replica {
                 self.follower_appended(log, leader_high_watermark, out);
             }
             Input::Diverging { leader_epoch, epoch, end } => self.diverging(log, leader_epoch, epoch, end, out),
-            Input::InSyncRefused { partition_epoch } => self.in_sync_refused(partition_epoch),
-            Input::InSyncInDoubt { partition_epoch } => self.in_sync_in_doubt(partition_epoch),
+            Input::InSyncRefused { partition_epoch } => self.in_sync_refused(partition_epoch, out),
+            Input::InSyncInDoubt { partition_epoch } => self.in_sync_in_doubt(partition_epoch, out),
             Input::Tick => self.tick(now, log, out),
             Input::Forget { ticket } => self.forget(ticket),
         }
@@ -260,6 +260,7 @@ impl Replica {
             Some(leader) if leader == self.local => match &mut self.role {
                 Role::Leader(state) if !is_new_leadership => {
                     state.metadata_changed(&assignment);
+                    self.witness_in_sync(out);
                     self.advance(log, out);
                 }
                 _ => self.become_leader(now, log, &assignment, out),
@@ -286,6 +287,7 @@ impl Replica {
             log_end: log.end,
             high_watermark: self.high_watermark,
         }));
+        self.witness_in_sync(out);
         self.advance(log, out);
     }
 

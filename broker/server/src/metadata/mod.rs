@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, Task, spawn, timeout};
-use model::{BrokerId, ClusterId, Endpoint};
+use model::{BrokerId, ClusterId, Endpoint, Event};
 use protocol::messages::{
     BeginQuorumEpochResponse, EndQuorumEpochResponse, FetchRequest, FetchResponse, StrBytes, VoteResponse, string,
 };
@@ -211,6 +211,15 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         fetch_timeout: config.quorum_fetch_timeout,
         planted: host.planted(),
     };
+    // What an earlier life promised, and this one finds.
+    host.witness(Event::EpochKept { epoch: state.epoch });
+    if let Some(candidate) = state.voted_for {
+        host.witness(Event::VoteCast { epoch: state.epoch, candidate });
+    }
+    host.witness(Event::QuorumJoined {
+        voters: quorum_config.voters.iter().copied().collect(),
+        fetch_timeout_ms: u64::try_from(config.quorum_fetch_timeout.as_millis()).unwrap_or(u64::MAX),
+    });
     let quorum = Quorum::new(quorum_config, state, positions, host.now(), host.entropy());
 
     let cluster_id = string(&cluster_id.0);
@@ -240,6 +249,7 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         node_id: config.node_id,
         settings,
         state_path,
+        state,
         quorum,
         log,
         peers,

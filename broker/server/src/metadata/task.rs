@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::Host;
-use model::{BrokerId, Bug, Event, LeaderEpoch, Offset, PartitionId, Time};
+use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionId, Time};
 use roles::controller::{Command, Image, Record, Settings};
 use roles::quorum::{
     Body, Description, Input, Output, Quorum, QuorumState, Request, RequestId, Response, Standing, Ticket,
@@ -89,7 +89,8 @@ pub(super) struct MetadataTask<H: Host> {
     persisting: Doing<Persisted>,
     /// The newest state that nobody writes yet.
     to_persist: Option<(u64, QuorumState)>,
-    vote_cast: Option<(LeaderEpoch, BrokerId)>,
+    /// What was last witnessed of the state on disk.
+    kept: (LeaderEpoch, Option<BrokerId>),
     resigning: Option<(oneshot::Sender<()>, BTreeSet<RequestId>)>,
     images: watch::Sender<Arc<Image>>,
     leadership: watch::Sender<Leadership>,
@@ -101,6 +102,8 @@ pub(super) struct Parts<H: Host> {
     pub(super) node_id: BrokerId,
     pub(super) settings: Settings,
     pub(super) state_path: String,
+    /// What is on disk.
+    pub(super) state: QuorumState,
     pub(super) quorum: Quorum,
     pub(super) log: MetadataLog<H>,
     pub(super) peers: Peers,
@@ -125,7 +128,7 @@ impl<H: Host> MetadataTask<H> {
             syncing: None,
             persisting: None,
             to_persist: None,
-            vote_cast: None,
+            kept: (parts.state.epoch, parts.state.voted_for),
             resigning: None,
             images: parts.images,
             leadership: parts.leadership,
@@ -182,10 +185,12 @@ impl<H: Host> MetadataTask<H> {
 
     fn persisted(&mut self, (version, state): (u64, QuorumState)) -> Result<(), Failure> {
         self.persisting = None;
-        let vote = state.voted_for.map(|candidate| (state.epoch, candidate));
-        if vote.is_some() && vote != self.vote_cast {
-            self.vote_cast = vote;
-            vote.into_iter().for_each(|(epoch, candidate)| self.host.witness(Event::VoteCast { epoch, candidate }));
+        let (epoch, vote) = std::mem::replace(&mut self.kept, (state.epoch, state.voted_for));
+        if epoch < state.epoch {
+            self.host.witness(Event::EpochKept { epoch: state.epoch });
+        }
+        if let Some(candidate) = state.voted_for.filter(|_| (epoch, vote) != self.kept) {
+            self.host.witness(Event::VoteCast { epoch: state.epoch, candidate });
         }
         self.step(Input::StatePersisted { version })
     }
@@ -287,6 +292,7 @@ impl<H: Host> MetadataTask<H> {
                 }
             }
             Output::Reply { ticket, response } => self.reply(ticket, response),
+            Output::VoteGranted { epoch, candidate } => self.host.witness(Event::VoteGranted { epoch, candidate }),
             Output::ReplyRecords { ticket, epoch, from, high_watermark } => {
                 let records = self.log.read(from)?;
                 let body = Body::Records { high_watermark, spans: Vec::new(), records };
@@ -378,12 +384,8 @@ impl<H: Host> MetadataTask<H> {
 
     fn persist(&self, version: u64, state: QuorumState) -> Work<Persisted> {
         let (disk, path) = (self.host.disk().clone(), self.state_path.clone());
-        // Planted: a vote that is never written is forgotten with every restart.
-        let forgets = self.host.planted().has(Bug::UnsyncedVote);
         Box::pin(async move {
-            if !forgets {
-                state_file::write(disk, path, state).await?;
-            }
+            state_file::write(disk, path, state).await?;
             Ok((version, state))
         })
     }

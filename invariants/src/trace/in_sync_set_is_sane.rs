@@ -1,0 +1,209 @@
+//! The in-sync set holds whom it should (Vanlightly's KIP-966 properties: `ValidControllerState`,
+//! `ReplicationQuorumSuperset`; KIP-497, KIP-903).
+//!
+//! Broken if (a) metadata names a leader outside the in-sync set, a member without a replica, a member twice, or none; (b) a
+//! fenced broker leads, or is in a set that has others; (c) a set that a leader asked for holds another process of a
+//! broker than the one that fetched; (d) a leader that the controller still counts on waits for fewer than the controller
+//! counts as in sync. The controller may drop members before their leader hears of it; the last member stays, fenced or
+//! not, since it alone surely has everything. A node that starts again passes through old states once more: each is
+//! judged by what that node knew then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evidence::{Entry, What};
+use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId};
+
+use super::{NodeId, Promise, World};
+
+type Members = Vec<(BrokerId, Option<BrokerEpoch>)>;
+
+#[derive(Default)]
+pub(super) struct InSyncSetIsSane {
+    replicas: BTreeMap<PartitionId, BTreeSet<BrokerId>>,
+    /// What leaders asked for, by the state that it was to change.
+    proposals: BTreeMap<(PartitionId, PartitionEpoch), Vec<Members>>,
+    /// Metadata as each node has applied it.
+    images: BTreeMap<NodeId, Image>,
+    judged: u64,
+}
+
+#[derive(Default)]
+struct Image {
+    /// Each broker's registration, and whether it is fenced.
+    brokers: BTreeMap<BrokerId, (BrokerEpoch, bool)>,
+    partitions: BTreeMap<PartitionId, (Option<BrokerId>, Vec<BrokerId>)>,
+    /// Something above changed with the batch that is being applied.
+    is_changed: bool,
+}
+
+impl Image {
+    fn fence(&mut self, broker: BrokerId, fenced: bool) {
+        if let Some(known) = self.brokers.get_mut(&broker) {
+            known.1 = fenced;
+            self.is_changed = true;
+        }
+    }
+
+    fn is_fenced(&self, broker: BrokerId) -> bool {
+        self.brokers.get(&broker).is_some_and(|(_, fenced)| *fenced)
+    }
+}
+
+fn list<'a>(brokers: impl IntoIterator<Item = &'a BrokerId>) -> String {
+    brokers.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+impl InSyncSetIsSane {
+    /// One state, by itself.
+    fn state(&mut self, partition: PartitionId, leader: Option<BrokerId>, in_sync: &[BrokerId]) -> Result<(), String> {
+        self.judged += 1;
+        let members: BTreeSet<BrokerId> = in_sync.iter().copied().collect();
+        if members.is_empty() || members.len() != in_sync.len() {
+            return Err(format!("{partition}: the in-sync set is {{{}}}", list(in_sync)));
+        }
+        if let Some(leader) = leader.filter(|leader| !members.contains(leader)) {
+            return Err(format!("{partition}: broker {leader} leads, but {{{}}} are in sync", list(in_sync)));
+        }
+        let stranger = self.replicas.get(&partition).and_then(|replicas| members.difference(replicas).next());
+        match stranger {
+            Some(stranger) => Err(format!("{partition}: broker {stranger} is in sync and holds no replica")),
+            None => Ok(()),
+        }
+    }
+
+    /// A state that came of a leader's proposal holds the processes that the leader saw.
+    fn same_processes(
+        &self,
+        partition: PartitionId,
+        epoch: PartitionEpoch,
+        in_sync: &[BrokerId],
+        image: &Image,
+    ) -> Result<(), String> {
+        let Some(proposals) = self.proposals.get(&(partition, PartitionEpoch(epoch.0 - 1))) else { return Ok(()) };
+        let set: BTreeSet<BrokerId> = in_sync.iter().copied().collect();
+        let is_other = |(member, asked): &(BrokerId, Option<BrokerEpoch>)| {
+            let known = image.brokers.get(member).map(|(epoch, _)| *epoch);
+            asked.is_some_and(|asked| known.is_some_and(|known| known != asked))
+        };
+        let mut fitting = proposals
+            .iter()
+            .filter(|members| members.len() == set.len() && members.iter().all(|(member, _)| set.contains(member)));
+        let others: Vec<_> = fitting.by_ref().map(|members| members.iter().find(|member| is_other(member))).collect();
+        match others.as_slice() {
+            [.., Some((member, _))] if others.iter().all(Option::is_some) => Err(format!(
+                "{partition}: broker {member} is taken for in sync, but the process that fetched is not the one that is registered"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What one batch of metadata leaves: fenced brokers neither lead nor make others wait.
+    fn batch(&mut self, node: NodeId) -> Result<(), String> {
+        let Some(image) = self.images.get_mut(&node).filter(|image| image.is_changed) else { return Ok(()) };
+        image.is_changed = false;
+        for (partition, (leader, in_sync)) in &image.partitions {
+            if let Some(leader) = leader.filter(|leader| image.is_fenced(*leader)) {
+                return Err(format!("{partition}: broker {leader} leads, and is fenced"));
+            }
+            let fenced = in_sync.iter().find(|member| image.is_fenced(**member));
+            if let Some(fenced) = fenced.filter(|_| 1 < in_sync.len()) {
+                return Err(format!("{partition}: broker {fenced} is fenced, and in sync with {{{}}}", list(in_sync)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The leader of this epoch, if it leads still, waits for all of `in_sync`.
+fn is_waited_for(
+    partition: PartitionId,
+    leader: Option<BrokerId>,
+    epoch: LeaderEpoch,
+    in_sync: &[BrokerId],
+    world: &World,
+) -> Result<(), String> {
+    let leads = |leader: BrokerId| world.replica_of(partition, leader).filter(|known| known.leading == Some(epoch));
+    let Some((leader, replica)) = leader.and_then(|leader| Some((leader, leads(leader)?))) else { return Ok(()) };
+    let missed = in_sync.iter().find(|member| !replica.in_sync_at_most.contains(member));
+    match missed.filter(|_| !replica.in_sync_at_most.is_empty()) {
+        None => Ok(()),
+        Some(missed) => Err(format!(
+            "{partition}: broker {missed} is in sync by the metadata, but leader {leader} waits for {{{}}} only",
+            list(&replica.in_sync_at_most)
+        )),
+    }
+}
+
+impl Promise for InSyncSetIsSane {
+    fn name(&self) -> &'static str {
+        "the in-sync set holds whom it should"
+    }
+
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        let event = match &entry.what {
+            What::Witnessed(event) => event,
+            What::NodeStarted | What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {
+                self.images.remove(&node);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        match event {
+            Event::ReplicaPlaced { partition, replicas, .. } => {
+                self.replicas.entry(*partition).or_insert_with(|| replicas.iter().copied().collect());
+                Ok(())
+            }
+            Event::BrokerRegistered { broker, epoch } => {
+                let image = self.images.entry(node).or_default();
+                image.brokers.insert(*broker, (*epoch, true));
+                image.is_changed = true;
+                Ok(())
+            }
+            Event::BrokerFenced { broker } => {
+                self.images.entry(node).or_default().fence(*broker, true);
+                Ok(())
+            }
+            Event::BrokerUnfenced { broker } => {
+                self.images.entry(node).or_default().fence(*broker, false);
+                Ok(())
+            }
+            Event::InSyncProposed { partition, partition_epoch, members, .. } => {
+                self.proposals.entry((*partition, *partition_epoch)).or_default().push(members.clone());
+                Ok(())
+            }
+            Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
+                let image = self.images.entry(node).or_default();
+                image.partitions.insert(*partition, (*leader, in_sync.clone()));
+                image.is_changed = true;
+                self.state(*partition, *leader, in_sync)?;
+                if let Some(image) = self.images.get(&node) {
+                    self.same_processes(*partition, *partition_epoch, in_sync, image)?;
+                }
+                let newest = before.partition(*partition).and_then(|state| state.newest());
+                if newest.is_some_and(|newest| *partition_epoch <= newest.partition_epoch) {
+                    return Ok(());
+                }
+                is_waited_for(*partition, *leader, *leader_epoch, in_sync, before)
+            }
+            Event::InSyncKnown { partition, epoch, at_most, .. } => {
+                let newest = before.partition(*partition).and_then(|state| state.newest());
+                let Some(newest) = newest.filter(|newest| newest.leader_epoch == *epoch) else { return Ok(()) };
+                self.judged += 1;
+                match newest.members.iter().find(|member| !at_most.contains(member)) {
+                    None => Ok(()),
+                    Some(missed) => Err(format!(
+                        "{partition}: {} leads and waits for {{{}}}, but broker {missed} is in sync by the metadata too",
+                        before.name(node),
+                        list(at_most)
+                    )),
+                }
+            }
+            Event::MetadataApplied { .. } => self.batch(node),
+            _ => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

@@ -1,0 +1,51 @@
+//! Nothing comes from nowhere (TigerBeetle's state checker: whatever is committed, some client has asked for).
+//!
+//! Broken if a log takes a batch whose checksum, which covers its records, is not that of a batch that a client sent to this
+//! partition: somebody altered it, made it up, or put it elsewhere. One batch may be written more than once: a client that
+//! heard no answer asks again. The metadata log holds decisions, not requests. A trace in which no client ever spoke leaves
+//! the promise unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evidence::{Entry, What};
+use model::{Event, PartitionId};
+
+use super::{NodeId, Promise, World};
+
+#[derive(Default)]
+pub(super) struct NothingComesFromNowhere {
+    sent: BTreeMap<PartitionId, BTreeSet<u32>>,
+    judged: u64,
+}
+
+impl Promise for NothingComesFromNowhere {
+    fn name(&self) -> &'static str {
+        "nothing comes from nowhere"
+    }
+
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        match entry.what {
+            What::Witnessed(Event::BatchSent { partition, crc }) => {
+                self.sent.entry(partition).or_default().insert(crc);
+                Ok(())
+            }
+            What::Witnessed(Event::Appended { partition, epoch, base, end, crc })
+                if partition != PartitionId::METADATA && !self.sent.is_empty() =>
+            {
+                self.judged += 1;
+                if self.sent.get(&partition).is_some_and(|sent| sent.contains(&crc)) {
+                    return Ok(());
+                }
+                Err(format!(
+                    "{partition}: {} appends {base}..{end} of epoch {epoch} (crc {crc:08x}), which no client has sent",
+                    before.name(node)
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

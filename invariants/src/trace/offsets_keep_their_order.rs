@@ -1,0 +1,70 @@
+//! Offsets keep their order: log start, high watermark, log end (Kafka's UnifiedLog), without a gap.
+//!
+//! Broken if (a) a log's start lies beyond its end, or falls from one life to the next; (b) a batch is appended elsewhere than
+//! at the log's end; (c) a node counts as committed or as synced what lies beyond the end of its own log. The high watermark of a
+//! follower lags and may fall: that is no error.
+
+use std::collections::BTreeMap;
+
+use evidence::{Entry, What};
+use model::{Event, Offset, PartitionId};
+
+use super::{NodeId, Promise, World};
+
+#[derive(Default)]
+pub(super) struct OffsetsKeepTheirOrder {
+    starts: BTreeMap<(PartitionId, NodeId), Offset>,
+    judged: u64,
+}
+
+impl Promise for OffsetsKeepTheirOrder {
+    fn name(&self) -> &'static str {
+        "offsets keep their order"
+    }
+
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        let What::Witnessed(event) = &entry.what else { return Ok(()) };
+        let end = |partition| before.replica(partition, node).map(|replica| replica.end);
+        let name = before.name(node);
+        match *event {
+            Event::Recovered { partition, log_start, log_end, .. } => {
+                self.judged += 1;
+                let last = self.starts.insert((partition, node), log_start);
+                if log_end < log_start {
+                    return Err(format!("{partition}: the log of {name} begins at {log_start} and ends at {log_end}"));
+                }
+                match last.filter(|&last| log_start < last) {
+                    None => Ok(()),
+                    Some(last) => {
+                        Err(format!("{partition}: the log of {name} began at {last}, and now at {log_start}"))
+                    }
+                }
+            }
+            Event::Appended { partition, base, .. } => {
+                self.judged += 1;
+                match end(partition).filter(|&end| end != base) {
+                    None => Ok(()),
+                    Some(end) => Err(format!("{partition}: {name} appends at {base} to a log that ends at {end}")),
+                }
+            }
+            Event::HighWatermarkAdvanced { partition, to, .. } => {
+                self.judged += 1;
+                match end(partition).filter(|&end| end < to) {
+                    None => Ok(()),
+                    Some(end) => Err(format!(
+                        "{partition}: {name} moves the high watermark to {to}, past the end of its own log at {end}"
+                    )),
+                }
+            }
+            Event::Synced { partition, end: synced } => match end(partition).filter(|&end| end < synced) {
+                None => Ok(()),
+                Some(end) => Err(format!("{partition}: {name} has synced up to {synced} of a log that ends at {end}")),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

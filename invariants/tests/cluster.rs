@@ -1,0 +1,237 @@
+//! Promises over the trace that speak of more than one broker's log: whom leaders wait for, whom the controller counts on, who
+//! controls. Each is shown to fail on a bad trace, and to hold on its legal twin.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod tale;
+
+use evidence::{Entry, History, NodeName, What};
+use invariants::{Outcome, Watch};
+use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time};
+use tale::{P, Tale, brokers, expectations, outcome};
+
+/// Broker `n` applies that these broker processes are registered, none of them fenced.
+fn with_brokers(tale: Tale, n: i32, registered: &[(i32, i64)]) -> Tale {
+    registered.iter().fold(tale, |tale, &(broker, epoch)| {
+        let (broker, epoch) = (BrokerId(broker), BrokerEpoch(epoch));
+        tale.says(n, Event::BrokerRegistered { broker, epoch }).says(n, Event::BrokerUnfenced { broker })
+    })
+}
+
+fn asks(tale: Tale, n: i32, state: i32, members: &[(i32, i64)]) -> Tale {
+    let members = members.iter().map(|&(id, epoch)| (BrokerId(id), Some(BrokerEpoch(epoch)))).collect();
+    let (epoch, partition_epoch) = (LeaderEpoch(1), PartitionEpoch(state));
+    tale.says(n, Event::InSyncProposed { partition: P, epoch, partition_epoch, members })
+}
+
+#[test]
+fn an_in_sync_set_has_its_leader_and_only_replicas_each_once() {
+    const PROMISE: &str = "the in-sync set holds whom it should";
+    Tale::begin().state(1, 0, 3, 1, &[1, 2]).breaks(PROMISE);
+    Tale::begin().state(1, 0, 1, 1, &[1, 1]).breaks(PROMISE);
+    Tale::begin().places(1, &[1, 2], 1).state(1, 0, 1, 1, &[1, 2, 3]).breaks(PROMISE);
+    Tale::begin().places(1, &[1, 2, 3], 1).state(1, 0, 1, 1, &[1, 2, 3]).keeps();
+}
+
+#[test]
+fn a_fenced_broker_leads_nothing_and_is_in_sync_only_if_it_is_the_last() {
+    const PROMISE: &str = "the in-sync set holds whom it should";
+    let fenced = |broker| Event::BrokerFenced { broker: BrokerId(broker) };
+    let two = || with_brokers(Tale::begin(), 1, &[(1, 10), (2, 11)]).state(1, 0, 1, 1, &[1, 2]).applied(1, 5, 5);
+    two().says(1, fenced(2)).applied(1, 6, 6).breaks(PROMISE);
+    two().says(1, fenced(1)).applied(1, 6, 6).breaks(PROMISE);
+    // A new process is fenced until it has caught up.
+    let again = Event::BrokerRegistered { broker: BrokerId(2), epoch: BrokerEpoch(20) };
+    two().says(1, again).applied(1, 6, 6).breaks(PROMISE);
+    // The set changes in the same batch; and nobody is left but the fenced one.
+    two().says(1, fenced(2)).state(1, 1, 1, 1, &[1]).applied(1, 7, 7).keeps();
+    let alone = Event::PartitionChanged {
+        partition: P,
+        leader: None,
+        leader_epoch: LeaderEpoch(2),
+        partition_epoch: PartitionEpoch(2),
+        in_sync: brokers(&[1]),
+    };
+    let last = two().says(1, fenced(2)).state(1, 1, 1, 1, &[1]).applied(1, 7, 7);
+    last.says(1, fenced(1)).says(1, alone).applied(1, 9, 9).keeps();
+}
+
+#[test]
+fn the_process_that_fetched_is_the_one_that_is_taken_in() {
+    const PROMISE: &str = "the in-sync set holds whom it should";
+    let two = || with_brokers(Tale::begin(), 1, &[(1, 10), (2, 11)]).state(1, 0, 1, 1, &[1]);
+    asks(two(), 1, 0, &[(1, 10), (2, 9)]).state(1, 1, 1, 1, &[1, 2]).breaks(PROMISE);
+    asks(two(), 1, 0, &[(1, 10), (2, 11)]).state(1, 1, 1, 1, &[1, 2]).keeps();
+    // It asked twice, and the second time for whom it saw meanwhile.
+    let twice = asks(asks(two(), 1, 0, &[(1, 10), (2, 9)]), 1, 0, &[(1, 10), (2, 11)]);
+    twice.state(1, 1, 1, 1, &[1, 2]).keeps();
+}
+
+#[test]
+fn a_leader_waits_for_everybody_that_the_controller_counts_on() {
+    const PROMISE: &str = "the in-sync set holds whom it should";
+    // It asked for broker 3 and forgot; the controller did not.
+    let forgot = Tale::replicated().goes_by(1, 1, &[1, 2], &[1, 2]).appends(3, 1, 0, 10).appends(3, 1, 2, 11);
+    forgot.state(3, 1, 1, 1, &[1, 2, 3]).breaks(PROMISE);
+    // It leaves broker 2 out before the controller agreed.
+    Tale::replicated().goes_by(1, 1, &[1, 2], &[1]).breaks(PROMISE);
+    let asked = || Tale::replicated().goes_by(1, 1, &[1, 2], &[1, 2, 3]).appends(3, 1, 0, 10).appends(3, 1, 2, 11);
+    asked().state(3, 1, 1, 1, &[1, 2, 3]).goes_by(1, 1, &[1, 2, 3], &[1, 2, 3]).keeps();
+    // The controller may drop a member before the leader knows, and elect another leader that this one has not heard of.
+    asked().state(3, 1, 1, 1, &[1]).keeps();
+    asked().state(3, 1, 2, 2, &[2, 3]).goes_by(1, 1, &[1, 2], &[1, 2]).keeps();
+}
+
+#[test]
+fn a_follower_counts_for_what_it_has_in_the_epoch_that_it_follows() {
+    const PROMISE: &str = "leaders count what followers have";
+    Tale::replicated().counts(1, 1, 2, 6).breaks(PROMISE);
+    Tale::replicated().counts(1, 1, 2, 4).breaks(PROMISE); // Not on its disk.
+    Tale::replicated().counts(1, 2, 2, 2).breaks(PROMISE); // It follows epoch 1 still.
+    Tale::replicated().counts(1, 1, 1, 2).breaks(PROMISE);
+    Tale::replicated().counts(1, 1, 2, 2).syncs(2, 4).counts(1, 1, 2, 4).keeps();
+    // The fetch was on its way while the follower turned to another leader and cut its log.
+    let late = Tale::replicated().syncs(2, 4).follows(2, 2, 3).truncates(2, 4, 2);
+    late.counts(1, 1, 2, 4).keeps();
+}
+
+#[test]
+fn offsets_follow_each_other_and_no_mark_lies_beyond_the_log() {
+    const PROMISE: &str = "offsets keep their order";
+    Tale::replicated().appends(2, 1, 6, 12).breaks(PROMISE);
+    Tale::replicated().commits(2, 1, 6).breaks(PROMISE);
+    Tale::replicated().syncs(2, 6).breaks(PROMISE);
+    let recovered =
+        |start, end| Event::Recovered { partition: P, log_start: Offset(start), log_end: Offset(end), cut_bytes: 0 };
+    Tale::begin().says(1, recovered(4, 2)).breaks(PROMISE);
+    Tale::begin().says(1, recovered(4, 9)).crashes(1).says(1, recovered(3, 9)).breaks(PROMISE);
+    Tale::begin().says(1, recovered(4, 9)).crashes(1).says(1, recovered(6, 9)).appends(1, 1, 9, 12).keeps();
+    Tale::replicated().truncates(2, 4, 2).appends(2, 1, 2, 11).commits(2, 1, 2).keeps();
+}
+
+#[test]
+fn whatever_a_log_takes_a_client_has_sent() {
+    const PROMISE: &str = "nothing comes from nowhere";
+    let sent = |crc| Tale::begin().says(9, Event::BatchSent { partition: P, crc });
+    sent(10).appends(1, 1, 0, 11).breaks(PROMISE);
+    let elsewhere = PartitionId { index: 1, ..P };
+    sent(10)
+        .says(
+            1,
+            Event::Appended { partition: elsewhere, epoch: LeaderEpoch(1), base: Offset(0), end: Offset(1), crc: 10 },
+        )
+        .breaks(PROMISE);
+    // A retry, and the metadata log, which no client writes.
+    let twice = sent(10).appends(1, 1, 0, 10).appends(1, 1, 2, 10);
+    let decided = Event::Appended {
+        partition: PartitionId::METADATA,
+        epoch: LeaderEpoch(1),
+        base: Offset(0),
+        end: Offset(1),
+        crc: 3,
+    };
+    twice.says(1, decided).keeps();
+}
+
+/// A quorum of three; broker 1 leads epoch 2 of it, and has one batch of two records, of `epoch`.
+fn quorum(epoch: i32) -> Tale {
+    let joined = |tale: Tale, n| {
+        let recovered = Event::Recovered {
+            partition: PartitionId::METADATA,
+            log_start: Offset(0),
+            log_end: Offset(0),
+            cut_bytes: 0,
+        };
+        tale.says(n, recovered).says(n, Event::QuorumJoined { voters: brokers(&[1, 2, 3]), fetch_timeout_ms: 1 })
+    };
+    let tale = (1..=3).fold(Tale::begin(), joined);
+    metadata(metadata(tale.quorum_leader(1, 2), 1, epoch), 2, epoch)
+}
+
+fn metadata(tale: Tale, n: i32, epoch: i32) -> Tale {
+    let (partition, epoch) = (PartitionId::METADATA, LeaderEpoch(epoch));
+    tale.says(n, Event::Appended { partition, epoch, base: Offset(0), end: Offset(2), crc: 1 })
+}
+
+fn synced(tale: Tale, n: i32) -> Tale {
+    tale.says(n, Event::Synced { partition: PartitionId::METADATA, end: Offset(2) })
+}
+
+fn committed(tale: Tale, n: i32) -> Tale {
+    let (partition, epoch) = (PartitionId::METADATA, LeaderEpoch(2));
+    tale.says(n, Event::HighWatermarkAdvanced { partition, epoch, to: Offset(2) })
+}
+
+#[test]
+fn metadata_is_committed_by_a_majority_of_disks_and_through_the_leaders_own_epoch() {
+    const PROMISE: &str = "the quorum commits by majority";
+    committed(synced(quorum(2), 1), 1).breaks(PROMISE); // Broker 2 has it in memory.
+    committed(synced(synced(quorum(1), 1), 2), 1).breaks(PROMISE); // Figure 8.
+    let verdicts = committed(synced(synced(quorum(2), 1), 2), 1).keeps();
+    assert_eq!(outcome(&verdicts, PROMISE), Outcome::Kept);
+    // A follower hears of it before its own disk has it.
+    committed(committed(synced(synced(quorum(2), 1), 2), 1), 2).keeps();
+}
+
+/// Tells a trace at given milliseconds; answers the promise that broke first.
+fn first_broken(entries: &[(u64, i32, What)]) -> Option<&'static str> {
+    let mut watch = Watch::new(expectations());
+    let told = (1..).zip(entries).find_map(|(index, (ms, node, what))| {
+        let node = NodeName(format!("broker-{node}"));
+        watch.observe(&Entry { index, time: Time(ms * 1_000_000), node, what: what.clone() })
+    });
+    told.map(|violation| violation.promise)
+}
+
+#[test]
+fn a_controller_that_was_deposed_notices() {
+    const PROMISE: &str = "a deposed controller steps down";
+    let joins = || What::Witnessed(Event::QuorumJoined { voters: brokers(&[1, 2, 3]), fetch_timeout_ms: 1000 });
+    let leads = |epoch| What::Witnessed(Event::QuorumLeader { epoch: LeaderEpoch(epoch), log_end: Offset(0) });
+    let gives_up = What::Witnessed(Event::QuorumUnattached { epoch: LeaderEpoch(2) });
+    let later = What::Note { text: "time passes".into() };
+    let begin = || vec![(0, 1, joins()), (0, 2, joins()), (1, 1, leads(2)), (500, 2, leads(3))];
+    let with = |more: &[(u64, i32, What)]| first_broken(&[begin(), more.to_vec()].concat());
+
+    assert_eq!(with(&[(4501, 3, later.clone())]), Some(PROMISE));
+    assert_eq!(
+        with(&[(600, 1, What::NodePaused), (9000, 1, What::NodeResumed), (13_001, 3, later.clone())]),
+        Some(PROMISE)
+    );
+    assert_eq!(with(&[(4499, 3, later.clone()), (4499, 1, gives_up.clone()), (9000, 3, later.clone())]), None);
+    // Who stands still cannot notice, and who is down does not lead.
+    assert_eq!(with(&[(600, 1, What::NodePaused), (9000, 3, later.clone())]), None);
+    assert_eq!(
+        with(&[
+            (600, 1, What::NodePaused),
+            (9000, 1, What::NodeResumed),
+            (9100, 1, gives_up),
+            (20_000, 3, later.clone())
+        ]),
+        None
+    );
+    assert_eq!(with(&[(600, 1, What::NodeCrashed), (9000, 3, later)]), None);
+}
+
+#[test]
+fn in_the_end_nobody_owes_an_answer() {
+    const PROMISE: &str = "what waits is answered";
+    let burden = |answers, fetches| What::Witnessed(Event::Burden { answers, fetches });
+    let verdict = |entries: &[(u64, What)]| {
+        let mut watch = Watch::new(expectations());
+        for (index, (ms, what)) in (1..).zip(entries) {
+            let node = NodeName("broker-1".into());
+            let entry = Entry { index, time: Time(ms * 1_000_000), node, what: what.clone() };
+            if watch.observe(&entry).is_some() {
+                break;
+            }
+        }
+        outcome(&watch.finish(&History::default()), PROMISE)
+    };
+    let later = |ms| (ms, What::Note { text: "time passes".into() });
+    assert_eq!(verdict(&[(0, burden(3, 1)), later(9000)]), Outcome::Broken);
+    assert_eq!(verdict(&[(0, burden(0, 100_001))]), Outcome::Broken);
+    // They are answered; it has not looked again yet; it is down.
+    assert_eq!(verdict(&[(0, burden(3, 1)), (500, burden(0, 2)), later(9000)]), Outcome::Kept);
+    assert_eq!(verdict(&[(0, burden(3, 1)), later(900)]), Outcome::Kept);
+    assert_eq!(verdict(&[(0, burden(3, 1)), (900, What::NodeCrashed), later(9000)]), Outcome::Kept);
+}
