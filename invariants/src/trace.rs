@@ -58,6 +58,17 @@ pub(crate) trait Promise: Send {
     }
 }
 
+/// True of a promise that is judged by what brokers witnessed.
+pub(crate) fn is_of_the_trace(promise: &str) -> bool {
+    let strictest = Expectations {
+        claims: evidence::Claims::default(),
+        flush_on_commit: true,
+        producers_retry: false,
+        unavailable_at_most: None,
+    };
+    promises(&strictest).iter().any(|known| known.name() == promise)
+}
+
 /// All of them.
 pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
     let unclean = expectations.claims.unclean_election;

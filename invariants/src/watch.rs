@@ -6,6 +6,7 @@ use std::time::Duration;
 use evidence::{Claims, Entry, History, Key, What};
 use model::{Offset, PartitionId, TopicId};
 
+use crate::both_sides;
 use crate::history::{Calm, Grounds, judge};
 use crate::trace::{Promise, World, promises, whereabouts};
 use crate::{Outcome, Report, Verdict, Violation};
@@ -78,6 +79,7 @@ impl Watch {
             .map(|(promise, violation)| self.verdict(promise.as_ref(), violation.as_ref()))
             .collect();
         verdicts.extend(self.report(history).verdicts);
+        verdicts.extend(both_sides::judge(history, &self.world, &self.topics(history)));
         if let Some(bound) = self.expectations.unavailable_at_most {
             verdicts.push(self.calm.judge(history, bound));
         }

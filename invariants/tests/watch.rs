@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evidence::{Action, Claims, Entry, Key, MicroOperation, NodeName, Recorder, Value, What};
-use invariants::{Expectations, Outcome, Verdict, Watch};
+use invariants::{Expectations, Outcome, Verdict, Watch, compare};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionId, Time, TopicId};
 
 const SURVIVE: &str = "acknowledged records survive";
@@ -209,4 +209,36 @@ fn another_batch_at_the_offset_is_not_the_record() {
     let detail = tale.sends(0, 2).sends(0, 2).polls(10, &[1]).comes_out(SURVIVE, Outcome::Broken).detail;
     assert!(detail.contains("it is on no replica: it was truncated"), "{detail}");
     assert!(detail.contains("broker-1 holds 0..2 of epoch 2 (crc 00000006) where 0..2 of epoch 1"), "{detail}");
+}
+
+#[test]
+fn a_client_reads_what_is_committed_and_hears_what_a_broker_vouched_for() {
+    const READ: &str = "clients read only what is committed";
+    const HEARD: &str = "clients hear only what brokers vouched for";
+    let epoch = LeaderEpoch(1);
+    let leads = Event::BecameLeader { partition: P, epoch, log_end: Offset(0), high_watermark: Offset(0) };
+    let appended = Event::Appended { partition: P, epoch, base: Offset(0), end: Offset(2), crc: 5 };
+    let commits = |to| Event::HighWatermarkAdvanced { partition: P, epoch, to: Offset(to) };
+    let acked = Event::Acked { partition: P, epoch, base: Offset(0), end: Offset(2), acks: 1 };
+    let begin = || Tale::begin().says(0, "broker-1", leads.clone()).says(1, "broker-1", appended.clone());
+    let synced = || begin().says(1, "broker-1", Event::Synced { partition: P, end: Offset(2) });
+
+    begin().sends(0, 9).polls(5, &[0]).says(6, "broker-1", commits(2)).comes_out(READ, Outcome::Broken);
+    begin().says(4, "broker-1", commits(2)).sends(0, 9).polls(5, &[0, 1]).comes_out(READ, Outcome::Kept);
+    begin().comes_out(READ, Outcome::Unknown);
+
+    synced().sends(2, 9).comes_out(HEARD, Outcome::Broken);
+    synced().says(8, "broker-1", acked).sends(2, 9).sends(3, 9).comes_out(HEARD, Outcome::Kept);
+}
+
+#[test]
+fn what_one_side_saw_and_the_other_missed_is_told() {
+    let verdict = |promise, outcome| Verdict { promise, outcome, detail: String::new(), at: None };
+    let inside = verdict("one leader an epoch", Outcome::Broken);
+    let outside = verdict(SURVIVE, Outcome::Broken);
+    let latent = compare(&[inside.clone(), verdict(SURVIVE, Outcome::Kept)]);
+    assert_eq!((latent.latent, latent.missed.len()), (vec!["one leader an epoch"], 0));
+    let missed = compare(&[verdict("one leader an epoch", Outcome::Kept), outside.clone()]);
+    assert_eq!((missed.latent.len(), missed.missed), (0, vec![SURVIVE]));
+    assert!(compare(&[inside, outside]).is_empty());
 }

@@ -1,5 +1,6 @@
 //! The run as one JSON object, for programs.
 
+use invariants::compare;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -35,6 +36,7 @@ pub fn json(run: &Run) -> Value {
         "as_expected": disappointments.is_empty(),
         "disappointments": disappointments,
         "promises": promises,
+        "comparison": compare(&run.verdicts),
         "reached": run.reached,
         "points": run.points,
         "simulated_ms": milliseconds(run.stats.simulated),

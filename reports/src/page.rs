@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use invariants::Outcome;
+use invariants::{Outcome, compare};
 use model::Time;
 use serde_json::{Value, json};
 
@@ -120,7 +120,11 @@ fn promises(html: &mut String, run: &Run) {
             escape(&verdict.detail)
         );
     }
-    html.push_str("</tbody></table></div></section>\n");
+    html.push_str("</tbody></table></div>");
+    for sentence in compare(&run.verdicts).sentences() {
+        let _ = write!(html, "<p>{}</p>", escape(&sentence));
+    }
+    html.push_str("</section>\n");
 }
 
 /// The rows that the page carries, and sentences on those that it does not.

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use evidence::Entry;
-use invariants::{Outcome, Verdict};
+use invariants::{Outcome, Verdict, compare};
 use model::{PartitionId, Time};
 
 use crate::names::Names;
@@ -140,6 +140,9 @@ pub fn verdicts(run: &Run) -> String {
         let detail = detail.replace(['\n', '\r'], " ");
         let line = format!("{promise:width$}  {outcome:<8} {place}{detail}");
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+    for sentence in compare(&run.verdicts).sentences() {
+        let _ = writeln!(text, "{sentence}");
     }
     let reached: Vec<String> = run.reached.iter().map(ToString::to_string).collect();
     let _ = writeln!(text, "\nreached   {}", if reached.is_empty() { "nothing".into() } else { reached.join(", ") });

@@ -159,6 +159,15 @@ pub const PROMISES: &[&str] = &[
     "a truncation spares what is committed",
     "recovery keeps all that was synced",
     "metadata agrees",
+    "the in-sync set holds whom it should",
+    "leaders count what followers have",
+    "offsets keep their order",
+    "nothing comes from nowhere",
+    "the quorum commits by majority",
+    "a deposed controller steps down",
+    "what waits is answered",
+    "clients read only what is committed",
+    "clients hear only what brokers vouched for",
 ];
 
 /// People say it shorter.

@@ -69,6 +69,8 @@ pub(crate) struct Partition {
     /// What producers were told is safe: the batches that stood there in the log of whoever told them.
     pub(crate) acknowledged: Shadow,
     pub(crate) high_watermark: Offset,
+    /// When it got where.
+    advances: Vec<(Time, Offset)>,
     /// How far the leader of each epoch moved the high watermark.
     committed_by: BTreeMap<LeaderEpoch, Offset>,
     /// The epoch of the last unclean election that cut the canonical log: what older epochs still do is lost with it.
@@ -280,7 +282,7 @@ impl World {
                 }
                 replica.reached_safely = replica.reached_safely.max(end);
             }
-            Event::HighWatermarkAdvanced { partition, epoch, to } => self.advanced(node, partition, epoch, to),
+            Event::HighWatermarkAdvanced { partition, epoch, to } => self.advanced(entry, node, partition, epoch, to),
             Event::Acked { partition, base, end, .. } => {
                 let Some(replica) = self.replicas.get(&(partition, node)) else { return };
                 let acknowledged = &mut self.partitions.entry(partition).or_default().acknowledged;
@@ -347,7 +349,7 @@ impl World {
         }
     }
 
-    fn advanced(&mut self, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, to: Offset) {
+    fn advanced(&mut self, entry: &Entry, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, to: Offset) {
         let state = self.partitions.entry(partition).or_default();
         if state.is_given_up(epoch) {
             return;
@@ -361,7 +363,10 @@ impl World {
         for batch in replica.log.overlapping(known, to).filter(|batch| known <= batch.base && batch.end <= to) {
             state.canonical.append(*batch);
         }
-        state.high_watermark = state.high_watermark.max(to);
+        if state.high_watermark < to {
+            state.high_watermark = to;
+            state.advances.push((entry.time, to));
+        }
         let committed = state.committed_by.entry(epoch).or_default();
         *committed = (*committed).max(to);
     }
@@ -381,6 +386,12 @@ impl Partition {
     /// election need not have what later epochs wrote.
     pub(crate) fn committed_before(&self, epoch: LeaderEpoch) -> Offset {
         self.committed_by.range(..epoch).map(|(_, &end)| end).max().unwrap_or(Offset::ZERO)
+    }
+
+    /// Where the true high watermark was at a moment.
+    pub(crate) fn high_watermark_at(&self, time: Time) -> Offset {
+        let after = self.advances.partition_point(|(at, _)| *at <= time);
+        after.checked_sub(1).map_or(Offset::ZERO, |index| self.advances[index].1)
     }
 
     /// An allowed unclean election: the canonical log ends at `offset` from now on.
