@@ -61,6 +61,9 @@ fn the_process_that_fetched_is_the_one_that_is_taken_in() {
     let two = || with_brokers(Tale::begin(), 1, &[(1, 10), (2, 11)]).state(1, 0, 1, 1, &[1]);
     asks(two(), 1, 0, &[(1, 10), (2, 9)]).state(1, 1, 1, 1, &[1, 2]).breaks(PROMISE);
     asks(two(), 1, 0, &[(1, 10), (2, 11)]).state(1, 1, 1, 1, &[1, 2]).keeps();
+    // The controller itself dropped broker 2 when it came back; it asks later, by a state that it did not hear of.
+    let dropped = two().state(1, 1, 1, 1, &[1, 2]).state(1, 2, 1, 1, &[1]);
+    asks(dropped, 1, 1, &[(1, 9)]).crashes(1).state(1, 2, 1, 1, &[1]).keeps();
     // It asked twice, and the second time for whom it saw meanwhile.
     let twice = asks(asks(two(), 1, 0, &[(1, 10), (2, 9)]), 1, 0, &[(1, 10), (2, 11)]);
     twice.state(1, 1, 1, 1, &[1, 2]).keeps();

@@ -113,6 +113,7 @@ impl Promise for EpochsNeverFall {
             What::Witnessed(event) => event,
             What::DiskHurt { harm: Harm::Wiped, .. } => {
                 self.votes.remove(&node);
+                self.kept.remove(&node);
                 return Ok(());
             }
             What::NodeStarted | What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {

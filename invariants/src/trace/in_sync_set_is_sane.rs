@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use evidence::{Entry, What};
 use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId};
 
+use super::world::InSyncState;
 use super::{NodeId, Promise, World};
 
 type Members = Vec<(BrokerId, Option<BrokerEpoch>)>;
@@ -71,30 +72,28 @@ impl InSyncSetIsSane {
         }
     }
 
-    /// A state that came of a leader's proposal holds the processes that the leader saw.
-    fn same_processes(
+    /// Who joins does so by its leader's proposal, which must speak of the process that is registered.
+    fn joins(
         &self,
         partition: PartitionId,
-        epoch: PartitionEpoch,
+        newest: &InSyncState,
         in_sync: &[BrokerId],
         image: &Image,
     ) -> Result<(), String> {
-        let Some(proposals) = self.proposals.get(&(partition, PartitionEpoch(epoch.0 - 1))) else { return Ok(()) };
-        let set: BTreeSet<BrokerId> = in_sync.iter().copied().collect();
-        let is_other = |(member, asked): &(BrokerId, Option<BrokerEpoch>)| {
-            let known = image.brokers.get(member).map(|(epoch, _)| *epoch);
-            asked.is_some_and(|asked| known.is_some_and(|known| known != asked))
-        };
-        let mut fitting = proposals
-            .iter()
-            .filter(|members| members.len() == set.len() && members.iter().all(|(member, _)| set.contains(member)));
-        let others: Vec<_> = fitting.by_ref().map(|members| members.iter().find(|member| is_other(member))).collect();
-        match others.as_slice() {
-            [.., Some((member, _))] if others.iter().all(Option::is_some) => Err(format!(
-                "{partition}: broker {member} is taken for in sync, but the process that fetched is not the one that is registered"
-            )),
-            _ => Ok(()),
+        let Some(proposals) = self.proposals.get(&(partition, newest.partition_epoch)) else { return Ok(()) };
+        for joining in in_sync.iter().filter(|member| !newest.members.contains(member)) {
+            let registered = image.brokers.get(joining).map(|(epoch, _)| *epoch);
+            let mut asked = proposals.iter().flatten().filter(|(member, _)| member == joining).map(|(_, epoch)| *epoch);
+            if registered.is_some()
+                && asked.clone().next().is_some()
+                && asked.all(|asked| asked.is_some() && asked != registered)
+            {
+                return Err(format!(
+                    "{partition}: broker {joining} is taken for in sync, but the process that fetched is not the one that is registered"
+                ));
+            }
         }
+        Ok(())
     }
 
     /// What one batch of metadata leaves: fenced brokers neither lead nor make others wait.
@@ -176,12 +175,12 @@ impl Promise for InSyncSetIsSane {
                 image.partitions.insert(*partition, (*leader, in_sync.clone()));
                 image.is_changed = true;
                 self.state(*partition, *leader, in_sync)?;
-                if let Some(image) = self.images.get(&node) {
-                    self.same_processes(*partition, *partition_epoch, in_sync, image)?;
-                }
                 let newest = before.partition(*partition).and_then(|state| state.newest());
                 if newest.is_some_and(|newest| *partition_epoch <= newest.partition_epoch) {
                     return Ok(());
+                }
+                if let (Some(newest), Some(image)) = (newest, self.images.get(&node)) {
+                    self.joins(*partition, newest, in_sync, image)?;
                 }
                 is_waited_for(*partition, *leader, *leader_epoch, in_sync, before)
             }

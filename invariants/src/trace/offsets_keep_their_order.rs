@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use evidence::{Entry, What};
+use evidence::{Entry, Harm, What};
 use model::{Event, Offset, PartitionId};
 
 use super::{NodeId, Promise, World};
@@ -23,7 +23,14 @@ impl Promise for OffsetsKeepTheirOrder {
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
-        let What::Witnessed(event) = &entry.what else { return Ok(()) };
+        let event = match &entry.what {
+            What::Witnessed(event) => event,
+            What::DiskHurt { harm: Harm::Wiped, .. } => {
+                self.starts.retain(|(_, owner), _| *owner != node);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         let end = |partition| before.replica(partition, node).map(|replica| replica.end);
         let name = before.name(node);
         match *event {

@@ -376,6 +376,7 @@ impl Replica {
     /// Its node got an empty disk: nothing that was said of the old one holds, and nothing is wrong with the new one.
     fn forget_disk(&mut self) {
         (self.synced, self.on_disk) = (None, None);
+        self.start = Offset::ZERO;
         self.lost_power = true;
         self.is_hurt = false;
     }
