@@ -16,6 +16,7 @@ mod fault;
 mod parse;
 mod random;
 mod scenario;
+mod shrink;
 mod words;
 mod write;
 
@@ -30,4 +31,5 @@ pub use fault::{
 };
 pub use random::{Profile, random, scenarios};
 pub use scenario::{Scenario, schema};
+pub use shrink::{Happened, Step, unroll};
 pub use words::{Chance, ClockDrift, ClockOffset, PartitionName, Range, Rate, Selector, Span, WordError};

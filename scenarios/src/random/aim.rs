@@ -28,6 +28,7 @@ pub(super) fn servers(topics: &[Topic]) -> impl Strategy<Value = Selector> + use
     prop_oneof![
         8 => server(topics),
         2 => partition(topics).prop_map(Selector::FollowersOf),
+        1 => partition(topics).prop_map(Selector::ReplicasOf),
         1 => Just(Selector::RandomMinority),
         1 => Just(Selector::RandomMajority),
         2 => Just(Selector::AllNodes),

@@ -1,15 +1,15 @@
 //! Random faults by family. A family lists its kinds, each with a strategy; a profile enables families.
 //!
-//! Swarm: a few of the kinds are enabled and the others left out, so that no kind can always hide another.
+//! Swarm: a few faults are there and all others left out, so that no kind can always hide another.
 
 mod clock;
 mod disk;
 mod network;
 mod node;
 
+use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::subsequence;
-use proptest::strategy::BoxedStrategy;
+use proptest::strategy::{BoxedStrategy, Union};
 
 use super::profile::Profile;
 use crate::cluster::Topic;
@@ -18,30 +18,35 @@ use crate::fault::Fault;
 /// A kind of fault that a random scenario may enable: its strategy, given the topics at whose brokers it may be aimed.
 pub(super) type Kind = fn(&[Topic]) -> BoxedStrategy<Fault>;
 
-fn families(profile: Profile) -> &'static [&'static [Kind]] {
+/// The families of a profile, each with its weight: disks fail in more ways than nodes, and not more often.
+fn families(profile: Profile) -> Vec<(u32, &'static [Kind])> {
+    let (node, network, disk, clock) = ((5, node::KINDS), (3, network::KINDS), (3, disk::KINDS), (1, clock::KINDS));
     match profile {
-        Profile::Standard => &[node::KINDS, network::KINDS, disk::KINDS, clock::KINDS],
-        Profile::Calm => &[],
-        Profile::Nodes => &[node::KINDS],
-        Profile::Network => &[network::KINDS],
-        Profile::Disk => &[disk::KINDS],
+        Profile::Standard => vec![node, network, disk, clock],
+        Profile::Calm => vec![],
+        Profile::Nodes => vec![node],
+        Profile::Network => vec![network],
+        Profile::Disk => vec![disk],
     }
-}
-
-pub(super) fn kinds(profile: Profile) -> Vec<Kind> {
-    families(profile).concat()
 }
 
 /// Some faults of a profile's kinds; at least one if it has any.
 pub(super) fn faults(profile: Profile, topics: &[Topic]) -> BoxedStrategy<Vec<Fault>> {
-    let kinds = kinds(profile);
-    if kinds.is_empty() {
+    let families = families(profile);
+    if families.is_empty() {
         return Just(Vec::new()).boxed();
     }
-    let topics = topics.to_vec();
-    // A few kinds show most; many at once show what comes of their meeting.
-    let (few, many) = (3.min(kinds.len()), 7.min(kinds.len()));
-    prop_oneof![3 => subsequence(kinds.clone(), 1..=few), 1 => subsequence(kinds, few..=many)]
-        .prop_flat_map(move |enabled| enabled.iter().map(|kind| kind(&topics)).collect::<Vec<_>>())
-        .boxed()
+    let kinds = families.iter().map(|&(weight, kinds)| {
+        let each = kinds.iter().map(|kind| kind(topics)).collect::<Vec<_>>();
+        (weight, Union::new(each).boxed())
+    });
+    let one = Union::new_weighted(kinds.collect());
+    // A few show most; many at once show what comes of their meeting.
+    prop_oneof![3 => vec(one.clone(), 1..=3), 1 => vec(one, 4..=7)].boxed()
+}
+
+/// How many kinds a profile has.
+#[cfg(test)]
+pub(super) fn kinds(profile: Profile) -> usize {
+    families(profile).iter().map(|(_, kinds)| kinds.len()).sum()
 }
