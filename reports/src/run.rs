@@ -7,9 +7,10 @@ use evidence::Entry;
 use invariants::{Outcome, Verdict};
 use model::TopicId;
 use scenarios::{Goal, Reach, Scenario};
+use serde::{Deserialize, Serialize};
 
 /// What a run was, and what came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub scenario: Scenario,
     /// Where the scenario came from: a path of the catalogue, a file's name.
@@ -34,7 +35,7 @@ pub struct Run {
 }
 
 /// The run in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Time that passed in the simulated world.
     pub simulated: Duration,

@@ -285,3 +285,54 @@ fn the_promises_of_scenarios_are_those_that_are_judged() {
     let judged: BTreeSet<&str> = verdicts.iter().map(|verdict| verdict.promise).collect();
     assert_eq!(judged, scenarios::PROMISES.iter().copied().collect());
 }
+
+fn written() -> Vec<u8> {
+    let recorder = evidence::Recorder::new(evidence::Claims::default());
+    let key = evidence::Key::new("orders", 0);
+    let process = recorder.process();
+    let sent = |offset| evidence::Action::Send(vec![evidence::MicroOperation::sent(&key, offset, 7)]);
+    recorder.invoke(Time(5), process, sent(0));
+    recorder.ok(Time(9), process, sent(0));
+    let mut bytes = Vec::new();
+    reports::write(&broken(), &recorder.history(), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_run_that_was_written_is_read_as_it_was() {
+    let (run, history) = reports::read(written().as_slice()).unwrap();
+    // Points of this test are none of the program's.
+    assert_eq!(run, Run { points: BTreeMap::new(), ..broken() });
+    assert_eq!(history.operations.len(), 2);
+    assert_eq!(page(&run), page(&broken()));
+}
+
+#[test]
+fn a_file_that_no_run_left_is_refused() {
+    let whole = String::from_utf8(written()).unwrap();
+    let head = whole.lines().next().unwrap();
+    for (text, why) in [
+        (String::new(), "cut short"),
+        ("once upon a time".into(), "line 1 is not what a run leaves"),
+        (head.to_owned(), "cut short"),
+        (format!("{head}\n{{\"index\":0}}\n"), "line 2"),
+        (whole.replace("{\"run\":1,", "{\"run\":2,"), "form 2"),
+        (whole.replace("acknowledged records survive", "nothing ever happens"), "nobody promises"),
+    ] {
+        let error = reports::read(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}: {why}");
+    }
+}
+
+#[test]
+fn a_viewer_of_traces_gets_a_track_for_each_node_and_every_event() {
+    let run = broken();
+    let trace = reports::perfetto(&run);
+    let events = trace["traceEvents"].as_array().unwrap();
+    let of = |kind: &str| events.iter().filter(|event| event["ph"] == kind).count();
+    let tracks: BTreeSet<&str> = events.iter().filter_map(|event| event["args"]["name"].as_str()).collect();
+    assert!(tracks.contains("faults") && tracks.contains("broker 1"), "{tracks:?}");
+    let witnessed = run.entries.iter().filter(|entry| matches!(entry.what, What::Witnessed(_))).count();
+    assert!(of("i") >= witnessed && of("X") > 0, "{events:?}");
+    assert!(events.iter().all(|event| event["dur"].as_f64().is_none_or(|lasts| lasts >= 0.0)));
+}

@@ -41,10 +41,13 @@ number! {
     /// One state of a partition's leader and in-sync set in the metadata. Rises with every change.
     PartitionEpoch(i32)
 }
-number! {
-    /// Identity of a topic: 128 random bits (KIP-516), so that a topic created again is another topic.
-    TopicId(u128)
-}
+
+/// Identity of a topic: 128 random bits (KIP-516), so that a topic created again is another topic. In text it is hexadecimal, since
+/// few readers of JSON know so large a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[serde(into = "String", try_from = "String")]
+#[cbor(transparent)]
+pub struct TopicId(#[n(0)] pub u128);
 
 impl Offset {
     pub const ZERO: Offset = Offset(0);
@@ -75,6 +78,26 @@ impl TopicId {
     pub const METADATA: TopicId = TopicId(1);
 }
 
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl From<TopicId> for String {
+    fn from(topic: TopicId) -> String {
+        topic.to_string()
+    }
+}
+
+impl TryFrom<String> for TopicId {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<TopicId, std::num::ParseIntError> {
+        u128::from_str_radix(&text, 16).map(TopicId)
+    }
+}
+
 /// One partition of one topic. `Copy`, so that events and maps can carry it for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartitionId {
@@ -89,7 +112,7 @@ impl PartitionId {
 
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}/{}", self.topic.0, self.index)
+        write!(f, "{}/{}", self.topic, self.index)
     }
 }
 
