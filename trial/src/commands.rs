@@ -4,17 +4,23 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod first;
 pub(crate) mod fuzz;
+pub(crate) mod hunt;
+pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod shrink;
 pub(crate) mod twice;
+pub(crate) mod worker;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use evidence::History;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use model::Bug;
-use scenarios::{Scenario, catalogue};
-use trial::Finished;
+use reports::Run;
+use scenarios::{Scenario, Span, catalogue};
 
 /// How a command ends. A later one outweighs an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +30,8 @@ pub(crate) enum Exit {
     Disappointed = 1,
     BadInput = 2,
     Nondeterministic = 3,
+    /// A task never waits.
+    Stuck = 4,
 }
 
 impl From<Exit> for ExitCode {
@@ -83,22 +91,41 @@ fn no_such_scenario(text: &str) -> miette::Report {
 /// Reads a bug by its name.
 pub(crate) fn parse_bug(text: &str) -> Result<Bug, String> {
     Bug::ALL.iter().copied().find(|bug| bug.name() == text).ok_or_else(|| {
+        let likeness = |bug: &&Bug| strsim::normalized_damerau_levenshtein(text, bug.name());
+        let nearest = Bug::ALL.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+        let meant = nearest.map_or(String::new(), |bug| format!("; did you mean {}?", bug.name()));
         let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
-        format!("no bug has this name; there are: {}", names.join(", "))
+        format!("no bug has this name{meant} There are: {}", names.join(", "))
     })
 }
 
+/// Reads a span of time from a command line, where a minute may be `m` too.
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+    let minutes = text.strip_suffix('m').filter(|minutes| minutes.bytes().all(|byte| byte.is_ascii_digit()));
+    let text = minutes.map_or_else(|| text.to_owned(), |minutes| format!("{minutes}min"));
+    text.parse::<Span>().map(|span| span.0).map_err(|error| format!("{error}: {}", error.help))
+}
+
+/// How many runs this machine can do at once.
+pub(crate) fn cores() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
+}
+
+/// The file of a run in its report's folder.
+pub(crate) const RUN_FILE: &str = "run.jsonl";
+
 /// Writes everything about a run into `folder`, and says where its page is.
-pub(crate) fn write_report(folder: &Path, finished: &Finished) -> miette::Result<PathBuf> {
-    let run = &finished.run;
+pub(crate) fn write_report(folder: &Path, run: &Run, history: &History) -> miette::Result<PathBuf> {
     let page = folder.join("report.html");
     write_file(&page, reports::page(run).as_bytes())?;
     write_file(&folder.join("scenario.toml"), run.scenario.to_toml().as_bytes())?;
     write_file(&folder.join("run.txt"), reports::terminal(run, reports::View::Everything).as_bytes())?;
     write_file(&folder.join("run.json"), format!("{:#}\n", reports::json(run)).as_bytes())?;
-    let mut history = Vec::new();
-    finished.history.write(&mut history).into_diagnostic()?;
-    write_file(&folder.join("history.jsonl"), &history)?;
+    let (mut whole, mut asked) = (Vec::new(), Vec::new());
+    reports::write(run, history, &mut whole).into_diagnostic()?;
+    write_file(&folder.join(RUN_FILE), &whole)?;
+    history.write(&mut asked).into_diagnostic()?;
+    write_file(&folder.join("history.jsonl"), &asked)?;
     Ok(page)
 }
 

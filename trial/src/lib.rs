@@ -12,12 +12,15 @@
 mod assert;
 mod cluster;
 mod faults;
+mod happened;
 mod reach;
+mod reason;
 mod run;
 mod scene;
 mod selection;
 mod stage;
 mod workload;
 
-pub use assert::{assert_scenario, assert_scenario_seeds};
+pub use assert::{assert_random, assert_scenario, assert_scenario_seeds, assert_scenario_with};
+pub use reason::Reason;
 pub use run::{Finished, Options, run};

@@ -20,8 +20,14 @@ struct Arguments {
 enum Command {
     /// Run scenario files, one seed or several
     Run(commands::run::Arguments),
-    /// Run random scenarios until one fails, or for so many seeds or so long
+    /// Run random scenarios, so many or for so long; make what fails smaller
     Fuzz(commands::fuzz::Arguments),
+    /// Make a failing scenario as small as it gets
+    Shrink(commands::shrink::Arguments),
+    /// Plant each known bug, and count the seeds that it takes to find it
+    Hunt(commands::hunt::Arguments),
+    /// Show a run that is over, from the file that it left
+    Report(commands::report::Arguments),
     /// Judge a history of what clients asked and were told, from anywhere
     Check(commands::check::Arguments),
     /// List the scenarios of the catalogue
@@ -30,6 +36,9 @@ enum Command {
     Bench(commands::bench::Arguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
+    /// Run what is asked for, line by line, for a command that shares its runs among processes
+    #[command(hide = true)]
+    Worker,
     /// Print completions for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -48,6 +57,10 @@ fn main() -> ExitCode {
         None => commands::first::first(),
         Some(Command::Run(arguments)) => commands::run::run(arguments),
         Some(Command::Fuzz(arguments)) => commands::fuzz::fuzz(arguments),
+        Some(Command::Shrink(arguments)) => commands::shrink::shrink(arguments),
+        Some(Command::Hunt(arguments)) => commands::hunt::hunt(arguments),
+        Some(Command::Report(arguments)) => commands::report::report(arguments),
+        Some(Command::Worker) => commands::worker::worker(),
         Some(Command::Check(arguments)) => commands::check::check(arguments),
         Some(Command::Lessons) => commands::first::lessons(),
         Some(Command::Bench(arguments)) => commands::bench::bench(arguments),

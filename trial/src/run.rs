@@ -47,6 +47,9 @@ const READING_MAX: Duration = Duration::from_secs(120);
 /// A producer whose last record is under way is waited for this long.
 const LAST_RECORD_MAX: Duration = Duration::from_secs(30);
 
+/// The note of the trace at time zero of the scenario.
+pub(crate) const WORKLOAD_BEGINS: &str = "the workload begins";
+
 /// How a scenario is run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -309,7 +312,7 @@ async fn conduct_run(
     }
 
     let zero = world.now();
-    world.note(What::Note { text: "the workload begins".into() });
+    world.note(What::Note { text: WORKLOAD_BEGINS.into() });
     let ground = Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics), zero };
     let length = scenario.length();
     let mut faults = Faults::new(&scenario.faults, zero, length, &stage, recorder.clone());

@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "reports",
         ],
     ),
+    ("examples/own-tale", &["evidence", "scenarios", "trial"]),
 ];
 
 /// What only the simulated world may name.

@@ -57,6 +57,41 @@ fn arguments_that_make_no_sense() {
 }
 
 #[test]
+fn seeds_and_shards_that_cannot_be() {
+    refused(&["fuzz", "--seeds", "0"], "0");
+    refused(&["fuzz", "--seeds", "many"], "many");
+    refused(&["fuzz", "--seeds", "99999999999999999999999"], "99999999999999999999999");
+    refused(&["fuzz", "--from", "-1"], "-1");
+    refused(&["fuzz", "--jobs", "0"], "0");
+    refused(&["fuzz", "--shard", "3/2"], "there is no shard 3 of 2");
+    refused(&["fuzz", "--shard", "x"], "write I/N");
+    refused(&["fuzz", "--shard", "0/2"], "there is no shard 0 of 2");
+    refused(&["fuzz", "--seeds", "1", "--for", "1s"], "cannot be used with");
+    refused(&["fuzz", "--plant", "ack-before-replicatoin"], "did you mean ack-before-replication?");
+    refused(&["hunt", "zombie-leadr"], "did you mean zombie-leader?");
+    refused(&["hunt", "--seeds", "0"], "0");
+    refused(&["shrink", "leader-loses-powr"], "leader-loses-power");
+    refused(&["shrink"], "FILE");
+}
+
+#[test]
+fn places_where_nothing_can_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "file", b"in the way");
+    refused(&["fuzz", "--seeds", "1", "--out", &file], "cannot write");
+    write(folder.path(), "fuzz.jsonl", b"\xff\x00 not what a fuzz leaves");
+    refused(&["fuzz", "--seeds", "1", "--out", &folder.path().display().to_string()], "fuzz.jsonl");
+    write(folder.path(), "fuzz.jsonl", b"once upon a time\n");
+    refused(&["fuzz", "--seeds", "1", "--out", &folder.path().display().to_string()], "is not what a fuzz leaves");
+    refused(&["hunt", "--known", "no-such.toml"], "no-such.toml");
+    refused(&["report", "no-such.jsonl"], "no-such.jsonl");
+    refused(&["report", &write(folder.path(), "run.jsonl", b"{\"run\":1}\n")], "is no run");
+    refused(&["report", "leader-loses-powr"], "leader-loses-power");
+    refused(&["hunt", "--known", &write(folder.path(), "a.toml", b"seeds = 3")], "trial hunt --pin");
+    refused(&["hunt", "--known", &write(folder.path(), "b.toml", b"[seeds]\nno-bug = 3")], "no-bug");
+}
+
+#[test]
 fn the_schema_is_json() {
     let output = trial(&["schema"]);
     assert_eq!(output.status.code(), Some(0));

@@ -19,7 +19,7 @@ pub(crate) fn first() -> miette::Result<Exit> {
     let Named { scenario, .. } = read_scenario(tale.path)?;
     let seed = scenario.seed.unwrap_or(SEED_DEFAULT);
     let finished = trial::run(&scenario, seed, &Options { source: tale.name().to_owned(), ..Options::default() });
-    let page = write_report(&report_folder(Path::new(REPORTS), tale.name(), seed), &finished)?;
+    let page = write_report(&report_folder(Path::new(REPORTS), tale.name(), seed), &finished.run, &finished.history)?;
     print(&reports::terminal(&finished.run, View::Transitions));
     print(&format!("seed      {seed}\nreport    {}\n", page.display()));
     print(&format!(

@@ -74,7 +74,7 @@ fn one(named: &Named, seed: u64, arguments: &Arguments, many: bool) -> miette::R
         print(&in_full(&finished, arguments.trace));
     }
     if let Some(folder) = &arguments.report {
-        let page = write_report(&report_folder(folder, &named.source, seed), &finished)?;
+        let page = write_report(&report_folder(folder, &named.source, seed), &finished.run, &finished.history)?;
         if !arguments.json {
             print(&format!("report    {}\n", page.display()));
         }

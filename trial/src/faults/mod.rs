@@ -135,7 +135,7 @@ impl Faults {
             recorder,
         };
         for (index, fault) in faults.iter().enumerate() {
-            let mut stream = stage.world.stream(&format!("faults/{index}"));
+            let mut stream = stage.world.stream(&label(faults, index));
             let (first, until) = match &fault.when {
                 When::At(at) => (draw(*at, &mut stream), Duration::ZERO),
                 When::Every { every, between } => {
@@ -314,6 +314,13 @@ impl Faults {
         }
         stage.world.note(What::FaultEnded { id });
     }
+}
+
+/// Where the chance of a fault comes from: what it is, not its place in the file, so that it keeps its draws when others go.
+fn label(faults: &[Fault], index: usize) -> String {
+    let kind = faults[index].kind.to_string();
+    let twins = faults[..index].iter().filter(|other| other.kind.to_string() == kind).count();
+    format!("faults/{kind}/{twins}")
 }
 
 /// One span of a range, both ends included; one draw, whatever the range.
