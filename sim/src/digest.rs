@@ -117,6 +117,13 @@ kinds! {
     DiskStalled = "stalls or is slow",
     /// Stored bytes were hurt: hash of the path, position. The page cache forgets, damage is undone: nothing, which of them.
     DiskHurt = "was hurt on disk",
+
+    /// Another bandwidth of its network card: bytes a second, nothing.
+    CardSet = "has a network card of bytes a second",
+    /// Connection, how.
+    Severed = "lost a connection to a fault",
+    /// Connection, nothing: nobody answered for too long.
+    GivenUp = "gave up connection",
 }
 
 /// Where events are charged. Cheap to clone.

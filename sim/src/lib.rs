@@ -37,7 +37,9 @@ pub use clock::{Clock, Sleep};
 pub use digest::{Digest, NodeIndex, Recording};
 pub use disk::{DiskState, Operation, Scope, SimDisk, SimFile, SyncDelay};
 pub use life::Life;
-pub use network::{Fault, LinkSettings, Links, Network, SimConnection, SimListener, SimReader, SimWriter, WINDOW};
+pub use network::{
+    Fault, GIVEN_UP_AFTER, LinkSettings, Links, Network, SimConnection, SimListener, SimReader, SimWriter, WINDOW,
+};
 pub use node::Node;
 pub use process::SimHost;
 pub use run::{Failure, Observer, Options, Outcome, Reason, run};

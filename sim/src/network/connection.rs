@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use model::Time;
@@ -15,6 +16,9 @@ use crate::digest::NodeIndex;
 
 /// Bytes that a writer may be ahead of its peer's reading: both sockets' buffers.
 pub const WINDOW: usize = 512 * 1024;
+
+/// A sender that hears nothing of what it sent gives its connection up after this: fifteen retransmissions, as Linux has it.
+pub const GIVEN_UP_AFTER: Duration = Duration::from_millis(924_600);
 
 /// Bytes that one read appends at most.
 const READ_MAX: usize = 128 * 1024;
@@ -31,6 +35,25 @@ pub(super) struct Connection {
     pub(super) ends: [End; 2],
     /// `pipes[side]` flows towards `ends[side]`.
     pub(super) pipes: [Pipe; 2],
+    /// Nothing passes any more, and nobody is told.
+    pub(super) is_stranded: bool,
+}
+
+impl Connection {
+    /// When `side` will give the connection up, because what it sent is not answered.
+    pub(super) fn gives_up(&self, side: Side) -> Time {
+        self.pipes[1 - side].given_up
+    }
+
+    /// When a reader at `side` will next have something: bytes, the end, a reset, or no more patience.
+    pub(super) fn next_for_reader(&self, side: Side) -> Time {
+        self.pipes[side].next_arrival().min(self.gives_up(side))
+    }
+
+    /// When a writer at `side` learns that it writes in vain.
+    pub(super) fn next_for_writer(&self, side: Side) -> Time {
+        self.pipes[side].reset.min(self.gives_up(side))
+    }
 }
 
 /// One of the two ends of a connection: 0 asked for it, 1 was asked.
@@ -46,6 +69,8 @@ pub(super) struct End {
     pub(super) writer: Waiter,
     /// Somebody here has been told of the reset.
     knows_of_reset: bool,
+    /// The reset is none: this end has given up.
+    pub(super) has_given_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +80,8 @@ pub(super) enum EndState {
     Closed,
     /// The machine lost its power and with it all knowledge of this connection.
     Forgotten,
+    /// The machine has no such connection any more; its process may still hold the socket.
+    Lost,
 }
 
 impl End {
@@ -68,13 +95,27 @@ impl End {
             reader: Waiter::default(),
             writer: Waiter::default(),
             knows_of_reset: false,
+            has_given_up: false,
+        }
+    }
+
+    /// Nothing can come of this end any more.
+    pub(super) fn is_over(&self) -> bool {
+        match self.state {
+            EndState::Open => false,
+            EndState::Closed | EndState::Forgotten => true,
+            EndState::Lost => !self.has_reader && !self.has_writer,
         }
     }
 
     /// The error that a reset is to whoever comes next: news to the first, unless the stream had ended before.
     pub(super) fn reset_error(&mut self, had_ended: bool) -> io::Error {
         let is_news = !std::mem::replace(&mut self.knows_of_reset, true) && !had_ended;
-        if is_news { io::ErrorKind::ConnectionReset.into() } else { io::ErrorKind::BrokenPipe.into() }
+        match is_news {
+            true if self.has_given_up => io::ErrorKind::TimedOut.into(),
+            true => io::ErrorKind::ConnectionReset.into(),
+            false => io::ErrorKind::BrokenPipe.into(),
+        }
     }
 }
 
@@ -137,6 +178,8 @@ pub(super) struct Pipe {
     in_window: usize,
     /// Bytes read, of which the sender does not know because the way back is blocked.
     unacknowledged: usize,
+    /// When the sender gives up because nothing that it sent since a blockage began is answered.
+    given_up: Time,
 }
 
 struct Segment {
@@ -154,6 +197,7 @@ impl Pipe {
             last_arrival: Time::ZERO,
             in_window: 0,
             unacknowledged: 0,
+            given_up: NEVER,
         }
     }
 
@@ -175,6 +219,18 @@ impl Pipe {
         } else {
             arrival
         }
+    }
+
+    /// Something was sent at `now` that cannot be answered.
+    pub(super) fn is_unanswered(&mut self, now: Time) {
+        if self.given_up == NEVER {
+            self.given_up = now + GIVEN_UP_AFTER;
+        }
+    }
+
+    /// Whatever was sent will be answered.
+    pub(super) fn is_answered(&mut self) {
+        self.given_up = NEVER;
     }
 
     /// Puts bytes on their way; `arrival` is in order.
@@ -234,6 +290,14 @@ impl Pipe {
         self.segments.clear();
     }
 
+    /// What has arrived by `at` is lost; what has not will be refused.
+    pub(super) fn discard_received(&mut self, at: Time) {
+        self.segments.retain(|segment| segment.arrival > at);
+        if self.finish > at {
+            self.finish = NEVER;
+        }
+    }
+
     /// Keeps from arriving what has not arrived by `now`.
     pub(super) fn hold(&mut self, now: Time) {
         for segment in self.segments.iter_mut().filter(|segment| segment.arrival > now) {
@@ -245,6 +309,31 @@ impl Pipe {
             }
         }
         self.last_arrival = self.last_arrival.min(now);
+    }
+
+    /// Something is on its way at `now`, or held.
+    pub(super) fn is_under_way(&self, now: Time) -> bool {
+        let finish = Some(self.finish).filter(|&finish| finish != NEVER);
+        finish.or(self.segments.back().map(|segment| segment.arrival)).is_some_and(|last| last > now)
+    }
+
+    /// Takes back what has not left by `now`, to be sent anew. False if there is nothing.
+    pub(super) fn hold_unsent(&mut self, now: Time) -> bool {
+        let waits = |segment: &Segment| segment.departure > now && segment.arrival < HELD;
+        let Some(first) = self.segments.iter().position(waits) else { return false };
+        self.segments.iter_mut().skip(first).for_each(|segment| segment.arrival = HELD);
+        for behind in [&mut self.finish, &mut self.reset] {
+            if *behind > now && *behind != NEVER {
+                *behind = HELD;
+            }
+        }
+        let last = first.checked_sub(1).map_or(now, |last| self.segments[last].arrival);
+        self.last_arrival = self.last_arrival.min(last.max(now));
+        true
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.segments.iter().filter(|segment| segment.arrival == HELD).map(|segment| segment.bytes.len()).sum()
     }
 
     pub(super) fn holds_anything(&self) -> bool {

@@ -1,21 +1,23 @@
 //! The fabric: every machine, link, listener and connection of one world.
 
 mod ending;
+mod links;
+mod severance;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
 use bytes::Bytes;
 use model::Time;
 use parking_lot::{Mutex, MutexGuard};
 
 pub(super) use ending::Half;
+pub(super) use severance::Severance;
 
 use super::connection::{Connection, End, EndState, HELD, Pipe, Side};
-use super::link::{Flight, Link, LinkSettings};
+use super::link::{Card, Flight, Link, LinkSettings, Queue};
 use crate::clock::Clock;
 use crate::digest::{Digest, Kind, NodeIndex};
 use crate::streams::Stream;
@@ -25,11 +27,6 @@ const BACKLOG_MAX: usize = 1024;
 
 /// Ports that the system gives away by itself.
 const FREE_PORTS: std::ops::Range<u16> = 32_768..61_000;
-
-/// After a blockage the first retransmission comes within this: real ones back off longer the longer the blockage was, which would
-/// make every figure of recovery one of TCP's instead of ours.
-const BACK_OFF_MIN: Duration = Duration::from_millis(200);
-const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct Fabric {
@@ -46,6 +43,8 @@ pub(super) struct State {
     /// `links[from][to]`.
     links: Vec<Vec<Link>>,
     default: LinkSettings,
+    /// The network card of each machine.
+    cards: Vec<Card>,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     serial: u64,
@@ -68,7 +67,7 @@ struct Listening {
 /// A connection: where it is kept, and its serial, which proves that it is still the same.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionId {
-    slot: usize,
+    pub(super) slot: usize,
     pub(super) serial: u64,
 }
 
@@ -89,6 +88,7 @@ impl Fabric {
             machines: Vec::new(),
             links: Vec::new(),
             default: LinkSettings::LOCAL,
+            cards: Vec::new(),
             connections: Vec::new(),
             free: Vec::new(),
             serial: 0,
@@ -143,6 +143,7 @@ impl State {
             listeners: BTreeMap::new(),
             next_port: FREE_PORTS.start,
         });
+        self.cards.push(Card { outward: Queue::new(None), inward: Queue::new(None) });
         self.names.insert(name.to_owned(), node);
         node
     }
@@ -164,96 +165,18 @@ impl State {
         self.digest.event(kind, node, a, b);
     }
 
-    // Links.
-
-    pub(super) fn set_default(&mut self, settings: LinkSettings) {
-        self.default = settings;
-        for from in 0..self.links.len() {
-            for to in (0..self.links.len()).filter(|&to| to != from) {
-                self.links[from][to].settings = settings;
-            }
-        }
-        self.charge(Kind::LinkSet, NodeIndex(0), u64::MAX, 0);
-    }
-
-    pub(super) fn set_link(&mut self, from: NodeIndex, to: NodeIndex, settings: LinkSettings) {
-        self.link(from, to).settings = settings;
-        self.charge(Kind::LinkSet, to, u64::from(from.0), 0);
-    }
-
-    fn link(&mut self, from: NodeIndex, to: NodeIndex) -> &mut Link {
-        &mut self.links[usize::from(from.0)][usize::from(to.0)]
-    }
-
-    fn is_blocked(&self, from: NodeIndex, to: NodeIndex) -> bool {
-        self.links[usize::from(from.0)][usize::from(to.0)].blocked_by > 0 || !self.machines[usize::from(to.0)].has_power
-    }
-
-    /// One transmission; none if it cannot arrive now.
-    pub(super) fn fly(&mut self, now: Time, from: NodeIndex, to: NodeIndex, length: usize) -> Option<Flight> {
-        if self.is_blocked(from, to) {
-            return None;
-        }
-        let link = &mut self.links[usize::from(from.0)][usize::from(to.0)];
-        Some(link.fly(now, length, &mut self.stream))
-    }
-
-    fn arrival(&mut self, now: Time, from: NodeIndex, to: NodeIndex) -> Time {
-        self.fly(now, from, to, 0).map_or(HELD, |flight| flight.arrival)
-    }
-
-    pub(super) fn block(&mut self, from: NodeIndex, to: NodeIndex, fault: u32) {
-        let now = self.clock.now();
-        let link = self.link(from, to);
-        link.blocked_by += 1;
-        if link.blocked_by == 1 {
-            link.blocked_since = now;
-            self.each_pipe(Some(from), to, |state, slot, side| state.pipe(slot, side).hold(now));
-        }
-        self.charge(Kind::Blocked, to, u64::from(from.0), u64::from(fault));
-    }
-
-    /// One fault fewer on this link. What waited is sent after a back-off, or at once if it was only `held`.
-    pub(super) fn unblock(&mut self, from: NodeIndex, to: NodeIndex, fault: u32, held: bool) {
-        let now = self.clock.now();
-        let link = self.link(from, to);
-        link.blocked_by -= 1;
-        let blocked_for = now.since(link.blocked_since);
-        self.charge(Kind::Unblocked, to, u64::from(from.0), u64::from(fault));
-        if !self.is_blocked(from, to) {
-            let back_off = if held { Duration::ZERO } else { blocked_for.clamp(BACK_OFF_MIN, BACK_OFF_MAX) };
-            self.reopen(Some(from), to, now, back_off);
-            // Acknowledgements of what flowed the other way.
-            self.each_pipe(Some(to), from, |state, slot, side| {
-                if state.pipe(slot, side).acknowledge_now() {
-                    state.connection(slot).ends[1 - side].writer.wake();
-                }
-            });
-        }
-    }
-
-    /// Sends again what was held on its way to `to`.
-    fn reopen(&mut self, from: Option<NodeIndex>, to: NodeIndex, now: Time, back_off: Duration) {
-        self.each_pipe(from, to, |state, slot, side| {
-            let from = state.connection(slot).ends[1 - side].node;
-            if !state.pipe(slot, side).holds_anything() || state.is_blocked(from, to) {
-                return;
-            }
-            let wait = state.stream.duration(Duration::ZERO..back_off + Duration::from_nanos(1));
-            let length = 0;
-            let Some(flight) = state.fly(now + wait, from, to, length) else { return };
-            model::reached!("what a cut link held back was delivered late");
-            state.pipe(slot, side).release(flight.departure, flight.arrival);
-            state.announce(slot, side);
-            state.refuse_unwanted(slot, side);
-        });
-    }
-
-    fn each_pipe(&mut self, from: Option<NodeIndex>, to: NodeIndex, mut visit: impl FnMut(&mut State, usize, Side)) {
+    /// Visits every pipe, or only those from a node, or to one.
+    fn each_pipe(
+        &mut self,
+        from: Option<NodeIndex>,
+        to: Option<NodeIndex>,
+        mut visit: impl FnMut(&mut State, usize, Side),
+    ) {
         for slot in 0..self.connections.len() {
             for side in [0, 1] {
                 let is_meant = self.connections[slot].as_ref().is_some_and(|connection| {
-                    connection.ends[side].node == to && from.is_none_or(|from| connection.ends[1 - side].node == from)
+                    to.is_none_or(|to| connection.ends[side].node == to)
+                        && from.is_none_or(|from| connection.ends[1 - side].node == from)
                 });
                 if is_meant {
                     visit(self, slot, side);
@@ -315,10 +238,13 @@ impl State {
         }
     }
 
-    pub(super) fn knock(&mut self, at: NodeIndex, port: u16) -> Knock {
+    pub(super) fn knock(&mut self, from: NodeIndex, at: NodeIndex, port: u16) -> Knock {
+        let link = self.link(from, at);
+        let (is_refused, is_ignored) = (link.refused_by > 0, link.ignored_by > 0);
         let machine = self.machine(at);
         match machine.listeners.get(&port) {
-            _ if !machine.has_power => Knock::Silence,
+            _ if !machine.has_power || is_ignored => Knock::Silence,
+            _ if is_refused => Knock::NobodyListens,
             None => Knock::NobodyListens,
             Some(listening) if listening.backlog.len() >= BACKLOG_MAX => Knock::Silence,
             Some(_) => Knock::Listening,
@@ -331,13 +257,14 @@ impl State {
 
     /// Makes the connection that both sides have agreed to.
     pub(super) fn establish(&mut self, from: (NodeIndex, u16), to: (NodeIndex, u16)) -> Option<ConnectionId> {
-        if !matches!(self.knock(to.0, to.1), Knock::Listening) {
+        if !matches!(self.knock(from.0, to.0, to.1), Knock::Listening) {
             return None;
         }
         self.serial += 1;
         let serial = self.serial;
         let ends = [End::new(from.0, from.1), End::new(to.0, to.1)];
-        let connection = Some(Connection { serial, ends, pipes: [Pipe::new(), Pipe::new()] });
+        let pipes = [Pipe::new(), Pipe::new()];
+        let connection = Some(Connection { serial, ends, pipes, is_stranded: false });
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.connections[slot] = connection;
@@ -382,14 +309,19 @@ impl State {
         length: usize,
     ) {
         let (slot, to_side) = (id.slot, 1 - side);
-        let (from, to) = self.nodes(slot, side);
-        let flight = self.fly(now, from, to, length).unwrap_or(Flight { departure: HELD, arrival: HELD });
+        let (from, _) = self.nodes(slot, side);
+        let flight = self.fly_on(slot, side, now, length).unwrap_or(Flight { departure: HELD, arrival: HELD });
+        if !self.is_answerable(slot, side) {
+            self.wait_for_answer(slot, side);
+        }
         let connection = self.connection(slot);
         let pipe = &mut connection.pipes[to_side];
         let arrival = pipe.in_order(flight.arrival);
-        parts.for_each(|part| pipe.push(part, flight.departure, arrival));
-        let receiver = &mut connection.ends[to_side];
-        let is_wanted = receiver.state == EndState::Open;
+        let is_wanted = connection.ends[to_side].state == EndState::Open;
+        // To an end that will be told of a reset before they come, bytes are lost.
+        if !(is_wanted && pipe.reset <= arrival && arrival < HELD) {
+            parts.for_each(|part| pipe.push(part, flight.departure, arrival));
+        }
         let serial = connection.serial;
         self.digest.event_at(now, Kind::Sent, from, serial << 24 | length as u64, arrival.0);
         if is_wanted {
@@ -404,7 +336,7 @@ impl State {
         let (slot, serial) = (id.slot, id.serial);
         let (reader, sender) = self.nodes(slot, side);
         self.digest.event_at(now, Kind::Received, reader, serial, length as u64);
-        if self.is_blocked(reader, sender) {
+        if self.is_blocked(reader, sender) || self.connection(slot).is_stranded {
             self.pipe(slot, side).acknowledge_later(length);
         } else {
             let connection = self.connection(slot);
@@ -422,10 +354,10 @@ impl State {
     /// Wakes who waits at `side` when the next thing arrives there.
     fn announce(&mut self, slot: usize, side: Side) {
         if let Some(connection) = self.connections[slot].as_mut() {
-            let pipe = &connection.pipes[side];
+            let (for_reader, for_writer) = (connection.next_for_reader(side), connection.next_for_writer(side));
             let end = &mut connection.ends[side];
-            end.reader.announce(pipe.next_arrival(), &self.clock);
-            end.writer.announce(pipe.reset, &self.clock);
+            end.reader.announce(for_reader, &self.clock);
+            end.writer.announce(for_writer, &self.clock);
         }
     }
 }

@@ -106,10 +106,52 @@ pub(super) struct Link {
     pub(super) settings: LinkSettings,
     /// Faults that block it now.
     pub(super) blocked_by: u32,
+    /// Faults by which requests for a connection are refused, or lost.
+    pub(super) refused_by: u32,
+    pub(super) ignored_by: u32,
     /// Since when it is blocked.
     pub(super) blocked_since: Time,
-    /// When the last byte will have left, at its bandwidth.
+    pub(super) queue: Queue,
+}
+
+/// Bytes that leave one after the other, at so many a second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queue {
+    /// Bytes a second; none is unlimited.
+    bandwidth: Option<u64>,
+    /// When the last byte will have left.
     busy_until: Time,
+}
+
+impl Queue {
+    pub(super) fn new(bandwidth: Option<u64>) -> Queue {
+        Queue { bandwidth, busy_until: Time::ZERO }
+    }
+
+    /// When the last of `length` bytes has left that join the queue at `now`.
+    fn pass(&mut self, now: Time, length: usize) -> Time {
+        let Some(bandwidth) = self.bandwidth else { return now };
+        let nanos = (length as u128 * 1_000_000_000 / u128::from(bandwidth.max(1))) as u64;
+        self.busy_until = self.busy_until.max(now) + Duration::from_nanos(nanos);
+        self.busy_until
+    }
+
+    /// Sets the bandwidth and forgets who waits: true if somebody may have, and is to join again.
+    pub(super) fn set(&mut self, bandwidth: Option<u64>) -> bool {
+        let had_limit = self.bandwidth.is_some();
+        let is_other = self.bandwidth != bandwidth;
+        if is_other {
+            *self = Queue::new(bandwidth);
+        }
+        had_limit && is_other
+    }
+}
+
+/// The two queues of one machine's network card.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Card {
+    pub(super) outward: Queue,
+    pub(super) inward: Queue,
 }
 
 /// One transmission.
@@ -122,19 +164,28 @@ pub(super) struct Flight {
 
 impl Link {
     pub(super) fn new(settings: LinkSettings) -> Link {
-        Link { settings, blocked_by: 0, blocked_since: Time::ZERO, busy_until: Time::ZERO }
+        let queue = Queue::new(settings.bandwidth);
+        Link { settings, blocked_by: 0, refused_by: 0, ignored_by: 0, blocked_since: Time::ZERO, queue }
     }
 
-    /// Sends `length` bytes at `now`. Two draws, whatever the settings.
-    pub(super) fn fly(&mut self, now: Time, length: usize, stream: &mut Stream) -> Flight {
+    /// Sends `length` bytes at `now`, through the cards of both machines if they have a limit: first queue, then fly. Two
+    /// draws, whatever the settings.
+    pub(super) fn fly(
+        &mut self,
+        now: Time,
+        length: usize,
+        cards: Option<[&mut Card; 2]>,
+        stream: &mut Stream,
+    ) -> Flight {
         let settings = &self.settings;
         let (chance, luck) = (stream.bits(), stream.bits());
-        let mut departure = now;
-        if let Some(bandwidth) = settings.bandwidth {
-            let nanos = (length as u128 * 1_000_000_000 / u128::from(bandwidth.max(1))) as u64;
-            departure = self.busy_until.max(now) + Duration::from_nanos(nanos);
-            self.busy_until = departure;
-        }
+        let mut departure = match cards {
+            None => self.queue.pass(now, length),
+            Some([from, to]) => {
+                let departure = self.queue.pass(from.outward.pass(now, length), length);
+                to.inward.pass(departure, length)
+            }
+        };
         if settings.loss > 0.0 {
             departure = departure + retransmissions(settings.loss, length, fraction(luck));
         }
@@ -175,7 +226,7 @@ mod tests {
     fn latency_has_its_minimum_and_its_mean() {
         let mut stream = Streams::new(1).stream("network");
         let mut link = Link::new(LinkSettings { tail_chance: 0.0, ..LinkSettings::LOCAL });
-        let flights: Vec<_> = (0..10_000).map(|_| link.fly(Time::ZERO, 100, &mut stream).arrival.0).collect();
+        let flights: Vec<_> = (0..10_000).map(|_| link.fly(Time::ZERO, 100, None, &mut stream).arrival.0).collect();
         assert!(flights.iter().all(|&arrival| arrival >= 100_000));
         let mean = flights.iter().sum::<u64>() / 10_000;
         assert!((195_000..205_000).contains(&mean), "{mean}");
@@ -185,7 +236,7 @@ mod tests {
     fn loss_is_delay() {
         let mut stream = Streams::new(1).stream("network");
         let mut link = Link::new(LinkSettings { loss: 0.1, ..LinkSettings::constant(Duration::from_millis(1)) });
-        let late = (0..10_000).filter(|_| link.fly(Time::ZERO, 100, &mut stream).arrival.0 > 200_000_000).count();
+        let late = (0..10_000).filter(|_| link.fly(Time::ZERO, 100, None, &mut stream).arrival.0 > 200_000_000).count();
         assert!((900..1100).contains(&late), "{late}");
     }
 
@@ -194,7 +245,7 @@ mod tests {
         let mut stream = Streams::new(1).stream("network");
         let settings = LinkSettings { bandwidth: Some(1_000_000), ..LinkSettings::constant(Duration::from_millis(1)) };
         let mut link = Link::new(settings);
-        let arrivals = [(); 2].map(|()| link.fly(Time::ZERO, 100_000, &mut stream).arrival);
+        let arrivals = [(); 2].map(|()| link.fly(Time::ZERO, 100_000, None, &mut stream).arrival);
         assert_eq!(arrivals, [Time(101_000_000), Time(201_000_000)]);
     }
 

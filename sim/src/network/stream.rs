@@ -96,7 +96,7 @@ impl Fabric {
         self.clock.sleep_until(request.arrival).await;
         let (answer, flight) = {
             let state = &mut *self.state();
-            (state.knock(to, port), state.fly(self.clock.now(), to, node, 0))
+            (state.knock(node, to, port), state.fly(self.clock.now(), to, node, 0))
         };
         match (answer, flight) {
             (Knock::Silence, _) | (_, None) => Knock::Silence,
@@ -175,6 +175,11 @@ impl host::Reader for SimReader {
             let Some(connection) = state.find(*id) else {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             };
+            if connection.gives_up(*side) <= now {
+                state.give_up_if_due(id.slot, *side, now);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            let next = connection.next_for_reader(*side);
             let (pipe, end) = (&mut connection.pipes[*side], &mut connection.ends[*side]);
             let length = pipe.pull(now, buffer);
             if length > 0 {
@@ -182,7 +187,6 @@ impl host::Reader for SimReader {
                 state.acknowledge(*id, *side, now, length);
                 return Poll::Ready(Ok(length));
             }
-            let next = pipe.next_arrival();
             if next > now {
                 end.reader.wait(context.waker(), next, &fabric.clock);
                 return Poll::Pending;
@@ -207,6 +211,11 @@ impl host::Writer for SimWriter {
             let Some(connection) = state.find(*id) else {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             };
+            if connection.gives_up(*side) <= now {
+                state.give_up_if_due(id.slot, *side, now);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            let next = connection.next_for_writer(*side);
             let end = &mut connection.ends[*side];
             let (reset, finish) = (connection.pipes[*side].reset, connection.pipes[*side].finish);
             if reset <= now {
@@ -217,7 +226,7 @@ impl host::Writer for SimWriter {
             if rest.is_empty() {
                 end.writer.done();
             } else {
-                end.writer.wait(context.waker(), reset, &fabric.clock);
+                end.writer.wait(context.waker(), next, &fabric.clock);
             }
             if length > 0 {
                 state.send(*id, *side, now, now_sent, length);

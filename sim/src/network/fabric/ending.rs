@@ -9,9 +9,10 @@ use std::io;
 
 use model::Time;
 
-use super::{BACK_OFF_MAX, ConnectionId, State};
+use super::links::BACK_OFF_MAX;
+use super::{ConnectionId, State};
 use crate::digest::{Kind, NodeIndex};
-use crate::network::connection::{EndState, HELD, NEVER, Side};
+use crate::network::connection::{End, EndState, HELD, NEVER, Side};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::network) enum Half {
@@ -23,11 +24,14 @@ impl State {
     /// `side` will send nothing more.
     pub(in crate::network) fn finish(&mut self, slot: usize, side: Side) {
         let now = self.clock.now();
-        let (from, to) = self.nodes(slot, side);
-        let arrival = self.arrival(now, from, to);
+        let from = self.nodes(slot, side).0;
+        let arrival = self.arrival(slot, side, now);
         let pipe = self.pipe(slot, 1 - side);
         if pipe.finish == NEVER {
             pipe.finish = pipe.in_order(arrival);
+            if !self.is_answerable(slot, side) {
+                self.wait_for_answer(slot, side);
+            }
             let serial = self.connection(slot).serial;
             self.charge(Kind::Finished, from, serial, arrival.0);
             self.announce(slot, 1 - side);
@@ -57,13 +61,17 @@ impl State {
             Half::Writer => end.has_writer = false,
         }
         let is_over = !end.has_reader && !end.has_writer;
-        if end.state == EndState::Open {
-            if half == Half::Writer {
-                self.finish(id.slot, side);
+        match end.state {
+            EndState::Open => {
+                if half == Half::Writer {
+                    self.finish(id.slot, side);
+                }
+                if is_over {
+                    self.close(id.slot, side);
+                }
             }
-            if is_over {
-                self.close(id.slot, side);
-            }
+            EndState::Lost => self.forget_if_over(id.slot),
+            EndState::Closed | EndState::Forgotten => {}
         }
     }
 
@@ -108,8 +116,8 @@ impl State {
     }
 
     fn tell_of_reset(&mut self, slot: usize, side: Side, at: Time) {
-        let (from, to) = self.nodes(slot, side);
-        let arrival = self.arrival(at, from, to);
+        let from = self.nodes(slot, side).0;
+        let arrival = self.arrival(slot, side, at);
         let pipe = self.pipe(slot, 1 - side);
         let arrival = pipe.in_order(arrival);
         if pipe.reset == NEVER || arrival < pipe.reset {
@@ -122,7 +130,7 @@ impl State {
 
     pub(super) fn forget_if_over(&mut self, slot: usize) {
         if let Some(connection) = &self.connections[slot]
-            && connection.ends.iter().all(|end| end.state != EndState::Open)
+            && connection.ends.iter().all(End::is_over)
         {
             self.connections[slot] = None;
             self.free.push(slot);
@@ -148,11 +156,13 @@ impl State {
         let machine = self.machine(node);
         machine.has_power = false;
         machine.listeners.clear();
-        self.each_pipe(None, node, |state, slot, side| {
+        self.each_pipe(None, Some(node), |state, slot, side| {
             let connection = state.connection(slot);
             connection.ends[side].state = EndState::Forgotten;
-            connection.pipes[side].lose_received(now);
             connection.pipes[1 - side].cut_off(now);
+            connection.pipes[1 - side].is_answered();
+            connection.pipes[side].lose_received(now);
+            state.hold(slot, side, now);
             state.forget_if_over(slot);
         });
     }
