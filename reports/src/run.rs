@@ -54,10 +54,10 @@ impl Run {
     /// was not reached, and what the run itself missed. Empty: the run went as expected.
     pub fn disappointments(&self) -> Vec<String> {
         let expect = &self.scenario.expect;
-        let must_break = |promise: &str| expect.broken.iter().any(|broken| broken == promise);
+        let is_tolerated = |promise: &str| expect.tolerated().any(|tolerated| tolerated == promise);
         let mut found = Vec::new();
         for verdict in &self.verdicts {
-            if verdict.outcome == Outcome::Broken && !must_break(verdict.promise) {
+            if verdict.outcome == Outcome::Broken && !is_tolerated(verdict.promise) {
                 found.push(format!("a promise is broken: {}", verdict.promise));
             }
         }

@@ -19,6 +19,9 @@ pub struct Producer {
     pub idempotent: bool,
     #[serde(default = "hundred_a_second")]
     pub rate: Rate,
+    /// The only phase in which it sends; `starts` counts from the phase's begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub during: Option<String>,
     /// How long after the run begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<Range>,
@@ -117,6 +120,9 @@ pub struct Consumer {
     /// Where it begins.
     #[serde(default)]
     pub from: ReadFrom,
+    /// The only phase in which it reads; `starts` counts from the phase's begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub during: Option<String>,
     /// How long after the run begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<Range>,

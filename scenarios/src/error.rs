@@ -23,6 +23,7 @@ struct Placed {
 
 impl ScenarioError {
     pub(crate) fn new(file: &str, text: &str, span: std::ops::Range<usize>, mistake: Mistake) -> ScenarioError {
+        let span = inside_a_string(text, &span, &mistake.message).unwrap_or(span);
         let start = span.start.min(text.len());
         let before = text.get(..start).unwrap_or("");
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -50,6 +51,16 @@ impl ScenarioError {
     pub fn remedy(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
+}
+
+/// The part of a string that a message quotes, if it quotes one that is there once.
+fn inside_a_string(text: &str, span: &std::ops::Range<usize>, message: &str) -> Option<std::ops::Range<usize>> {
+    let value = text.get(span.clone())?.strip_prefix('"')?.strip_suffix('"')?;
+    let quoted = message.split('"').nth(1).filter(|quoted| !quoted.is_empty() && quoted.len() < value.len())?;
+    let mut found = value.match_indices(quoted);
+    let (at, _) = found.next().filter(|_| found.next().is_none())?;
+    let start = span.start + 1 + at;
+    Some(start..start + quoted.len())
 }
 
 impl Diagnostic for ScenarioError {

@@ -16,6 +16,7 @@ mod fault;
 mod parse;
 mod random;
 mod scenario;
+mod set;
 mod shrink;
 mod words;
 mod write;
@@ -24,12 +25,14 @@ pub use catalogue::{Tale, catalogue};
 pub use client::{Acks, Consumer, Producer, ReadFrom, Sleep};
 pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Topic};
 pub use error::ScenarioError;
-pub use expect::{Expect, Goal, PROMISES, Reach};
+pub use expect::{Claims, Expect, Goal, Isolation, PROMISES, Reach};
 pub use fault::{
-    Atlas, Clients, Clock, ClockFault, Cut, Direction, DiskError, DiskFault, Fault, FaultKind, Lies, Lossy, Moment,
-    NetworkFault, NodeFault, Operation, Reconfigure, Sectors, Slow, SlowDisk, When, Wiped,
+    Atlas, Bandwidth, Clients, Clock, ClockFault, Connections, Cut, Direction, DiskError, DiskFault, Fault, FaultKind,
+    Flap, Lies, Lossy, Moment, NetworkFault, NodeFault, Operation, Reconfigure, Requests, Sectors, Slow, SlowDisk,
+    Swizzle, When, Wiped,
 };
 pub use random::{Profile, random, scenarios};
-pub use scenario::{Scenario, schema};
+pub use scenario::{Format, Phase, Scenario, schema};
+pub use set::Setting;
 pub use shrink::{Happened, Step, unroll};
-pub use words::{Chance, ClockDrift, ClockOffset, PartitionName, Range, Rate, Selector, Span, WordError};
+pub use words::{Chance, ClockDrift, ClockOffset, PartitionName, Range, Rate, Selector, Span, Throughput, WordError};

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::check;
 use crate::error::{Mistake, ScenarioError};
-use crate::scenario::Scenario;
+use crate::scenario::{Format, Scenario};
 use crate::words::{WordError, nearest};
 
 /// A scenario is written by hand: a larger file is something else.
@@ -28,6 +28,14 @@ impl Scenario {
             ScenarioError::new(file_name, text, span, translate(error.message()))
         };
         let tree = DeTable::parse(text).map_err(refuse)?;
+        // Before anything else: of another format even the keys may be others.
+        if let Some(format) = tree.get_ref().get("format")
+            && let Some(version) = format.get_ref().as_integer().map(|version| version.as_str())
+            && version != Format::VERSION.to_string()
+        {
+            let WordError { message, help } = Format::unknown(version);
+            return Err(ScenarioError::new(file_name, text, format.span(), Mistake::new(message, help)));
+        }
         let scenario: Scenario = toml::from_str(text).map_err(refuse)?;
         match check::first_mistake(&scenario) {
             None => Ok(scenario),

@@ -4,6 +4,7 @@
 //! span      4s  250ms  2min  1h                    a whole number and a unit: ns us ms s min h
 //! range     4s  5s..9s                             drawn from the seed, both ends included
 //! rate      200/s  30/min                          so many in a second, minute or hour
+//! bandwidth 1MB/s  64KB/s                          so many bytes in a second: B KB MB GB
 //! chance    5%  0.25%
 //! offset    +3s  -2s  -5s..+5s                     how far a clock is from the truth
 //! drift     +200ppm  -50ppm..+50ppm                how many millionths a clock is too fast
@@ -11,19 +12,21 @@
 //!           follower of orders/0                   one of its other replicas, drawn
 //!           followers of orders/0                  all of them
 //!           replicas of orders/0                   its leader and its followers
+//!           follower in sync of orders/0           one of those that are in sync; `followers in sync of`: all of those
 //!           controller                             the active controller
 //!           broker 2                               by number, from 1
-//!           random broker | random minority | random majority | all brokers
+//!           random broker | random minority | random majority | any 2 brokers | all brokers
 //!           all nodes                              brokers and separate controllers
 //!           producer 1 | consumer 1                by place in the file, from 1
 //!           random client | all clients
+//!           broker 1 and controller                both, and so on
 //! ```
 
 mod amount;
 mod selector;
 mod span;
 
-pub use amount::{Chance, ClockDrift, ClockOffset, Rate};
+pub use amount::{Chance, ClockDrift, ClockOffset, Rate, Throughput};
 pub use selector::{PartitionName, Selector};
 pub use span::{Range, Span};
 

@@ -99,6 +99,27 @@ mistakes! {
     a_topic_twice: "[[producers]]" => "[[topics]]\nname = \"orders\"\n\n[[producers]]";
     a_name_that_no_topic_can_have: "name = \"orders\"" => "name = \"orders/eu\"";
     broken_toml: "partitions = 3" => "partitions = ";
+    another_format: "title = \"A tale\"" => "format = 2\ntitle = \"A tale\"";
+    a_format_that_is_no_number: "title = \"A tale\"" => "format = \"one\"\ntitle = \"A tale\"";
+    a_phase_that_is_not_there: "at = \"4s\"" => "at = \"4s\"\nduring = \"storm\"";
+    a_phase_with_a_slip: "crash = \"leader of orders/0\"\nfor = \"6s\"" => "during = \"strom\"\ncrash = \"broker 1\"\n[[phases]]\nname = \"storm\"\nfor = \"9s\"";
+    a_phase_twice: "[expect]" => "[[phases]]\nname = \"storm\"\nfor = \"9s\"\n[[phases]]\nname = \"storm\"\nfor = \"9s\"\n[expect]";
+    a_phase_of_no_time: "[expect]" => "[[phases]]\nname = \"storm\"\nfor = \"0s\"\n[expect]";
+    phases_that_outlast_the_run: "[expect]" => "[[phases]]\nname = \"storm\"\nfor = \"20s..31s\"\n[expect]";
+    a_fault_after_the_end_of_its_phase: "at = \"4s\"\ncrash = \"leader of orders/0\"\nfor = \"6s\"" => "at = \"9s\"\nduring = \"storm\"\ncrash = \"broker 1\"\n[[phases]]\nname = \"storm\"\nfor = \"9s\"";
+    a_bandwidth_without_a_unit: "crash = \"leader of orders/0\"" => "bandwidth = { of = \"broker 1\", rate = \"100\" }";
+    a_reset_that_lasts: "crash = \"leader of orders/0\"" => "reset = { of = \"broker 1\" }";
+    a_ring_of_three: "crash = \"leader of orders/0\"" => "ring = \"all brokers\"";
+    a_bridge_of_clients: "crash = \"leader of orders/0\"" => "bridge = \"consumer 1\"";
+    a_flap_that_never_rests: "crash = \"leader of orders/0\"" => "flap = { of = \"broker 1\", up = \"1ms\", down = \"1s\" }";
+    a_swizzle_without_steps: "crash = \"leader of orders/0\"" => "swizzle = { of = \"all brokers\" }";
+    a_selector_of_several_with_a_slip: "leader of orders/0" => "broker 1 and brokr 2";
+    one_of_several_that_is_not_there: "leader of orders/0" => "broker 1 and broker 9";
+    more_brokers_than_there_are: "leader of orders/0" => "any 4 brokers";
+    a_promise_that_must_break_and_may: "reach = [\"leader changed\"]" => "broken = [\"metadata agrees\"]\nallowed = [\"metadata agrees\"]";
+    a_failover_in_no_time: "reach = [\"leader changed\"]" => "failover_at_most = \"0s\"";
+    a_claim_that_is_none: "[expect]" => "[claims]\nunclean_elections = true\n[expect]";
+    an_isolation_that_is_none: "[expect]" => "[claims]\nisolation = \"read_comitted\"\n[expect]";
     a_key_twice: "brokers = 3" => "brokers = 3\nbrokers = 4";
 }
 
@@ -153,14 +174,6 @@ fn every_file_is_in_the_catalogue() {
 }
 
 #[test]
-fn the_schema_takes_every_tale_of_the_catalogue() {
-    for tale in catalogue() {
-        let value: serde_json::Value = toml::from_str(tale.text).unwrap();
-        schema_check::check(&schema(), &value).unwrap_or_else(|why| panic!("{}: {why}", tale.path));
-    }
-}
-
-#[test]
 fn the_schema_refuses_what_the_reader_refuses() {
     for (good, bad) in [
         ("brokers = 3", "brokrs = 3"),
@@ -168,7 +181,7 @@ fn the_schema_refuses_what_the_reader_refuses() {
         ("at = \"4s\"", "at = 4"),
         ("at = \"4s\"", "at = \"4\""),
         ("leader of orders/0", "leadr of orders/0"),
-        ("leader changed", "leader chnged"),
+        ("5s..9s", "5s..9"),
         ("title = \"A tale\"\n", ""),
     ] {
         let value: serde_json::Value = toml::from_str(&GOOD.replace(good, bad)).unwrap();

@@ -20,7 +20,7 @@ use evidence::History;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use model::Bug;
 use reports::Run;
-use scenarios::{Scenario, Span, catalogue};
+use scenarios::{Scenario, Setting, Span, catalogue};
 
 /// How a command ends. A later one outweighs an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,15 +67,25 @@ pub(crate) struct Named {
 }
 
 /// Reads the scenario of a path, or of a name in the catalogue.
-pub(crate) fn read_scenario(text: &str) -> miette::Result<Named> {
-    let path = Path::new(text);
-    if !path.exists() {
-        let tale = catalogue().iter().find(|tale| tale.name() == text || tale.path == text);
-        let tale = tale.ok_or_else(|| no_such_scenario(text))?;
-        return Ok(Named { source: text.to_owned(), scenario: tale.scenario()? });
+pub(crate) fn read_scenario(name: &str) -> miette::Result<Named> {
+    read_scenario_with(name, &[])
+}
+
+/// Reads a scenario with other values in it. Mistakes are shown in the text that came of them.
+pub(crate) fn read_scenario_with(name: &str, settings: &[Setting]) -> miette::Result<Named> {
+    let path = Path::new(name);
+    let mut text = if path.exists() {
+        read_text(path)?
+    } else {
+        let tale = catalogue().iter().find(|tale| tale.name() == name || tale.path == name);
+        tale.ok_or_else(|| no_such_scenario(name))?.text.to_owned()
+    };
+    let mut shown = name.to_owned();
+    for setting in settings {
+        text = setting.apply(&shown, &text)?;
+        shown = format!("{name} with --set");
     }
-    let scenario = Scenario::parse(text, &read_text(path)?)?;
-    Ok(Named { source: text.to_owned(), scenario })
+    Ok(Named { source: name.to_owned(), scenario: Scenario::parse(&shown, &text)? })
 }
 
 fn no_such_scenario(text: &str) -> miette::Report {

@@ -10,9 +10,11 @@
 //! Absent from here: what a promise is, how a record travels, how a world is simulated. This room ties the others together.
 
 mod assert;
+mod bounds;
 mod cluster;
 mod faults;
 mod happened;
+mod phases;
 mod reach;
 mod reason;
 mod run;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evidence::{Action, Entry, Harm, History, Key, MicroOperation, Outcome, Process, Value, What};
+use evidence::{Action, Entry, Harm, History, Key, MicroOperation, NodeName, Outcome, Process, Value, What};
 use model::Event;
 use scenarios::Reach;
 
@@ -13,6 +13,8 @@ use crate::scene::Change;
 pub(crate) struct Reached {
     counts: BTreeMap<Reach, u64>,
     counting: bool,
+    /// Clients that died and are not back yet.
+    dead: BTreeSet<NodeName>,
 }
 
 impl Reached {
@@ -39,6 +41,11 @@ impl Reached {
             });
         }
         match &entry.what {
+            What::NodeCrashed if is_client(&entry.node) => {
+                self.dead.insert(entry.node.clone());
+            }
+            What::NodeStarted if self.dead.remove(&entry.node) => self.note(Reach::ClientReturned),
+            What::NodeResumed if is_client(&entry.node) => self.note(Reach::ClientReturned),
             What::Witnessed(Event::BrokerFenced { .. }) => self.note(Reach::BrokerFenced),
             What::Witnessed(Event::Truncated { from, to, .. }) if to < from => self.note(Reach::LogTruncated),
             What::Witnessed(Event::Recovered { cut_bytes, .. }) => {
@@ -96,6 +103,10 @@ impl Reached {
     pub(crate) fn into_counts(self) -> BTreeMap<Reach, u64> {
         self.counts
     }
+}
+
+fn is_client(node: &NodeName) -> bool {
+    ["producer ", "consumer "].iter().any(|noun| node.0.starts_with(noun))
 }
 
 fn is_of(process: &Process, processes: &BTreeSet<u64>) -> bool {

@@ -17,12 +17,14 @@ use invariants::{Expectations, Violation, Watch};
 use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
 use reports::{Run, Stats};
-use scenarios::{FaultKind, FlushPolicy, Reach, ReadFrom, Scenario};
+use scenarios::{FaultKind, FlushPolicy, Reach, ReadFrom, Scenario, Setting};
 use sim::{Reason, Recording, World};
 use tokio::sync::watch;
 
+use crate::bounds;
 use crate::cluster::{bootstrap, plans};
 use crate::faults::{Faults, draw};
+use crate::phases::Windows;
 use crate::reach::Reached;
 use crate::scene::Scene;
 use crate::selection::Role;
@@ -56,6 +58,8 @@ pub struct Options {
     /// Where the scenario came from, for reports and replay commands.
     pub source: String,
     pub plant: Option<Bug>,
+    /// What was set in the scenario's file, for replay commands.
+    pub settings: Vec<Setting>,
     /// Keep every event of the world, to find the first that differs from another run's.
     pub record: bool,
 }
@@ -108,6 +112,8 @@ impl Watching {
 struct Conduct {
     topics: BTreeMap<String, TopicInfo>,
     missed: Vec<String>,
+    /// When the workload began and ended, if it did.
+    workload: Option<(model::Time, model::Time)>,
     /// The process that read everything in the end, if it did.
     last_reader: Option<u64>,
     /// The processes of each consumer that was to read everything.
@@ -125,7 +131,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
         scene: Scene::default(),
         reached: Reached::default(),
         violation: None,
-        tolerated: scenario.expect.broken.clone(),
+        tolerated: scenario.expect.tolerated().cloned().collect(),
     }));
     let conduct = Arc::new(Mutex::new(Conduct::default()));
     let mut world_options = sim::Options::new(seed);
@@ -191,10 +197,15 @@ fn finish(
     }
     let readers: Vec<BTreeSet<u64>> = conduct.readers.iter().map(|processes| processes.lock().clone()).collect();
     reached.judge_history(&history, conduct.last_reader, &readers);
+    let settings: String = options.settings.iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
     let replay = match options.plant {
-        Some(bug) => format!("trial run {} --seed {} --plant {}", options.source, outcome.seed, bug.name()),
-        None => format!("trial run {} --seed {}", options.source, outcome.seed),
+        Some(bug) => format!("trial run {} --seed {}{settings} --plant {}", options.source, outcome.seed, bug.name()),
+        None => format!("trial run {} --seed {}{settings}", options.source, outcome.seed),
     };
+    let acknowledged = count(&history, |action| matches!(action, Action::Send(_)));
+    if let Some((from, to)) = conduct.workload {
+        missed.extend(bounds::missed(&scenario.expect, &outcome.entries, from, to, acknowledged));
+    }
     let run = Run {
         scenario: scenario.clone(),
         source: options.source.clone(),
@@ -215,11 +226,18 @@ fn finish(
             simulated: outcome.world_time.since(model::Time::ZERO),
             wall,
             events: outcome.events,
-            acknowledged: count(&history, |action| matches!(action, Action::Send(_))),
+            acknowledged,
             consumed: count(&history, |action| matches!(action, Action::Poll(_))),
         },
     };
     Finished { run, history, violation, recording: outcome.recording }
+}
+
+/// For a shell: in quotes, if it would read it otherwise.
+fn quoted(setting: &Setting) -> String {
+    let text = setting.to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-=/:+%".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// Records in operations of a kind that were answered with ok.
@@ -246,7 +264,7 @@ fn stopped_by_themselves(scenario: &Scenario, entries: &[Entry]) -> Vec<String> 
     told.collect()
 }
 
-fn claims(scenario: &Scenario) -> Claims {
+fn derived_claims(scenario: &Scenario) -> Claims {
     let acks = scenario.producers.iter().map(|producer| producer.acks);
     let weakest = acks.max_by_key(|acks| match acks {
         scenarios::Acks::All => 0,
@@ -255,15 +273,11 @@ fn claims(scenario: &Scenario) -> Claims {
     });
     let min_insync_replicas = scenario.topics.iter().map(|topic| topic.min_insync_replicas).min();
     Claims {
-        acks: match weakest {
-            None | Some(scenarios::Acks::All) => Acks::All,
-            Some(scenarios::Acks::One) => Acks::Leader,
-            Some(scenarios::Acks::Zero) => Acks::None,
-        },
+        acks: told_acks(weakest.unwrap_or_default()),
         idempotent: !scenario.producers.is_empty() && scenario.producers.iter().all(|producer| producer.idempotent),
         min_insync_replicas,
         // Without a sync before the answer, a record lives in as many memories as there must be replicas in sync.
-        crash_budget: match scenario.cluster.flush_policy {
+        crash_budget: match claimed_flush_policy(scenario) {
             FlushPolicy::Commit => None,
             FlushPolicy::Os => Some(min_insync_replicas.unwrap_or(1).saturating_sub(1)),
         },
@@ -271,10 +285,38 @@ fn claims(scenario: &Scenario) -> Claims {
     }
 }
 
+/// What follows from clients and topics, except where the scenario says otherwise.
+fn claims(scenario: &Scenario) -> Claims {
+    let (derived, said) = (derived_claims(scenario), &scenario.claims);
+    Claims {
+        acks: said.acks.map_or(derived.acks, told_acks),
+        idempotent: said.idempotent.unwrap_or(derived.idempotent),
+        isolation: said.isolation.map_or(derived.isolation, |isolation| match isolation {
+            scenarios::Isolation::ReadCommitted => evidence::Isolation::ReadCommitted,
+            scenarios::Isolation::ReadUncommitted => evidence::Isolation::ReadUncommitted,
+        }),
+        unclean_election: said.unclean_election.unwrap_or(derived.unclean_election),
+        min_insync_replicas: said.min_insync_replicas.or(derived.min_insync_replicas),
+        crash_budget: said.crash_budget.or(derived.crash_budget),
+    }
+}
+
+fn told_acks(acks: scenarios::Acks) -> Acks {
+    match acks {
+        scenarios::Acks::All => Acks::All,
+        scenarios::Acks::One => Acks::Leader,
+        scenarios::Acks::Zero => Acks::None,
+    }
+}
+
+fn claimed_flush_policy(scenario: &Scenario) -> FlushPolicy {
+    scenario.claims.flush_policy.unwrap_or(scenario.cluster.flush_policy)
+}
+
 fn expectations(scenario: &Scenario, claims: Claims) -> Expectations {
     Expectations {
         claims,
-        flush_on_commit: scenario.cluster.flush_policy == FlushPolicy::Commit,
+        flush_on_commit: claimed_flush_policy(scenario) == FlushPolicy::Commit,
         producers_retry: scenario.producers.iter().any(|producer| producer.retries != Some(0)),
         unavailable_at_most: scenario.expect.unavailable_at_most.map(|span| span.0),
     }
@@ -313,11 +355,13 @@ async fn conduct_run(
 
     let zero = world.now();
     world.note(What::Note { text: WORKLOAD_BEGINS.into() });
-    let ground = Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics), zero };
+    let ground = Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics) };
     let length = scenario.length();
-    let mut faults = Faults::new(&scenario.faults, zero, length, &stage, recorder.clone());
+    let windows = Windows::new(scenario, zero, world);
+    conduct.lock().workload = Some((zero, zero + length));
+    let mut faults = Faults::new(&scenario.faults, &windows, &stage, recorder.clone());
     let ends = watch::Sender::new(Ends::None);
-    let readers = start_clients(&mut stage, scenario, &ground, &mut faults, &ends);
+    let readers = start_clients(&mut stage, scenario, &ground, &windows, &mut faults, &ends);
     conduct.lock().readers = readers;
 
     let end = zero + length;
@@ -388,11 +432,10 @@ fn start_clients(
     stage: &mut Stage,
     scenario: &Scenario,
     ground: &Ground,
+    windows: &Windows,
     faults: &mut Faults,
     ends: &watch::Sender<Ends>,
 ) -> Vec<Arc<Mutex<BTreeSet<u64>>>> {
-    let zero = ground.zero;
-    let end = zero + scenario.length();
     let name = |noun: &str, place: u32, copy: u32, count: u32| match count {
         1 => format!("{noun} {place}"),
         _ => format!("{noun} {place}.{copy}"),
@@ -403,8 +446,9 @@ fn start_clients(
             number += 1;
             let name = name("producer", place, copy, plan.count);
             let mut stream = stage.world.stream(&format!("workload/{name}"));
-            let from = zero + plan.starts.map_or(Duration::ZERO, |starts| draw(starts, &mut stream));
-            let to = plan.lasts.map_or(end, |lasts| from + draw(lasts, &mut stream)).min(end);
+            let window = windows.of(plan.during.as_deref());
+            let from = window.begin + plan.starts.map_or(Duration::ZERO, |starts| draw(starts, &mut stream));
+            let to = plan.lasts.map_or(window.end, |lasts| from + draw(lasts, &mut stream)).min(window.end);
             let life = ClientLife::default();
             let producing = Producing {
                 ground: ground.clone(),
@@ -424,8 +468,10 @@ fn start_clients(
         for copy in 1..=plan.count {
             let name = name("consumer", place, copy, plan.count);
             let mut stream = stage.world.stream(&format!("workload/{name}"));
-            let from = zero + plan.starts.map_or(Duration::ZERO, |starts| draw(starts, &mut stream));
+            let window = windows.of(plan.during.as_deref());
+            let from = window.begin + plan.starts.map_or(Duration::ZERO, |starts| draw(starts, &mut stream));
             let to = plan.lasts.map(|lasts| from + draw(lasts, &mut stream));
+            let to = to.or(plan.during.is_some().then_some(window.end));
             let (life, processes) = (ClientLife::default(), Arc::default());
             let consuming = Consuming {
                 ground: ground.clone(),

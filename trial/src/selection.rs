@@ -37,7 +37,7 @@ impl Role {
 pub(crate) fn select(
     selector: &Selector,
     roles: &[Role],
-    is_up: impl Fn(usize) -> bool,
+    is_up: &dyn Fn(usize) -> bool,
     scene: &Scene,
     stream: &mut Stream,
 ) -> Vec<usize> {
@@ -49,6 +49,11 @@ pub(crate) fn select(
         scene.partition(partition).map_or_else(BTreeSet::new, |seen| {
             seen.replicas.iter().copied().filter(|replica| Some(*replica) != seen.leader).collect()
         })
+    };
+    let in_sync = |partition| {
+        let is_in_sync =
+            |replica: &BrokerId| scene.partition(partition).is_some_and(|seen| seen.in_sync.contains(replica));
+        followers(partition).into_iter().filter(is_in_sync).collect()
     };
     let brokers = || having(&Role::is_broker);
     let some = |from: Vec<usize>, count: usize, stream: &mut Stream| {
@@ -69,11 +74,14 @@ pub(crate) fn select(
         Selector::ReplicasOf(partition) => {
             nodes(scene.partition(partition).map_or_else(BTreeSet::new, |seen| seen.replicas.clone()))
         }
+        Selector::FollowerInSyncOf(partition) => some(nodes(in_sync(partition)), 1, stream),
+        Selector::FollowersInSyncOf(partition) => nodes(in_sync(partition)),
         Selector::Controller => nodes(scene.controller().into_iter().collect()),
         Selector::Broker(number) => {
             having(&|role| i32::try_from(*number).is_ok_and(|id| role == Role::Broker(BrokerId(id))))
         }
         Selector::RandomBroker => some(brokers(), 1, stream),
+        Selector::AnyBrokers(count) => some(brokers(), usize::try_from(*count).unwrap_or(usize::MAX), stream),
         Selector::RandomMinority => {
             let all = brokers();
             let count = 1 + below((all.len().saturating_sub(1) / 2).max(1), stream);
@@ -91,6 +99,13 @@ pub(crate) fn select(
         Selector::Consumer(number) => having(&|role| role == Role::Consumer(*number)),
         Selector::RandomClient => some(having(&Role::is_client), 1, stream),
         Selector::AllClients => having(&Role::is_client),
+        Selector::Several(parts) => {
+            let mut all = BTreeSet::new();
+            for part in parts {
+                all.extend(select(part, roles, is_up, scene, stream));
+            }
+            all.into_iter().collect()
+        }
     }
 }
 
@@ -118,7 +133,7 @@ mod tests {
     fn draws(text: &str) -> Vec<Vec<usize>> {
         let selector = text.parse().unwrap();
         let mut stream = Streams::new(1).stream("faults");
-        (0..200).map(|_| select(&selector, &ROLES, |index| index != 4, &Scene::default(), &mut stream)).collect()
+        (0..200).map(|_| select(&selector, &ROLES, &|index| index != 4, &Scene::default(), &mut stream)).collect()
     }
 
     #[test]
@@ -139,6 +154,8 @@ mod tests {
         assert_eq!(draws("all brokers")[0], [0, 1, 2, 3, 4]);
         assert_eq!(draws("all clients")[0], [6, 7]);
         assert_eq!(draws("consumer 1")[0], [7]);
+        assert_eq!(draws("producer 1 and broker 2 and broker 2")[0], [1, 6]);
+        assert!(draws("any 2 brokers").iter().all(|drawn| drawn.len() == 2 && drawn[1] < 4));
     }
 
     #[test]

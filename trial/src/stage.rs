@@ -44,13 +44,20 @@ struct Member {
 #[derive(Clone)]
 pub(crate) struct Overlay {
     pub(crate) links: Vec<(NodeIndex, NodeIndex)>,
+    /// Whole network cards, for a bandwidth.
+    pub(crate) cards: Vec<NodeIndex>,
     pub(crate) change: LinkChange,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum LinkChange {
-    Latency { min: Duration, max: Duration },
+    Latency {
+        min: Duration,
+        max: Duration,
+    },
     Loss(f64),
+    /// Bytes a second.
+    Bandwidth(u64),
 }
 
 /// Which process of the history a client is now; none while it is nobody.
@@ -208,20 +215,28 @@ impl Stage {
         let id = self.next_overlay;
         self.next_overlay += 1;
         self.overlays.push((id, overlay.clone()));
-        self.set_links(&overlay.links);
+        self.set_links(&overlay);
         id
     }
 
     pub(crate) fn remove(&mut self, id: u32) {
         if let Some(place) = self.overlays.iter().position(|(known, _)| *known == id) {
             let (_, overlay) = self.overlays.remove(place);
-            self.set_links(&overlay.links);
+            self.set_links(&overlay);
         }
     }
 
-    /// Each of these links as the changes in force make it.
-    fn set_links(&self, links: &[(NodeIndex, NodeIndex)]) {
-        for link in links {
+    /// Each link and card of a change as the changes in force make it.
+    fn set_links(&self, changed: &Overlay) {
+        for card in &changed.cards {
+            let in_force = self.overlays.iter().filter(|(_, overlay)| overlay.cards.contains(card));
+            let limits = in_force.filter_map(|(_, overlay)| match overlay.change {
+                LinkChange::Bandwidth(rate) => Some(rate),
+                LinkChange::Latency { .. } | LinkChange::Loss(_) => None,
+            });
+            self.world.network().set_card(*card, limits.min());
+        }
+        for link in &changed.links {
             let mut settings = LinkSettings::LOCAL;
             for (_, overlay) in self.overlays.iter().filter(|(_, overlay)| overlay.links.contains(link)) {
                 match overlay.change {
@@ -234,6 +249,7 @@ impl Stage {
                         };
                     }
                     LinkChange::Loss(loss) => settings.loss = loss,
+                    LinkChange::Bandwidth(rate) => settings.bandwidth = Some(rate),
                 }
             }
             self.world.network().set_links(&Links::one_way(&[link.0], &[link.1]), settings);

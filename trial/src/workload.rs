@@ -24,8 +24,6 @@ pub(crate) struct Ground {
     pub(crate) bootstrap: Vec<Endpoint>,
     pub(crate) recorder: Recorder,
     pub(crate) topics: Arc<BTreeMap<String, TopicInfo>>,
-    /// When the workload begins, in world time.
-    pub(crate) zero: Time,
 }
 
 impl Ground {

@@ -92,6 +92,68 @@ fn places_where_nothing_can_be_kept() {
 }
 
 #[test]
+fn a_setting_that_fits_nowhere() {
+    let set = |setting: &str, because: &str| refused(&["run", "leader-loses-power", "--set", setting], because);
+    set("cluster.brokers", "sets nothing");
+    set("=5", "is no key");
+    set("cluster.brokrs=5", "did you mean `brokers`?");
+    set("cluster.brokers=five", "does not fit here");
+    set("cluster.brokers=500", "write brokers = 1 to 15");
+    set("producers.7.rate=1/s", "there is no item 7");
+    set("producers.first.rate=1/s", "write a number, from 0");
+    set("producers.0.rate=fast", "is not a rate");
+    set("cluster=3", "cluster is a table");
+    set("format=2", "format 2 is not known here");
+    refused(&["run", "leader-loses-power", "--set"], "--set");
+}
+
+#[test]
+fn patterns_that_match_nothing_or_something_else() {
+    refused(&["run", "leader-*", "no-such-pattern-*.toml"], "no file matches");
+    refused(&["run", "."], "cannot read .");
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "good.toml", catalogue_text("acks-one-loses").as_bytes());
+    write(folder.path(), "bad.toml", b"title = 3");
+    // Nothing is run before everything is read.
+    refused(&["run", &folder.path().join("*.toml").display().to_string()], "bad.toml");
+}
+
+fn catalogue_text(name: &str) -> &'static str {
+    scenarios::catalogue().iter().find(|tale| tale.name() == name).unwrap().text
+}
+
+#[test]
+fn a_scenario_that_contradicts_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let spoil = |from: &str, to: &str, because: &str| {
+        let text = catalogue_text("leader-loses-power").replacen(from, to, 1);
+        refused(&["run", &write(folder.path(), "spoilt.toml", text.as_bytes())], because);
+    };
+    spoil("replicas = 3", "replicas = 9", "wants 9 replicas on 3 brokers");
+    spoil("[expect]", "[expect]\nallowed = [\"metadata agrees\"]\nbroken = [\"metadata agrees\"]", "both must break");
+    let huge = "#".repeat(2 << 20);
+    refused(&["run", &write(folder.path(), "huge.toml", huge.as_bytes())], "check that this is a scenario file");
+}
+
+#[test]
+fn what_was_set_is_in_the_replay_line() {
+    let settings = [
+        "--set",
+        "cluster.duration=3s",
+        "--set",
+        "faults.0.at=1s",
+        "--set",
+        "expect.reach=[]",
+        "--set",
+        "producers.0.for=3s",
+    ];
+    let output = trial(&[&["run", "leader-loses-power", "--json"], &settings[..]].concat());
+    let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let replay = run["replay"].as_str().unwrap();
+    assert!(replay.contains("--set cluster.duration=3s --set faults.0.at=1s --set 'expect.reach=[]'"), "{replay}");
+}
+
+#[test]
 fn the_schema_is_json() {
     let output = trial(&["schema"]);
     assert_eq!(output.status.code(), Some(0));

@@ -183,7 +183,7 @@ impl Hunt {
     /// Plants the bug until a promise breaks, or something is missed; it must be one of those that are named.
     fn find(&self) {
         let scenario = self.scenario();
-        let options = Options { source: "planted".into(), plant: Some(self.bug), record: false };
+        let options = Options { source: "planted".into(), plant: Some(self.bug), ..Options::default() };
         let mut told = Vec::new();
         for seed in 1..=self.seeds {
             let finished = trial::run(&scenario, seed, &options);
@@ -286,7 +286,7 @@ fn every_hunting_ground_is_sound_without_its_bug() {
 fn abandoned_sync() {
     let tale = scenarios::catalogue().iter().find(|tale| tale.name() == "leader-elected-while-it-syncs");
     let scenario = tale.expect("it is in the catalogue").scenario().expect("every tale can be read");
-    let options = Options { source: "planted".into(), plant: Some(Bug::AbandonedSync), record: false };
+    let options = Options { source: "planted".into(), plant: Some(Bug::AbandonedSync), ..Options::default() };
     let is_found = (1..=40).any(|seed| {
         let missed = trial::run(&scenario, seed, &options).run.missed;
         missed.iter().any(|missed| missed.contains(READABLE))

@@ -1,6 +1,8 @@
 //! Sense in faults: whom they mean, and when.
 
-use super::{Checked, between, config, in_time, known_partition, never_nothing, no_topic, some_time, up_to, wrong};
+use super::{
+    Checked, between, config, in_time, known_partition, known_phase, never_nothing, no_topic, some_time, up_to, wrong,
+};
 use crate::fault::{
     Clock, ClockFault, DiskFault, Fault, FaultKind, NetworkFault, NodeFault, Reconfigure, Sectors, When,
 };
@@ -10,16 +12,21 @@ use crate::words::Selector;
 
 pub(super) fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked {
     let here = |key: &str| path!["faults", place, key];
+    let phase = known_phase(scenario, here("during"), fault.during.as_deref())?;
     match fault.when {
-        When::At(at) => in_time(scenario, here("at"), "the fault begins", at.to)?,
+        When::At(at) => in_time(scenario, here("at"), phase, "the fault begins", at.to)?,
         When::Every { every, between } => {
             never_nothing(here("every"), every)?;
             if let Some(between) = between {
-                in_time(scenario, here("between"), "faults begin", between.to)?;
+                in_time(scenario, here("between"), phase, "faults begin", between.to)?;
             }
         }
     }
     some_time(here("for"), fault.lasts)?;
+    if fault.kind.is_instant() && fault.lasts.is_some() {
+        let message = format!("`{}` is over as soon as it is done", fault.kind.key());
+        return wrong(here("for"), message, "leave `for` out, or use `every` to do it again and again");
+    }
     let key = fault.kind.key();
     for (inner, one) in fault.kind.selectors() {
         let mut path = here(key);
@@ -37,7 +44,7 @@ pub(super) fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked
     }
     match &fault.kind {
         FaultKind::Node(fault) => node(here(key), fault),
-        FaultKind::Network(fault) => network(here(key), fault),
+        FaultKind::Network(fault) => network(scenario, here(key), fault),
         FaultKind::Disk(fault) => disk(here(key), fault),
         FaultKind::Clock(fault) => clock(here(key), fault),
     }
@@ -96,7 +103,8 @@ fn no_disk(path: Vec<Step>, clients: &Selector) -> Checked {
     wrong(path, format!("{clients} has no disk"), "name a broker, or let the client crash or pause")
 }
 
-fn network(mut path: Vec<Step>, fault: &NetworkFault) -> Checked {
+fn network(scenario: &Scenario, mut path: Vec<Step>, fault: &NetworkFault) -> Checked {
+    let nodes = scenario.cluster.brokers + scenario.cluster.controllers;
     match fault {
         NetworkFault::Partition(cut) | NetworkFault::Hold(cut)
             if cut.from.is_none() && matches!(cut.split, Selector::AllBrokers | Selector::AllNodes) =>
@@ -105,11 +113,40 @@ fn network(mut path: Vec<Step>, fault: &NetworkFault) -> Checked {
             let help = "name some of them, or say from whom they are cut with `from`";
             wrong(path, format!("{} on one side leave nobody on the other", cut.split), help)
         }
+        NetworkFault::Bridge(clients) | NetworkFault::Ring(clients) if clients.means_clients() => {
+            wrong(path, format!("{clients} is no server"), "name brokers, or the controller")
+        }
+        NetworkFault::Bridge(_) if nodes < BRIDGE_MIN => {
+            wrong(path, format!("{nodes} nodes are too few for a bridge"), "write brokers = 3 or more")
+        }
+        NetworkFault::Ring(_) if nodes < RING_MIN => {
+            let message = format!("in a ring of {nodes} nodes everybody hears everybody");
+            wrong(path, message, "write brokers = 4 or more, or use `partition` with `from` to cut one link")
+        }
+        NetworkFault::Flap(flap) => {
+            let inner = |key: &str| path.iter().cloned().chain([key.into()]).collect();
+            never_nothing(inner("up"), flap.up)?;
+            never_nothing(inner("down"), flap.down)
+        }
+        NetworkFault::Swizzle(swizzle) => {
+            path.push("step".into());
+            never_nothing(path, swizzle.step)
+        }
         _ => Ok(()),
     }
 }
 
+/// One in the middle, and one on each side.
+const BRIDGE_MIN: u32 = 3;
+
+/// In a smaller one the neighbours are all.
+const RING_MIN: u32 = 4;
+
 fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checked {
+    selector.parts().iter().try_for_each(|one| one_selector(scenario, path.clone(), one))
+}
+
+fn one_selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checked {
     if let Some(partition) = selector.partition() {
         let Some(topic) = scenario.topic(&partition.topic) else {
             return no_topic(scenario, path, &partition.topic);
@@ -132,6 +169,10 @@ fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checke
     };
     match selector {
         Selector::Broker(number) => there("broker", *number, scenario.cluster.brokers),
+        Selector::AnyBrokers(count) if !(1..=scenario.cluster.brokers).contains(count) => {
+            let (message, most) = (format!("there are not {count} brokers to draw"), scenario.cluster.brokers);
+            wrong(path, message, format!("write \"any 1 brokers\" to \"any {most} brokers\", or give the cluster more"))
+        }
         Selector::Producer(number) => there("producer", *number, producers),
         Selector::Consumer(number) => there("consumer", *number, consumers),
         Selector::RandomMinority | Selector::RandomMajority if scenario.cluster.brokers < 3 => {

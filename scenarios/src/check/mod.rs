@@ -8,7 +8,7 @@ use crate::cluster::{ConfigValue, SERVER_KEYS, Topic};
 use crate::error::Mistake;
 use crate::expect::PROMISES;
 use crate::parse::Step;
-use crate::scenario::Scenario;
+use crate::scenario::{Phase, Scenario};
 use crate::words::{Range, Span, nearest};
 
 const BROKERS_MAX: u32 = 15;
@@ -52,6 +52,7 @@ fn check(scenario: &Scenario) -> Checked {
     if scenario.producers.is_empty() && scenario.consumers.is_empty() {
         return wrong(path![], "there is nothing to do: no client", "add a [[producers]] or a [[consumers]]");
     }
+    phases(scenario)?;
     for (place, one) in scenario.topics.iter().enumerate() {
         topic(scenario, place, one)?;
     }
@@ -162,7 +163,8 @@ fn producer(scenario: &Scenario, place: usize, producer: &Producer) -> Checked {
         return wrong(here("acks"), message, "write acks = \"all\", or leave idempotent out");
     }
     between(here("count"), "count", producer.count, 1, CLIENTS_MAX)?;
-    starts_in_time(scenario, here("starts"), producer.starts)?;
+    let phase = known_phase(scenario, here("during"), producer.during.as_deref())?;
+    starts_in_time(scenario, here("starts"), phase, producer.starts)?;
     some_time(here("for"), producer.lasts)
 }
 
@@ -178,12 +180,13 @@ fn consumer(scenario: &Scenario, place: usize, consumer: &Consumer) -> Checked {
         return wrong(here("group"), "the group has no name", "give it one, or leave `group` out");
     }
     between(here("count"), "count", consumer.count, 1, CLIENTS_MAX)?;
-    starts_in_time(scenario, here("starts"), consumer.starts)?;
+    let phase = known_phase(scenario, here("during"), consumer.during.as_deref())?;
+    starts_in_time(scenario, here("starts"), phase, consumer.starts)?;
     some_time(here("for"), consumer.lasts)?;
     match consumer.sleeps {
         None => Ok(()),
         Some(Sleep::Once { at, .. }) => {
-            in_time(scenario, path!["consumers", place, "sleeps", "at"], "the sleep begins", at.to)
+            in_time(scenario, path!["consumers", place, "sleeps", "at"], phase, "the sleep begins", at.to)
         }
         Some(Sleep::Repeated { every, .. }) => never_nothing(path!["consumers", place, "sleeps", "every"], every),
     }
@@ -194,13 +197,26 @@ fn expect(scenario: &Scenario) -> Checked {
         let help = "write a span such as \"12s\", or leave it out";
         return wrong(path!["expect", "unavailable_at_most"], "no cluster fails over in no time", help);
     }
-    for (item, promise) in scenario.expect.broken.iter().enumerate() {
+    if scenario.expect.failover_at_most == Some(Span(Duration::ZERO)) {
+        let help = "write a span such as \"12s\", or leave it out";
+        return wrong(path!["expect", "failover_at_most"], "no cluster fails over in no time", help);
+    }
+    if let Some(promise) = scenario.expect.broken.iter().find(|promise| scenario.expect.allowed.contains(promise)) {
+        let message = format!("\"{promise}\" both must break and may be kept");
+        return wrong(path!["expect", "allowed"], message, "keep it in `broken` or in `allowed`");
+    }
+    promises("broken", &scenario.expect.broken)?;
+    promises("allowed", &scenario.expect.allowed)
+}
+
+fn promises(key: &str, promises: &[String]) -> Checked {
+    for (item, promise) in promises.iter().enumerate() {
         if !PROMISES.contains(&promise.as_str()) {
             let help = match nearest(promise, PROMISES.iter().copied()) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!("the promises are: {}", words(PROMISES.iter().copied())),
             };
-            return wrong(path!["expect", "broken", item], format!("nobody promises \"{promise}\""), help);
+            return wrong(path!["expect", key, item], format!("nobody promises \"{promise}\""), help);
         }
     }
     Ok(())
@@ -242,12 +258,58 @@ fn known_partition(path: Vec<Step>, topic: &Topic, partition: u32) -> Checked {
     wrong(path, message, format!("write a partition from 0 to {last}, or give the topic more partitions"))
 }
 
-fn starts_in_time(scenario: &Scenario, path: Vec<Step>, starts: Option<Range>) -> Checked {
-    starts.map_or(Ok(()), |starts| in_time(scenario, path, "the client starts", starts.to))
+fn phases(scenario: &Scenario) -> Checked {
+    for (place, phase) in scenario.phases.iter().enumerate() {
+        let here = |key: &str| path!["phases", place, key];
+        if phase.name.trim().is_empty() {
+            return wrong(here("name"), "the phase has no name", "give it one, such as \"storm\"");
+        }
+        if scenario.phases[..place].iter().any(|other| other.name == phase.name) {
+            let message = format!("there are two phases \"{}\"", phase.name);
+            return wrong(here("name"), message, "give each a name of its own");
+        }
+        some_time(here("for"), Some(phase.lasts))?;
+    }
+    let all: Duration = scenario.phases.iter().map(|phase| phase.lasts.to).sum();
+    match scenario.cluster.duration {
+        Some(Span(duration)) if duration < all => {
+            let message = format!("the phases take up to {}, and the run {}", Span(all), Span(duration));
+            wrong(path!["cluster", "duration"], message, "leave `duration` out, or make the phases shorter")
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Refuses what would begin when the run is over.
-fn in_time(scenario: &Scenario, path: Vec<Step>, what: &str, at: Duration) -> Checked {
+/// The phase that `during` names.
+fn known_phase<'a>(scenario: &'a Scenario, path: Vec<Step>, name: Option<&str>) -> Result<Option<&'a Phase>, Found> {
+    let Some(name) = name else { return Ok(None) };
+    let phase = scenario.phases.iter().find(|phase| phase.name == name);
+    if phase.is_some() {
+        return Ok(phase);
+    }
+    let names = || scenario.phases.iter().map(|phase| phase.name.as_str());
+    let help = match nearest(name, names()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None if scenario.phases.is_empty() => format!("add a [[phases]] with name = \"{name}\""),
+        None => format!("phases of this scenario: {}", words(names())),
+    };
+    wrong(path, format!("there is no phase \"{name}\""), help).map(|()| None)
+}
+
+fn starts_in_time(scenario: &Scenario, path: Vec<Step>, phase: Option<&Phase>, starts: Option<Range>) -> Checked {
+    starts.map_or(Ok(()), |starts| in_time(scenario, path, phase, "the client starts", starts.to))
+}
+
+/// Refuses what would begin when the run, or its phase, is over.
+fn in_time(scenario: &Scenario, path: Vec<Step>, phase: Option<&Phase>, what: &str, at: Duration) -> Checked {
+    if let Some(phase) = phase {
+        if at < phase.lasts.to {
+            return Ok(());
+        }
+        let (at, end) = (Span(at), Span(phase.lasts.to));
+        let message = format!("{what} at {at}, but the phase \"{}\" ends at {end}", phase.name);
+        return wrong(path, message, "begin earlier, or make the phase longer");
+    }
     let length = scenario.length();
     if at < length || at.is_zero() {
         return Ok(());

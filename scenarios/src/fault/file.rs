@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Clock, ClockFault, Cut, DiskError, DiskFault, Fault, FaultKind, Lies, Lossy, Moment, NetworkFault, NodeFault,
-    Reconfigure, Sectors, Slow, SlowDisk, When, Wiped,
+    Bandwidth, Clock, ClockFault, Connections, Cut, DiskError, DiskFault, Fault, FaultKind, Flap, Lies, Lossy, Moment,
+    NetworkFault, NodeFault, Reconfigure, Requests, Sectors, Slow, SlowDisk, Swizzle, When, Wiped,
 };
 use crate::words::{Range, Selector, WordError};
 
@@ -17,6 +17,9 @@ macro_rules! kinds {
         #[serde(deny_unknown_fields, default)]
         #[schemars(rename = "Fault")]
         pub(super) struct FaultFile {
+            /// The phase from whose begin all times count; without `at` and `every` it begins with the phase.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            during: Option<String>,
             /// Once, so long after the run begins.
             #[serde(skip_serializing_if = "Option::is_none")]
             at: Option<Range>,
@@ -34,7 +37,7 @@ macro_rules! kinds {
                 #[serde(skip_serializing_if = "Option::is_none")]
                 $key: Option<$value>,
             )+
-            /// How long until it is undone; without it, to the end of the run.
+            /// How long until it is undone; without it, to the end of its phase, or of the run.
             #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
             lasts: Option<Range>,
         }
@@ -75,12 +78,32 @@ kinds! {
     pause: Selector => Node(NodeFault::Pause),
     /// No bytes pass.
     partition: Cut => Network(NetworkFault::Partition),
+    /// The others fall into two halves that do not hear each other, and both hear these.
+    bridge: Selector => Network(NetworkFault::Bridge),
+    /// Each of these hears its neighbours in a ring, a majority, and no two the same one.
+    ring: Selector => Network(NetworkFault::Ring),
+    /// Nodes are cut off one by one, and healed in another order.
+    swizzle: Swizzle => Network(NetworkFault::Swizzle),
+    /// Links come and go.
+    flap: Flap => Network(NetworkFault::Flap),
     /// Bytes wait, and arrive in one burst.
     hold: Cut => Network(NetworkFault::Hold),
     /// Bytes take longer.
     slow: Slow => Network(NetworkFault::Slow),
     /// Packets are lost and sent again.
     lossy: Lossy => Network(NetworkFault::Lossy),
+    /// So many bytes a second and no more.
+    bandwidth: Bandwidth => Network(NetworkFault::Bandwidth),
+    /// Requests for a connection are refused at once.
+    refuse: Requests => Network(NetworkFault::Refuse),
+    /// Requests for a connection are lost.
+    ignore: Requests => Network(NetworkFault::Ignore),
+    /// Connections end at both ends, once.
+    reset: Connections => Network(NetworkFault::Reset),
+    /// One side forgets its connections, once.
+    half_open: Connections => Network(NetworkFault::HalfOpen),
+    /// Nothing passes any more on connections, and nobody is told.
+    strand: Connections => Network(NetworkFault::Strand),
     /// The wall clock is wrong.
     clock: Clock => Clock(ClockFault::Wrong),
     /// No byte more can be written.
@@ -114,12 +137,13 @@ impl TryFrom<FaultFile> for Fault {
             (None, Some(every), between) => When::Every { every, between },
             (Some(_), None, Some(_)) => return wrong("`between` goes with `every`, not with `at`".into(), how),
             (Some(_), Some(_), _) => return wrong("a fault comes either once or again and again".into(), how),
+            (None, None, None) if file.during.is_some() => When::At(Range::default()),
             (None, None, _) => return wrong("nothing says when the fault begins".into(), how),
         };
-        let (lasts, moment) = (file.lasts, file.when);
+        let (lasts, moment, during) = (file.lasts, file.when, file.during.clone());
         let mut kinds = file.kinds();
         match (kinds.next(), kinds.next()) {
-            (Some(kind), None) => Ok(Fault { when, moment, kind, lasts }),
+            (Some(kind), None) => Ok(Fault { when, moment, kind, lasts, during }),
             (None, _) => wrong("nothing says what goes wrong".into(), &format!("write one of: {}", KEYS.join(", "))),
             (Some(one), Some(other)) => wrong(
                 format!("one fault has two kinds, `{}` and `{}`", one.key(), other.key()),
@@ -131,7 +155,8 @@ impl TryFrom<FaultFile> for Fault {
 
 impl From<Fault> for FaultFile {
     fn from(fault: Fault) -> FaultFile {
-        let mut file = FaultFile { lasts: fault.lasts, when: fault.moment, ..FaultFile::default() };
+        let (lasts, during) = (fault.lasts, fault.during);
+        let mut file = FaultFile { lasts, during, when: fault.moment, ..FaultFile::default() };
         match fault.when {
             When::At(at) => file.at = Some(at),
             When::Every { every, between } => (file.every, file.between) = (Some(every), between),

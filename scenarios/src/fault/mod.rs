@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! node.rs     crash  power_loss  restart  reconfigure  pause
-//! network.rs  partition  hold  slow  lossy
+//! network.rs  partition  bridge  ring  swizzle  flap  hold  slow  lossy  bandwidth
+//!             refuse  ignore  reset  half_open  strand
 //! disk.rs     full_disk  disk_error  stalled_disk  slow_disk
 //!             bit_rot  unreadable_sectors  lost_writes  misdirected_writes  wiped_disk
 //! clock.rs    clock
@@ -26,7 +27,9 @@ use serde::{Deserialize, Serialize};
 pub use clock::{Clock, ClockFault};
 pub use disk::{Atlas, DiskError, DiskFault, Lies, Operation, Sectors, SlowDisk, Wiped};
 use file::FaultFile;
-pub use network::{Clients, Cut, Direction, Lossy, NetworkFault, Slow};
+pub use network::{
+    Bandwidth, Clients, Connections, Cut, Direction, Flap, Lossy, NetworkFault, Requests, Slow, Swizzle,
+};
 pub use node::{NodeFault, Reconfigure};
 
 use crate::words::{Range, Selector};
@@ -40,8 +43,10 @@ pub struct Fault {
     /// What to wait for when it is time.
     pub moment: Option<Moment>,
     pub kind: FaultKind,
-    /// How long until it is undone; none: to the end of the run.
+    /// How long until it is undone; none: to the end of its phase, or of the run.
     pub lasts: Option<Range>,
+    /// The phase from whose begin its times count.
+    pub during: Option<String>,
 }
 
 /// When a fault begins.
@@ -84,6 +89,11 @@ impl FaultKind {
             FaultKind::Disk(fault) => fault.selectors(),
             FaultKind::Clock(fault) => fault.selectors(),
         }
+    }
+
+    /// It is over as soon as it is done: nothing is to be undone.
+    pub fn is_instant(&self) -> bool {
+        matches!(self, FaultKind::Network(fault) if fault.is_instant())
     }
 }
 

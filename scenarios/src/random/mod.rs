@@ -21,8 +21,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 pub use self::profile::Profile;
-use crate::expect::Expect;
-use crate::scenario::Scenario;
+use crate::expect::{Claims, Expect};
+use crate::scenario::{Format, Scenario};
 
 /// The scenario of a seed: the same on every machine, as long as nothing here changes. Its seed is pinned.
 ///
@@ -48,8 +48,11 @@ pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
         (clients, faults::faults(profile, &topics)).prop_map(move |((producers, consumers), faults)| Scenario {
             title: format!("A random scenario of the {profile} profile"),
             teaches: "Whatever the world does, the promises hold.".into(),
+            format: Format,
             seed: None,
             cluster: cluster.clone(),
+            phases: Vec::new(),
+            claims: Claims::default(),
             topics: topics.clone(),
             producers,
             consumers,

@@ -41,6 +41,7 @@ pub(super) fn paced(kind: impl Strategy<Value = FaultKind>) -> impl Strategy<Val
             moment: None,
             kind: kind.clone(),
             lasts: Some(lasts),
+            during: None,
         })
     })
 }

@@ -29,8 +29,11 @@ fn told(scenario: &Scenario, faults: &[Value], one: &Happened) -> Option<Value> 
         table.remove("every");
         table.remove("between");
     }
+    // The moment counts from the begin of the run.
+    table.remove("during");
     table.insert("at".into(), Value::String(Range::exactly(one.at).to_string()));
-    if let Some(lasts) = one.lasts.or(fault.lasts.map(|lasts| lasts.to)) {
+    let lasts = one.lasts.or(fault.lasts.map(|lasts| lasts.to)).filter(|_| !fault.kind.is_instant());
+    if let Some(lasts) = lasts {
         table.insert("for".into(), Value::String(Range::exactly(lasts).to_string()));
     }
     // Where chance chose one, it is named.

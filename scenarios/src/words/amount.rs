@@ -68,6 +68,43 @@ impl FromStr for Rate {
 /// A simulated client sends at most one record in ten microseconds.
 const RATE_MAX: u32 = 100_000;
 
+/// So many bytes in a second: `1MB/s`. Units are decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throughput(pub u64);
+
+word!(Throughput, "bytes in a second such as \"1MB/s\" or \"64KB/s\"", r"^[0-9]+(B|KB|MB|GB)/s$");
+
+const SIZES: [(&str, u64); 4] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000), ("B", 1)];
+
+/// No link is faster.
+const THROUGHPUT_MAX: u64 = 1_000 * 1_000_000_000;
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, size) = SIZES.into_iter().find(|(_, size)| self.0.is_multiple_of(*size)).unwrap_or(("B", 1));
+        write!(f, "{}{unit}/s", self.0 / size)
+    }
+}
+
+impl FromStr for Throughput {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Throughput, WordError> {
+        let wrong = || {
+            let help = "write a whole number above zero, a unit (B, KB, MB, GB) and /s, such as \"1MB/s\"";
+            WordError::new(format!("\"{text}\" is not a bandwidth"), help)
+        };
+        let amount = text.strip_suffix("/s").ok_or_else(wrong)?;
+        let digits = amount.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, unit) = amount.split_at(digits);
+        let size = SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?.1;
+        let number: u64 = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+        number.checked_mul(size).filter(|bytes| *bytes <= THROUGHPUT_MAX).map(Throughput).ok_or_else(|| {
+            WordError::new(format!("\"{text}\" is more than any link carries"), "write at most \"1000GB/s\"")
+        })
+    }
+}
+
 /// How likely something is: `5%`, `0.25%`. Holds millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Chance(u32);
@@ -239,6 +276,9 @@ mod tests {
         for text in ["200/s", "30/min", "1/h"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
+        for text in ["1B/s", "1500B/s", "64KB/s", "1MB/s", "1000GB/s"] {
+            assert_eq!(text.parse::<Throughput>().unwrap().to_string(), text);
+        }
         for text in ["0%", "5%", "0.25%", "99.9999%", "100%"] {
             assert_eq!(text.parse::<Chance>().unwrap().to_string(), text);
         }
@@ -254,6 +294,9 @@ mod tests {
     fn what_cannot_be_is_refused() {
         for text in ["0/s", "200", "200/d", "-1/s", "100001/s", "99999999999/s"] {
             text.parse::<Rate>().unwrap_err();
+        }
+        for text in ["0MB/s", "1MB", "1mb/s", "MB/s", "1001GB/s", "99999999999999999999B/s", "1.5MB/s"] {
+            text.parse::<Throughput>().unwrap_err();
         }
         for text in ["5", "101%", "100.0001%", "%", ".5%", "1.%", "-1%", "0.00001%", "999999999%"] {
             text.parse::<Chance>().unwrap_err();

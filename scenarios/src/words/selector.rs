@@ -23,11 +23,17 @@ pub enum Selector {
     FollowersOf(PartitionName),
     /// The leader and its followers.
     ReplicasOf(PartitionName),
+    /// One replica in sync that does not lead, drawn.
+    FollowerInSyncOf(PartitionName),
+    /// Every replica in sync that does not lead.
+    FollowersInSyncOf(PartitionName),
     /// The active controller, wherever it runs.
     Controller,
     /// By number, from 1.
     Broker(u32),
     RandomBroker,
+    /// So many brokers, drawn.
+    AnyBrokers(u32),
     /// Fewer than half of the brokers, at least one.
     RandomMinority,
     /// More than half of the brokers, not all.
@@ -40,12 +46,14 @@ pub enum Selector {
     Consumer(u32),
     RandomClient,
     AllClients,
+    /// All of these, none of them such a list itself.
+    Several(Vec<Selector>),
 }
 
 word!(
     Selector,
     "nodes in words, such as \"leader of orders/0\", \"broker 2\", \"controller\" or \"random minority\"",
-    r"^((leader|followers?|replicas) of [A-Za-z0-9._-]+/[0-9]+|(broker|producer|consumer) [0-9]+|controller|random (broker|minority|majority|client)|all (brokers|nodes|clients))$"
+    r"^((leader|followers?|followers? in sync|replicas) of [A-Za-z0-9._-]+/[0-9]+|(broker|producer|consumer) [0-9]+|any [0-9]+ brokers|controller|random (broker|minority|majority|client)|all (brokers|nodes|clients))( and ((leader|followers?|followers? in sync|replicas) of [A-Za-z0-9._-]+/[0-9]+|(broker|producer|consumer) [0-9]+|any [0-9]+ brokers|controller|random (broker|minority|majority|client)|all (brokers|nodes|clients)))*$"
 );
 
 const FIXED: [(&str, Selector); 8] = [
@@ -66,14 +74,27 @@ impl Selector {
             Selector::LeaderOf(partition)
             | Selector::FollowerOf(partition)
             | Selector::FollowersOf(partition)
-            | Selector::ReplicasOf(partition) => Some(partition),
+            | Selector::ReplicasOf(partition)
+            | Selector::FollowerInSyncOf(partition)
+            | Selector::FollowersInSyncOf(partition) => Some(partition),
             _ => None,
         }
     }
 
-    /// True if it can only mean clients.
+    /// The selectors that it is made of: itself, if it is no list.
+    pub fn parts(&self) -> &[Selector] {
+        match self {
+            Selector::Several(parts) => parts,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// True if it can mean clients.
     pub fn means_clients(&self) -> bool {
-        matches!(self, Selector::Producer(_) | Selector::Consumer(_) | Selector::RandomClient | Selector::AllClients)
+        let is_client = |one: &Selector| {
+            matches!(one, Selector::Producer(_) | Selector::Consumer(_) | Selector::RandomClient | Selector::AllClients)
+        };
+        self.parts().iter().any(is_client)
     }
 }
 
@@ -104,6 +125,15 @@ impl fmt::Display for Selector {
             Selector::FollowerOf(partition) => write!(f, "follower of {partition}"),
             Selector::FollowersOf(partition) => write!(f, "followers of {partition}"),
             Selector::ReplicasOf(partition) => write!(f, "replicas of {partition}"),
+            Selector::FollowerInSyncOf(partition) => write!(f, "follower in sync of {partition}"),
+            Selector::FollowersInSyncOf(partition) => write!(f, "followers in sync of {partition}"),
+            Selector::AnyBrokers(count) => write!(f, "any {count} brokers"),
+            Selector::Several(parts) => {
+                for (place, part) in parts.iter().enumerate() {
+                    write!(f, "{}{part}", if place == 0 { "" } else { " and " })?;
+                }
+                Ok(())
+            }
             Selector::Broker(number) => write!(f, "broker {number}"),
             Selector::Producer(number) => write!(f, "producer {number}"),
             Selector::Consumer(number) => write!(f, "consumer {number}"),
@@ -119,6 +149,10 @@ impl FromStr for Selector {
     type Err = WordError;
 
     fn from_str(text: &str) -> Result<Selector, WordError> {
+        if text.contains(" and ") {
+            let parts: Result<Vec<Selector>, WordError> = text.split(" and ").map(str::parse).collect();
+            return Ok(Selector::Several(parts?));
+        }
         if let Some((_, selector)) = FIXED.iter().find(|(word, _)| *word == text) {
             return Ok(selector.clone());
         }
@@ -127,7 +161,12 @@ impl FromStr for Selector {
             Some(("follower", partition)) => return partition.parse().map(Selector::FollowerOf),
             Some(("followers", partition)) => return partition.parse().map(Selector::FollowersOf),
             Some(("replicas", partition)) => return partition.parse().map(Selector::ReplicasOf),
+            Some(("follower in sync", partition)) => return partition.parse().map(Selector::FollowerInSyncOf),
+            Some(("followers in sync", partition)) => return partition.parse().map(Selector::FollowersInSyncOf),
             _ => {}
+        }
+        if let Some(count) = text.strip_prefix("any ").and_then(|rest| rest.strip_suffix(" brokers")) {
+            return count.parse().map(Selector::AnyBrokers).map_err(|_| unknown(text));
         }
         let numbered = text.split_once(' ').and_then(|(noun, number)| Some((noun, number.parse::<u32>().ok()?)));
         match numbered {
@@ -149,12 +188,15 @@ fn unknown(text: &str) -> WordError {
     let number = if digits.is_empty() { "1" } else { digits.as_str() };
     let mut candidates: Vec<String> = FIXED.iter().map(|(word, _)| (*word).to_string()).collect();
     candidates.extend(["leader", "follower", "followers", "replicas"].map(|role| format!("{role} of {partition}")));
+    candidates.extend(["follower", "followers"].map(|role| format!("{role} in sync of {partition}")));
     candidates.extend(["broker", "producer", "consumer"].map(|noun| format!("{noun} {number}")));
+    candidates.push(format!("any {number} brokers"));
     let help = match nearest(text, candidates.iter().map(String::as_str)) {
         Some(word) => format!("did you mean \"{word}\"?"),
         None => "write one of: \"leader of orders/0\", \"follower of orders/0\", \"followers of orders/0\", \
-                 \"replicas of orders/0\", \"controller\", \"broker 2\", \"random broker\", \"random minority\", \"random majority\", \"all brokers\", \"all nodes\", \
-                 \"producer 1\", \"consumer 1\", \"random client\", \"all clients\""
+                 \"replicas of orders/0\", \"follower in sync of orders/0\", \"followers in sync of orders/0\", \"controller\", \"broker 2\", \
+                 \"any 2 brokers\", \"random broker\", \"random minority\", \"random majority\", \"all brokers\", \"all nodes\", \
+                 \"producer 1\", \"consumer 1\", \"random client\", \"all clients\"; or several, with \" and \" between them"
             .into(),
     };
     WordError::new(message, help)
@@ -173,9 +215,14 @@ mod tests {
             "follower of a.b_c/12",
             "followers of x/1",
             "replicas of x/1",
+            "follower in sync of x/1",
+            "followers in sync of x/1",
+            "any 2 brokers",
             "broker 2",
             "producer 1",
             "consumer 3",
+            "broker 1 and broker 2",
+            "leader of orders/0 and random client and controller",
         ];
         for text in FIXED.iter().map(|(word, _)| *word).chain(others) {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
@@ -190,6 +237,9 @@ mod tests {
             ("random minorty", "random minority"),
             ("all broker", "all brokers"),
             ("Controller", "controller"),
+            ("any 2 broker", "any 2 brokers"),
+            ("follower insync of orders/1", "follower in sync of orders/1"),
+            ("broker 1 and brokr 2", "broker 2"),
         ] {
             let error = slip.parse::<Selector>().unwrap_err();
             assert_eq!(error.help, format!("did you mean \"{meant}\"?"));

@@ -243,8 +243,15 @@ impl State {
         let (is_refused, is_ignored) = (link.refused_by > 0, link.ignored_by > 0);
         let machine = self.machine(at);
         match machine.listeners.get(&port) {
-            _ if !machine.has_power || is_ignored => Knock::Silence,
-            _ if is_refused => Knock::NobodyListens,
+            _ if is_ignored => {
+                model::reached!("a request for a connection was lost by the network");
+                Knock::Silence
+            }
+            _ if !machine.has_power => Knock::Silence,
+            _ if is_refused => {
+                model::reached!("a request for a connection was refused by the network");
+                Knock::NobodyListens
+            }
             None => Knock::NobodyListens,
             Some(listening) if listening.backlog.len() >= BACKLOG_MAX => Knock::Silence,
             Some(_) => Knock::Listening,

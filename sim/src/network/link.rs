@@ -94,6 +94,10 @@ impl Links {
         links
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn and(mut self, others: &Links) -> Links {
         self.0.extend(&others.0);
         self
@@ -132,6 +136,9 @@ impl Queue {
     fn pass(&mut self, now: Time, length: usize) -> Time {
         let Some(bandwidth) = self.bandwidth else { return now };
         let nanos = (length as u128 * 1_000_000_000 / u128::from(bandwidth.max(1))) as u64;
+        if now < self.busy_until {
+            model::reached!("bytes waited in line for bandwidth");
+        }
         self.busy_until = self.busy_until.max(now) + Duration::from_nanos(nanos);
         self.busy_until
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use evidence::{Entry, What};
 use miette::miette;
 use model::Event;
-use scenarios::{Acks, Cluster, Producer, Range, Rate, Scenario, Span, Topic};
+use scenarios::{Acks, Cluster, Format, Producer, Range, Rate, Scenario, Span, Topic};
 use sim::bench::{bare_echo, our_echo};
 use trial::Options;
 
@@ -101,7 +101,10 @@ fn calm(rate: u32) -> Scenario {
     Scenario {
         title: "Nothing goes wrong".into(),
         teaches: "What a run costs.".into(),
+        format: Format,
         seed: None,
+        phases: Vec::new(),
+        claims: scenarios::Claims::default(),
         cluster: Cluster { brokers: 3, duration: Some(Span(LENGTH)), ..Cluster::default() },
         topics: vec![Topic { name: "orders".into(), partitions: 3, replicas: 3, min_insync_replicas: 2 }],
         producers: vec![Producer {
@@ -109,6 +112,7 @@ fn calm(rate: u32) -> Scenario {
             acks: Acks::All,
             idempotent: false,
             rate: Rate::per_second(rate),
+            during: None,
             starts: None,
             lasts: Some(Range::exactly(LENGTH)),
             retries: None,

@@ -7,9 +7,10 @@ use clap::Args;
 use miette::miette;
 use model::Bug;
 use reports::View;
+use scenarios::{Setting, WordError};
 use trial::{Finished, Options};
 
-use super::{Exit, Named, parse_bug, print, read_scenario, report_folder, twice, write_file, write_report};
+use super::{Exit, Named, parse_bug, print, read_scenario_with, report_folder, twice, write_file, write_report};
 
 /// The seed of a run whose scenario pins none and whose caller names none.
 pub(crate) const SEED_DEFAULT: u64 = 1;
@@ -25,6 +26,9 @@ pub(crate) struct Arguments {
     /// How many seeds, one after the other
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     seeds: u64,
+    /// Put a value into the scenario before it is read, such as cluster.brokers=5 or producers.0.rate=50/s
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
+    settings: Vec<Setting>,
     /// Run each seed again in another process, and compare every event
     #[arg(long)]
     twice: bool,
@@ -46,8 +50,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> miette::Result<Exit> {
-    let scenarios: Vec<Named> =
-        expand(&arguments.files)?.iter().map(|file| read_scenario(file)).collect::<miette::Result<_>>()?;
+    let scenarios: Vec<Named> = expand(&arguments.files)?
+        .iter()
+        .map(|file| read_scenario_with(file, &arguments.settings))
+        .collect::<miette::Result<_>>()?;
     let mut exit = Exit::AsExpected;
     let many = scenarios.len() > 1 || arguments.seeds > 1;
     for named in &scenarios {
@@ -59,9 +65,14 @@ pub(crate) fn run(arguments: &Arguments) -> miette::Result<Exit> {
     Ok(exit)
 }
 
+fn parse_setting(text: &str) -> Result<Setting, String> {
+    text.parse().map_err(|WordError { message, help }| format!("{message}; {help}"))
+}
+
 fn one(named: &Named, seed: u64, arguments: &Arguments, many: bool) -> miette::Result<Exit> {
     let record = arguments.twice || arguments.record.is_some();
-    let options = Options { source: named.source.clone(), plant: arguments.plant, record };
+    let settings = arguments.settings.clone();
+    let options = Options { source: named.source.clone(), plant: arguments.plant, settings, record };
     let finished = trial::run(&named.scenario, seed, &options);
     if let (Some(path), Some(recording)) = (&arguments.record, &finished.recording) {
         write_file(path, &recording.to_bytes())?;

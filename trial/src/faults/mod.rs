@@ -19,6 +19,7 @@ use model::Time;
 use scenarios::{Fault, FaultKind, Moment, Range, Selector, Sleep, When};
 use sim::{Stream, Streams};
 
+use crate::phases::Windows;
 use crate::scene::Scene;
 use crate::selection::select;
 use crate::stage::Stage;
@@ -41,6 +42,8 @@ pub(crate) struct Faults {
     /// How often somebody slept, and woke.
     pub(crate) wakings: u64,
     agenda: BTreeMap<(Time, u64), Deed>,
+    /// What goes on: by its identity the fault's place in the scenario, and how it ends.
+    going: BTreeMap<u32, (usize, Undo)>,
     next_deed: u64,
     next_id: u32,
     recorder: Recorder,
@@ -58,9 +61,13 @@ struct Armed {
     stream: Stream,
     /// No repetition begins after this.
     until: Time,
+    /// Without a length of its own it ends then, with its phase; none: with the run.
+    ends: Option<Time>,
 }
 
 enum Deed {
+    /// A note for the trace.
+    Tell(String),
     Begin(usize),
     /// A fault whose victims are drawn waits for its moment.
     Await {
@@ -68,7 +75,9 @@ enum Deed {
         members: Vec<usize>,
         until: Time,
     },
-    End(u32, Undo),
+    /// The next step of a fault that goes on.
+    Step(u32),
+    End(u32),
     /// The laptop lid of this consumer closes.
     Sleep(usize),
     Wake(usize),
@@ -108,7 +117,7 @@ impl Aim<'_> {
             return chosen;
         }
         let stage = &*self.stage;
-        select(selector, stage.roles(), |member| stage.is_up(member), self.scene, self.stream)
+        select(selector, stage.roles(), &|member| stage.is_up(member), self.scene, self.stream)
     }
 
     /// For what is drawn while the fault lasts.
@@ -122,20 +131,27 @@ impl Aim<'_> {
 }
 
 impl Faults {
-    /// The faults of a scenario whose workload begins at `zero` and lasts for `length`.
-    pub(crate) fn new(faults: &[Fault], zero: Time, length: Duration, stage: &Stage, recorder: Recorder) -> Faults {
+    /// The faults of a scenario whose workload takes place in `windows`.
+    pub(crate) fn new(faults: &[Fault], windows: &Windows, stage: &Stage, recorder: Recorder) -> Faults {
         let mut driver = Faults {
             faults: Vec::new(),
             sleepers: Vec::new(),
-            end: zero + length,
+            end: windows.whole().end,
             wakings: 0,
             agenda: BTreeMap::new(),
+            going: BTreeMap::new(),
             next_deed: 0,
             next_id: 1,
             recorder,
         };
+        for (name, window) in windows.phases() {
+            driver.plan(window.begin, Deed::Tell(format!("the phase \"{name}\" begins")));
+        }
         for (index, fault) in faults.iter().enumerate() {
             let mut stream = stage.world.stream(&label(faults, index));
+            let window = windows.of(fault.during.as_deref());
+            let (zero, length) = (window.begin, window.length());
+            let ends = fault.during.is_some().then_some(window.end);
             let (first, until) = match &fault.when {
                 When::At(at) => (draw(*at, &mut stream), Duration::ZERO),
                 When::Every { every, between } => {
@@ -146,7 +162,7 @@ impl Faults {
                 }
             };
             let is_late = matches!(fault.when, When::Every { .. }) && first > until;
-            driver.faults.push(Armed { fault: fault.clone(), stream, until: zero + until });
+            driver.faults.push(Armed { fault: fault.clone(), stream, until: zero + until, ends });
             if !is_late {
                 driver.plan(zero + first, Deed::Begin(index));
             }
@@ -175,9 +191,11 @@ impl Faults {
         let now = stage.world.now();
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
             match entry.remove() {
+                Deed::Tell(text) => stage.world.note(What::Note { text }),
                 Deed::Begin(fault) => self.begin(fault, stage, scene),
                 Deed::Await { fault, members, until } => self.wait(fault, members, until, stage, scene),
-                Deed::End(id, undo) => self.end(id, undo, stage, scene),
+                Deed::Step(id) => self.go_on(id, stage),
+                Deed::End(id) => self.end(id, stage, scene),
                 Deed::Sleep(sleeper) => self.sleep(sleeper, stage),
                 Deed::Wake(sleeper) => self.wake(sleeper, stage),
             }
@@ -214,23 +232,25 @@ impl Faults {
         let agenda = std::mem::take(&mut self.agenda);
         for deed in agenda.into_values() {
             match deed {
-                Deed::End(id, undo) => {
-                    // A server that is on its way down is given no more time.
-                    if let Undo::Node(undo) = &undo {
-                        undo.hurry(stage, &self.recorder);
+                Deed::End(id) => {
+                    match self.going.get_mut(&id) {
+                        // A server that is on its way down is given no more time.
+                        Some((_, Undo::Node(undo))) => undo.hurry(stage, &self.recorder),
+                        Some((_, Undo::Network(undo))) => undo.hurry(stage),
+                        _ => {}
                     }
-                    self.end(id, undo, stage, scene);
+                    self.end(id, stage, scene);
                 }
                 Deed::Wake(sleeper) => {
                     stage.node(self.sleepers[sleeper].member).resume();
                     self.wakings += 1;
                 }
-                Deed::Begin(_) | Deed::Await { .. } | Deed::Sleep(_) => {}
+                Deed::Tell(_) | Deed::Begin(_) | Deed::Await { .. } | Deed::Step(_) | Deed::Sleep(_) => {}
             }
         }
         // What could not be undone at once.
         for deed in std::mem::take(&mut self.agenda).into_values() {
-            if let Deed::End(id, _) = deed {
+            if let Deed::End(id) = deed {
                 stage.world.note(What::FaultEnded { id });
             }
         }
@@ -244,7 +264,7 @@ impl Faults {
 
     fn begin(&mut self, index: usize, stage: &mut Stage, scene: &Scene) {
         let now = stage.world.now();
-        let Armed { fault, stream, until } = &mut self.faults[index];
+        let Armed { fault, stream, until, .. } = &mut self.faults[index];
         if let When::Every { every, .. } = fault.when {
             let next = now + draw(every, stream).max(Duration::from_millis(1));
             if next <= *until {
@@ -274,7 +294,7 @@ impl Faults {
 
     fn strike(&mut self, index: usize, chosen: Option<Vec<usize>>, stage: &mut Stage, scene: &Scene) {
         let now = stage.world.now();
-        let Armed { fault, stream, .. } = &mut self.faults[index];
+        let Armed { fault, stream, ends, .. } = &mut self.faults[index];
         let lasts = fault.lasts.map(|lasts| draw(lasts, stream));
         let kind = fault.kind.clone();
         let aim = Aim { stage, scene, stream, recorder: &self.recorder, chosen };
@@ -288,29 +308,47 @@ impl Faults {
         self.next_id += 1;
         let whom = if whom.is_empty() { "nobody".to_owned() } else { whom.join(", ") };
         stage.world.note(What::FaultBegan { id, text: format!("{kind}: {whom}") });
-        match lasts {
-            Some(lasts) => self.plan(now + lasts, Deed::End(id, undo)),
+        let end = match lasts {
+            _ if kind.is_instant() => now,
+            Some(lasts) => now + lasts,
             // Until the world is healed.
-            None => self.plan(Time(u64::MAX), Deed::End(id, undo)),
+            None => ends.unwrap_or(Time(u64::MAX)),
+        };
+        let next = if let Undo::Network(undo) = &undo { undo.first_step(stream) } else { None };
+        self.going.insert(id, (index, undo));
+        if let Some(next) = next {
+            self.plan(now + next, Deed::Step(id));
+        }
+        self.plan(end, Deed::End(id));
+    }
+
+    fn go_on(&mut self, id: u32, stage: &Stage) {
+        if let Some((index, Undo::Network(undo))) = self.going.get_mut(&id)
+            && let Some(next) = undo.step(stage, &mut self.faults[*index].stream)
+        {
+            self.plan(stage.world.now() + next, Deed::Step(id));
         }
     }
 
-    fn end(&mut self, id: u32, undo: Undo, stage: &mut Stage, scene: &Scene) {
+    fn end(&mut self, id: u32, stage: &mut Stage, scene: &Scene) {
+        let Some((index, undo)) = self.going.remove(&id) else { return };
+        // What is left to undo, and after how long.
         let rest = match undo {
             Undo::Nothing => None,
-            Undo::Node(undo) => undo.undo(stage, scene).map(Undo::Node),
+            Undo::Node(undo) => undo.undo(stage, scene).map(|rest| (STOP_POLL, Undo::Node(rest))),
             Undo::Network(undo) => {
-                undo.undo(stage);
-                None
+                let rest = undo.undo(stage, &mut self.faults[index].stream);
+                rest.map(|(wait, rest)| (wait, Undo::Network(rest)))
             }
-            Undo::Disk(undo) => undo.undo(stage, scene).map(Undo::Disk),
+            Undo::Disk(undo) => undo.undo(stage, scene).map(|rest| (STOP_POLL, Undo::Disk(rest))),
             Undo::Clock(undo) => {
                 undo.undo(stage);
                 None
             }
         };
-        if let Some(rest) = rest {
-            return self.plan(stage.world.now() + STOP_POLL, Deed::End(id, rest));
+        if let Some((wait, rest)) = rest {
+            self.going.insert(id, (index, rest));
+            return self.plan(stage.world.now() + wait, Deed::End(id));
         }
         stage.world.note(What::FaultEnded { id });
     }

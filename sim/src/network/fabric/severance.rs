@@ -26,10 +26,12 @@ impl State {
                 state.charge(Kind::Severed, from, state.serial(slot), severance as u64);
                 match severance {
                     Severance::Reset => {
+                        model::reached!("a connection was reset by the network");
                         state.cut(slot, side);
                         state.cut(slot, 1 - side);
                     }
                     Severance::Forgotten => {
+                        model::reached!("a connection was forgotten at one end");
                         let now = state.clock.now();
                         state.lose(slot, side, now);
                     }
@@ -61,6 +63,7 @@ impl State {
     }
 
     fn strand(&mut self, slot: usize) {
+        model::reached!("a connection was stranded");
         let now = self.clock.now();
         self.connection(slot).is_stranded = true;
         for side in [0, 1] {

@@ -169,7 +169,7 @@ impl Fuzz<'_> {
         };
         let Arguments { profile, plant, .. } = *self.arguments;
         let scenario = random(first.seed, profile);
-        let options = Options { source: "twice".into(), plant, record: true };
+        let options = Options { source: "twice".into(), plant, record: true, ..Options::default() };
         let finished = trial::run(&scenario, first.seed, &options);
         let named = Named { source: "twice".into(), scenario };
         let event = twice::compare(&named, first.seed, plant, &finished)?;
