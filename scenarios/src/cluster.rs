@@ -22,6 +22,9 @@ pub struct Cluster {
     /// When an append is safe enough to speak of.
     #[serde(default, skip_serializing_if = "FlushPolicy::is_commit")]
     pub flush_policy: FlushPolicy,
+    /// Whether brokers do, now and then, what they may do at any time and hardly ever do: short answers, late errands, early rolls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub buggify: bool,
     /// How long the workload and the faults last, instead of as long as the longest client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Span>,
@@ -36,6 +39,7 @@ impl Default for Cluster {
             brokers: 3,
             controllers: 0,
             flush_policy: FlushPolicy::Commit,
+            buggify: false,
             duration: None,
             config: BTreeMap::new(),
         }

@@ -17,6 +17,7 @@ compile_error!(
 );
 
 pub mod bench;
+mod buggify;
 mod clock;
 pub mod digest;
 mod disk;

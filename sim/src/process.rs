@@ -109,6 +109,10 @@ impl host::Host for SimHost {
         self.note(What::Witnessed(event));
     }
 
+    fn buggify(&self, site: &'static str, chance: f64) -> bool {
+        self.0.life.is_on() && self.0.core.buggify.fires(site, chance)
+    }
+
     fn planted(&self) -> Planted {
         self.0.core.planted
     }

@@ -21,7 +21,7 @@ use model::{Planted, Time, coverage};
 use crate::clock::Clock;
 use crate::digest::Recording;
 use crate::streams::Streams;
-use crate::world::{Core, World};
+use crate::world::{Core, Nodes, World};
 
 /// Stack of a run's thread: scenarios and brokers are deep futures, deeper without optimisation.
 const STACK_LENGTH: usize = 16 << 20;
@@ -40,6 +40,8 @@ pub struct Options {
     pub time_limit: Duration,
     /// The bugs planted in every node.
     pub planted: Planted,
+    /// Whether brokers do, now and then, what they may do and hardly ever do: see [`host::Host::buggify`].
+    pub buggify: bool,
     /// Keep every event, for [`Recording::first_difference`].
     pub record: bool,
     pub observer: Observer,
@@ -56,6 +58,7 @@ impl Options {
             seed,
             time_limit: Duration::from_secs(3_600),
             planted: Planted::NONE,
+            buggify: false,
             record: false,
             observer: Box::new(|_| ControlFlow::Continue(())),
             patience: Duration::from_secs(30),
@@ -121,8 +124,8 @@ where
     W: Future<Output = T> + 'static,
     T: Send + 'static,
 {
-    let Options { seed, time_limit, planted, record, observer, patience, stuck } = options;
-    let plan = Plan { seed, time_limit, planted, record, observer };
+    let Options { seed, time_limit, planted, buggify, record, observer, patience, stuck } = options;
+    let plan = Plan { seed, time_limit, nodes: Nodes { planted, buggify }, record, observer };
     let (sender, receiver) = channel();
     let thread = Builder::new().name(format!("seed {seed}")).stack_size(STACK_LENGTH);
     let thread = thread.spawn(move || {
@@ -155,7 +158,7 @@ where
 struct Plan {
     seed: u64,
     time_limit: Duration,
-    planted: Planted,
+    nodes: Nodes,
     record: bool,
     observer: Observer,
 }
@@ -189,14 +192,14 @@ where
     F: FnOnce(World) -> W,
     W: Future<Output = T>,
 {
-    let Plan { seed, time_limit, planted, record, observer } = plan;
+    let Plan { seed, time_limit, nodes, record, observer } = plan;
     let streams = Streams::new(seed);
     let runtime = Runtime::with_seed_and_config(streams.stream("schedule").bits(), madsim::Config::default());
     let core: OnceCell<Arc<Core>> = OnceCell::new();
     coverage::begin();
     let result = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
-            let core = core.get_or_init(|| Core::new(seed, planted, record, observer));
+            let core = core.get_or_init(|| Core::new(seed, nodes, record, observer));
             let _somebody_waits = news.send(News::Began(core.clock.clone()));
             let limit = core.clock.sleep_until(Time::ZERO + time_limit);
             let scenario = core.turn.clone().take(scenario(World::new(core.clone())));

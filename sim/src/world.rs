@@ -10,6 +10,7 @@ use madsim::runtime::{Handle, NodeHandle};
 use model::{Planted, Time, coverage};
 use parking_lot::Mutex;
 
+use crate::buggify::Buggify;
 use crate::clock::{Clock, Sleep};
 use crate::digest::{Digest, NodeIndex, Recording};
 use crate::network::{Fabric, Network};
@@ -29,10 +30,18 @@ pub struct World {
     network: Network,
 }
 
+/// What holds for every node of a world.
+#[derive(Clone, Copy)]
+pub(crate) struct Nodes {
+    pub(crate) planted: Planted,
+    pub(crate) buggify: bool,
+}
+
 /// What everything in one world shares.
 pub(crate) struct Core {
     seed: u64,
     pub(crate) planted: Planted,
+    pub(crate) buggify: Buggify,
     pub(crate) streams: Streams,
     pub(crate) clock: Clock,
     pub(crate) digest: Digest,
@@ -106,6 +115,11 @@ impl World {
         self.core.trace.write(NodeIndex(0), &NodeName(WORLD.to_owned()), what);
     }
 
+    /// From now on no broker does what it may do and hardly ever does.
+    pub fn stop_buggify(&self) {
+        self.core.buggify.stop();
+    }
+
     /// Forgets which points of the code were passed: what was preparation does not count.
     pub fn count_points_anew(&self) {
         coverage::begin();
@@ -118,7 +132,7 @@ impl World {
 }
 
 impl Core {
-    pub(crate) fn new(seed: u64, planted: Planted, record: bool, observer: Observer) -> Arc<Core> {
+    pub(crate) fn new(seed: u64, nodes: Nodes, record: bool, observer: Observer) -> Arc<Core> {
         let madsim = Handle::current();
         let keeper = madsim.create_node().name(WORLD).build();
         let clock = Clock::new(&keeper);
@@ -128,8 +142,24 @@ impl Core {
         let fabric = Fabric::new(clock.clone(), digest.clone(), streams.stream("network"));
         let world = fabric.add_machine(WORLD);
         assert_eq!(world, NodeIndex(0));
+        let Nodes { planted, buggify } = nodes;
+        let buggify = Buggify::new(buggify, streams);
         let (nodes, turn, spawned) = (Mutex::default(), Turn::default(), AtomicU32::new(0));
-        Arc::new(Core { seed, planted, streams, clock, digest, trace, fabric, madsim, keeper, nodes, turn, spawned })
+        Arc::new(Core {
+            seed,
+            planted,
+            buggify,
+            streams,
+            clock,
+            digest,
+            trace,
+            fabric,
+            madsim,
+            keeper,
+            nodes,
+            turn,
+            spawned,
+        })
     }
 
     pub(crate) fn spawn(&self, on: &NodeHandle, future: impl Future<Output = ()> + Send + 'static) {

@@ -143,6 +143,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
         + 2 * READING_MAX
         + Duration::from_secs(60);
     world_options.planted = options.plant.map_or(Planted::NONE, |bug| Planted::NONE.with(bug));
+    world_options.buggify = scenario.cluster.buggify;
     world_options.record = options.record;
     let observing = watching.clone();
     world_options.observer = Box::new(move |entry| observing.lock().observe(entry));

@@ -26,6 +26,25 @@ use model::{Endpoint, Event, Planted, Time, Timestamp};
 pub use network::{Connection, Listener, Reader, Writer};
 pub use task::{Elapsed, Task, spawn, timeout};
 
+#[doc(hidden)]
+pub use model::reached;
+
+/// True if this place is to do now what it may do and hardly ever does: one time in four unless it says otherwise, in a trial, and
+/// never in production. The name says what is done, as a sentence in the past tense; it is a point of coverage too.
+#[macro_export]
+macro_rules! buggify {
+    ($host:expr, $name:literal) => {
+        $crate::buggify!($host, $name, 0.25)
+    };
+    ($host:expr, $name:literal, $chance:literal) => {{
+        let fires = $crate::Host::buggify(&$host, $name, $chance);
+        if fires {
+            $crate::reached!($name);
+        }
+        fires
+    }};
+}
+
 /// One machine, or one node of a simulated world. Cheap to clone.
 pub trait Host: Clone + Send + Sync + 'static {
     type Disk: Disk;
@@ -67,6 +86,10 @@ pub trait Host: Clone + Send + Sync + 'static {
 
     /// Tells what became true. In production it feeds metrics and `tracing`; in a trial the promises.
     fn witness(&self, event: Event);
+
+    /// Whether to do, at this place and time, what a broker may do and hardly ever does. Never on a real host; in a trial as
+    /// likely as `chance`, if the site is in use in this run at all. Asked through [`buggify!`].
+    fn buggify(&self, site: &'static str, chance: f64) -> bool;
 
     /// The bugs planted here: [`Planted::NONE`] on every real host.
     fn planted(&self) -> Planted;

@@ -126,6 +126,10 @@ impl Host for RealHost {
     }
 
     /// Nothing, always: there is no field to set.
+    fn buggify(&self, _site: &'static str, _chance: f64) -> bool {
+        false
+    }
+
     fn planted(&self) -> Planted {
         Planted::NONE
     }
@@ -156,6 +160,7 @@ mod tests {
         let host = RealHost::new(directory.path()).unwrap().with_hook(|_| {});
         assert!(Bug::ALL.iter().all(|&bug| !host.planted().has(bug)));
         assert_eq!(host.planted(), Planted::NONE);
+        assert!((0..1000).all(|_| !host.buggify("anything that is rare was done", 1.0)));
 
         // And whatever a later change may do to this room: it names no way to make a set that is not empty.
         let room = concat!(

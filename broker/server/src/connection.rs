@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use host::{Connection, Host, Listener, Reader, Writer};
+use host::{Connection, Host, Listener, Reader, Writer, buggify};
 use model::Bug;
 use protocol::{FrameError, Header, RequestError, Response, decode_request, encode_response, next_frame};
 use thiserror::Error;
@@ -24,6 +24,8 @@ const REQUESTS_IN_FLIGHT_MAX: usize = 64;
 enum Hangup {
     #[error("the peer closed")]
     Closed,
+    #[error("closed without a reason")]
+    Whim,
     #[error(transparent)]
     Network(#[from] std::io::Error),
     #[error(transparent)]
@@ -83,6 +85,7 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
         }
         if let Some((header, response)) = take_ready(&mut answers) {
             writer.write(&encode_response(&header, &response)?).await?;
+            hang_up_if_buggified(&node)?;
             continue;
         }
         tokio::select! {
@@ -91,6 +94,7 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
                 // No response: the node is stopping, and the connection with it.
                 if let (Some((header, _)), Some(response)) = (answers.pop_front(), response) {
                     writer.write(&encode_response(&header, &response)?).await?;
+                    hang_up_if_buggified(&node)?;
                 }
             }
             read = reader.read(&mut buffer), if may_begin(&answers) => {
@@ -100,6 +104,11 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
             }
         }
     }
+}
+
+/// A broker may close any connection at any time, as one that is idle or one too many.
+fn hang_up_if_buggified<H: Host>(node: &Node<H>) -> Result<(), Hangup> {
+    if buggify!(node.host, "a connection was closed after an answer", 0.005) { Err(Hangup::Whim) } else { Ok(()) }
 }
 
 /// An answer that is there already may be large, so it leaves before the next request is begun.

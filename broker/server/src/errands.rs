@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use host::Host;
+use host::{Host, buggify};
 use model::{Event, PartitionId};
 use protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId as WireBrokerId, topic_id, uuid};
@@ -15,6 +15,7 @@ use roles::replica::InSyncProposal;
 use storage::{PendingSync, StorageError, SyncedTo};
 use tokio::sync::mpsc;
 
+use crate::LATE;
 use crate::controller_channel::ControllerError;
 use crate::node::Node;
 use crate::partition::{Errand, PartitionError};
@@ -35,11 +36,11 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
             biased;
             Some((id, result)) = syncs.next(), if !syncs.is_empty() => {
                 if let Some(next) = synced(&node, id, result) {
-                    syncs.push(sync::<H>(id, next));
+                    syncs.push(sync(node.host.clone(), id, next));
                 }
             }
             errand = errands.recv() => match errand {
-                Some(Errand::Sync(id, pending)) => syncs.push(sync::<H>(id, pending)),
+                Some(Errand::Sync(id, pending)) => syncs.push(sync(node.host.clone(), id, pending)),
                 Some(Errand::AlterInSync(id, proposal)) => {
                     let _node_stops = proposals.send((id, proposal));
                 }
@@ -50,9 +51,13 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
 }
 
 async fn sync<H: Host>(
+    host: H,
     id: PartitionId,
     pending: PendingSync<H::Disk>,
 ) -> (PartitionId, Result<SyncedTo, StorageError>) {
+    if buggify!(host, "a sync began late", 0.05) {
+        host.sleep(LATE).await;
+    }
     (id, pending.run().await)
 }
 
@@ -75,7 +80,7 @@ pub(crate) fn synced<H: Host>(
 pub(crate) async fn tick<H: Host>(node: Arc<Node<H>>) {
     let mut burden = (0, 0);
     loop {
-        node.host.sleep(TICK).await;
+        node.host.sleep(if buggify!(node.host, "time passed late for partitions") { 4 * TICK } else { TICK }).await;
         let mut now = (0, 0);
         for partition in node.partitions() {
             let result = partition.forget_abandoned().and_then(|()| partition.tick());
@@ -103,7 +108,13 @@ async fn speak_for_in_sync_sets<H: Host>(
         while let Ok((id, proposal)) = proposed.try_recv() {
             proposals.insert(id, proposal);
         }
+        if buggify!(node.host, "an in-sync set was proposed late") {
+            node.host.sleep(LATE).await;
+        }
         match node.controller.call(ALTER_PARTITION_VERSION, &request(&node, &proposals)).await {
+            Ok(_) if buggify!(node.host, "the answer to a proposal was lost") => {
+                proposals.iter().for_each(|(id, proposal)| settle(&node, *id, proposal, Fate::InDoubt));
+            }
             Ok(response) => answer(&node, &proposals, &response).await,
             Err(error) => {
                 tracing::debug!(%error, "cannot change in-sync sets");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use client::{CallError, Channel};
 use futures_util::future;
-use host::{Host, Task};
+use host::{Host, Task, buggify};
 use model::{BrokerId, Bug, LeaderEpoch, Offset, PartitionId};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use protocol::messages::fetch_response::PartitionData;
@@ -65,6 +65,12 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
         }
         match fetch(&node, leader, &mut channel, &positions).await {
             Ok(response) => {
+                if buggify!(node.host, "a fetcher gave up its connection", 0.05) {
+                    channel = None;
+                }
+                if buggify!(node.host, "a fetcher paused before it took an answer", 0.05) {
+                    node.host.sleep(BACKOFF).await;
+                }
                 if !take(&node, &positions, response).await {
                     node.host.sleep(BACKOFF).await;
                 }

@@ -25,8 +25,9 @@ mod partition;
 mod router;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use host::{Host, Listener, Task, spawn, timeout};
+use host::{Host, Listener, Task, buggify, spawn, timeout};
 use model::{Bug, Endpoint};
 use roles::controller::Image;
 use thiserror::Error;
@@ -37,6 +38,9 @@ pub use data_directory::DataDirectoryError;
 
 use crate::lifecycle::Standing;
 use crate::node::Node;
+
+/// How late something is that a trial makes late: longer than a round trip, shorter than any patience.
+const LATE: Duration = Duration::from_millis(300);
 
 /// Why a node did not start, or did not go on.
 #[derive(Debug, Error)]
@@ -148,6 +152,9 @@ async fn apply_metadata<H: Host>(node: Arc<Node<H>>) {
         let image = images.borrow_and_update().clone();
         let may_lead = node.is_registered_in(&image) || node.host.planted().has(Bug::ResumeOldEpoch);
         if node.config.is_broker && may_lead {
+            if buggify!(node.host, "metadata came late to partitions", 0.1) {
+                node.host.sleep(LATE).await;
+            }
             node.apply(&held, &image).await;
             held = image.clone();
         }

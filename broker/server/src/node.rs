@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::Host;
+use host::{Host, buggify};
 use model::{BrokerEpoch, BrokerId, ClusterId, Event, PartitionId, Time};
 use parking_lot::{Mutex, RwLock};
 use roles::controller::{Image, Topic};
@@ -16,6 +16,9 @@ use crate::config::Config;
 use crate::controller_channel::ControllerChannel;
 use crate::metadata::Metadata;
 use crate::partition::{Errand, Partition, PartitionError};
+
+/// Bytes of a segment where a trial wants many.
+const TINY_SEGMENT_BYTES: u64 = 4096;
 
 /// How often the operator is told that a disk refuses.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -165,7 +168,9 @@ impl<H: Host> Node<H> {
     async fn open(&self, id: PartitionId, topic: &str) -> Result<Arc<Partition<H>>, StorageError> {
         let directory = format!("{}/{topic}-{}", self.config.log_directory, id.index);
         let planted = self.host.planted();
-        let config = LogConfig { segment_bytes: self.config.segment_bytes, planted, ..LogConfig::default() };
+        let is_small = buggify!(self.host, "segments were made tiny");
+        let segment_bytes = if is_small { TINY_SEGMENT_BYTES } else { self.config.segment_bytes };
+        let config = LogConfig { segment_bytes, planted, ..LogConfig::default() };
         let (log, recovery) = Log::open(self.host.disk(), &directory, config).await?;
         self.host.witness(Event::Recovered {
             partition: id,

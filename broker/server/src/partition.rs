@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use host::{Disk, Host};
+use host::{Disk, Host, buggify};
 use model::{
     BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId,
     Planted, Timestamp, batch_checksum, batches, patch_batch,
@@ -141,7 +141,10 @@ impl<H: Host> Partition<H> {
         if acks == Acks::None {
             state.answers.remove(&ticket);
         }
-        wake(&mut state.end_watchers);
+        // Followers ask again when their fetch has waited long enough.
+        if !buggify!(self.host, "followers were not woken by an append", 0.05) {
+            wake(&mut state.end_watchers);
+        }
         self.sync_if_needed(&mut state);
         Ok(receiver)
     }

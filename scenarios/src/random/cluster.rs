@@ -48,10 +48,12 @@ fn config() -> impl Strategy<Value = BTreeMap<String, ConfigValue>> {
 pub(super) fn clusters() -> impl Strategy<Value = Cluster> {
     let brokers = prop_oneof![8 => Just(3), 1 => Just(4), 1 => Just(5)];
     let controllers = prop_oneof![5 => Just(0), 1 => Just(3)];
-    (brokers, controllers, config()).prop_map(|(brokers, controllers, config)| Cluster {
+    let buggify = proptest::bool::weighted(0.8);
+    (brokers, controllers, config(), buggify).prop_map(|(brokers, controllers, config, buggify)| Cluster {
         brokers,
         controllers,
         flush_policy: FlushPolicy::Commit,
+        buggify,
         duration: None,
         config,
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use host::Host;
+use host::{Host, buggify};
 use model::{Endpoint, Offset};
 
 use super::fetch::Link;
@@ -66,6 +66,9 @@ impl<H: Host> Errands<H> {
 
 impl<H: Host> Consumer<H> {
     pub(super) fn start_refresh(&mut self) {
+        if buggify!(self.host, "a consumer asked for metadata without need", 0.05) {
+            self.refresh_needed = true;
+        }
         if !self.refresh_needed || self.errands.refreshing || self.host.now() < self.refresh_at {
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use host::{Host, Task};
+use host::{Host, Task, buggify};
 use model::{Endpoint, Time};
 use protocol::ErrorCode;
 use protocol::records::Record;
@@ -333,6 +333,9 @@ impl<H: Host> Sender<H> {
     }
 
     fn ask_for_metadata(&mut self, now: Time) {
+        if buggify!(*self.cluster.host(), "a producer asked for metadata without need", 0.05) {
+            self.refresh_needed = true;
+        }
         if !self.refresh_needed || self.refreshing.is_some() || now < self.refresh_at {
             return;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{Host, timeout};
+use host::{Host, buggify, timeout};
 use model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionId, Time, TopicId};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData};
@@ -81,6 +81,9 @@ impl<H: Host> Waiting<H> {
     async fn until_there_is_enough(self, mut response: Response) -> Response {
         let Waiting { node, version, request, fetcher, deadline, changed } = self;
         loop {
+            if buggify!(node.host, "a fetch was answered before there was enough", 0.05) {
+                return response;
+            }
             let rest = deadline.since(node.host.now());
             if timeout(&node.host, rest, changed.notified()).await.is_err() {
                 model::reached!("a fetch waited until its time was up");
@@ -134,6 +137,9 @@ fn attempt<H: Host>(
     deadline: Time,
 ) -> Attempt {
     let mut room = usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX);
+    if buggify!(node.host, "a fetch was answered with one batch") {
+        room = room.min(1);
+    }
     let (mut found, mut has_news) = (0, false);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use host::Host;
+use host::{Host, buggify};
 use model::{LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use protocol::messages::list_offsets_request::ListOffsetsPartition;
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
@@ -47,6 +47,9 @@ fn one<H: Host>(
         let code = if is_known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition };
         return refused(code.code());
     };
+    if buggify!(node.host, "a leader did not say yet where its partition ends") {
+        return refused(ErrorCode::OffsetNotAvailable.code());
+    }
     let epoch = LeaderEpoch(asked.current_leader_epoch);
     let found: Result<Option<(Offset, Timestamp, LeaderEpoch)>, PartitionError> = match asked.timestamp {
         LATEST => partition

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future;
-use host::{Elapsed, Host, timeout};
+use host::{Elapsed, Host, buggify, timeout};
 use model::{Offset, PartitionId, TopicId, batches};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -50,7 +50,10 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, request: ProduceRequest) -> A
     if acks == Some(Acks::None) {
         return Answer::Never;
     }
-    let wait_max = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let mut wait_max = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    if buggify!(node.host, "a produce request was given hardly any time", 0.02) {
+        wait_max = wait_max.min(Duration::from_millis(1));
+    }
     let host = node.host.clone();
     Answer::later(async move {
         let deadline = host.now() + wait_max;
@@ -98,6 +101,9 @@ fn append<H: Host>(
         let code = if is_known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition };
         return Err(Refused { code: code.code(), message: None });
     };
+    if buggify!(node.host, "a leader denied that it leads", 0.02) {
+        return Err(Refused { code: ErrorCode::NotLeaderOrFollower.code(), message: None });
+    }
     let records = records.unwrap_or_default();
     validate(&records, node.config.batch_bytes_max)?;
     partition.produce(&records, acks).map_err(|error| {

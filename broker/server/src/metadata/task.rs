@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::Host;
+use host::{Host, buggify};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionId, Time};
 use roles::controller::{Command, Image, Record, Settings};
 use roles::quorum::{
@@ -270,7 +270,7 @@ impl<H: Host> MetadataTask<H> {
         let mut inputs = VecDeque::from([input]);
         let mut outputs = Vec::new();
         while let Some(input) = inputs.pop_front() {
-            self.quorum.step(self.host.now(), self.host.entropy(), input, &mut outputs);
+            self.quorum.step(self.host.now(), self.chance(), input, &mut outputs);
             for output in outputs.drain(..) {
                 self.perform(output, &mut inputs)?;
             }
@@ -278,6 +278,12 @@ impl<H: Host> MetadataTask<H> {
         assert!(self.quorum.log_end() == self.log.end(), "the quorum counts what the log has");
         self.settle();
         Ok(())
+    }
+
+    /// What timeouts are drawn from.
+    fn chance(&self) -> u64 {
+        let chance = self.host.entropy();
+        if buggify!(self.host, "voters drew the same timeout", 0.5) { 0 } else { chance }
     }
 
     fn perform(&mut self, output: Output, inputs: &mut VecDeque<Input>) -> Result<(), Failure> {
