@@ -69,6 +69,12 @@ pub enum What {
     Client {
         operation: String,
     },
+    /// The faults are over: from now on these nodes, and no others, are whole and reach each other.
+    QuietBegan {
+        core: Vec<NodeName>,
+    },
+    /// By now the core must have found itself.
+    QuietEnded,
     /// A note of the run itself: a phase begins, the workload is done.
     Note {
         text: String,

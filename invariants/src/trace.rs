@@ -5,6 +5,7 @@
 
 mod acks_are_honest;
 mod committed_prefix_never_changes;
+mod converges_after_healing;
 mod deposed_controller_steps_down;
 mod elected_leader_is_complete;
 mod epochs_never_fall;
@@ -27,6 +28,7 @@ mod world;
 use evidence::{Acks, Entry};
 
 use crate::Expectations;
+pub(crate) use converges_after_healing::ConvergesAfterHealing;
 pub(crate) use whereabouts::whereabouts;
 pub(crate) use world::{NodeId, World};
 

@@ -8,7 +8,7 @@ use model::{Offset, PartitionId, TopicId};
 
 use crate::both_sides;
 use crate::history::{Calm, Grounds, judge};
-use crate::trace::{Promise, World, promises, whereabouts};
+use crate::trace::{ConvergesAfterHealing, NodeId, Promise, World, promises, whereabouts};
 use crate::{Outcome, Report, Verdict, Violation};
 
 /// What a scenario expects of its cluster, beyond and including what its history claims.
@@ -28,6 +28,8 @@ pub struct Watch {
     expectations: Expectations,
     world: World,
     promises: Vec<(Box<dyn Promise>, Option<Violation>)>,
+    convergence: ConvergesAfterHealing,
+    unconverged: Option<Violation>,
     calm: Calm,
     topics: BTreeMap<String, TopicId>,
     power_losses: u32,
@@ -38,6 +40,8 @@ impl Watch {
         Watch {
             world: World::new(expectations.claims.unclean_election),
             promises: promises(&expectations).into_iter().map(|promise| (promise, None)).collect(),
+            convergence: ConvergesAfterHealing::default(),
+            unconverged: None,
             calm: Calm::default(),
             topics: BTreeMap::new(),
             power_losses: 0,
@@ -57,11 +61,10 @@ impl Watch {
     pub fn observe(&mut self, entry: &Entry) -> Option<Violation> {
         let node = self.world.node(&entry.node);
         let mut first = None;
-        for (promise, violation) in self.promises.iter_mut().filter(|(_, violation)| violation.is_none()) {
-            if let Err(why) = promise.observe(entry, node, &self.world) {
-                *violation = Some(Violation { promise: promise.name(), why, at: entry.index });
-                first = first.or_else(|| violation.clone());
-            }
+        let promises = self.promises.iter_mut().map(|(promise, violation)| (promise.as_mut(), violation));
+        let convergence: &mut dyn Promise = &mut self.convergence;
+        for (promise, violation) in promises.chain([(convergence, &mut self.unconverged)]) {
+            first = first.or_else(|| look(promise, violation, entry, node, &self.world));
         }
         if entry.what == What::PowerLost {
             self.power_losses += 1;
@@ -71,6 +74,12 @@ impl Watch {
         first
     }
 
+    /// What the core of a quiet phase has not found yet, a sentence each; but for what is excused by a proven reason.
+    pub fn stalls(&self) -> Vec<String> {
+        let stalls = self.convergence.stalls(&self.world);
+        stalls.into_iter().filter(|stall| stall.excuse.is_none()).map(|stall| stall.what).collect()
+    }
+
     /// The judgement on every promise: those over the trace, then those over the history.
     pub fn finish(self, history: &History) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> = self
@@ -78,6 +87,7 @@ impl Watch {
             .iter()
             .map(|(promise, violation)| self.verdict(promise.as_ref(), violation.as_ref()))
             .collect();
+        verdicts.push(self.verdict(&self.convergence, self.unconverged.as_ref()));
         verdicts.extend(self.report(history).verdicts);
         verdicts.extend(both_sides::judge(history, &self.world, &self.topics(history)));
         if let Some(bound) = self.expectations.unavailable_at_most {
@@ -146,4 +156,20 @@ impl Watch {
         }
         topics
     }
+}
+
+/// Shows an entry to a promise, unless that was broken before.
+fn look(
+    promise: &mut dyn Promise,
+    violation: &mut Option<Violation>,
+    entry: &Entry,
+    node: NodeId,
+    before: &World,
+) -> Option<Violation> {
+    if violation.is_some() {
+        return None;
+    }
+    let why = promise.observe(entry, node, before).err()?;
+    *violation = Some(Violation { promise: promise.name(), why, at: entry.index });
+    violation.clone()
 }

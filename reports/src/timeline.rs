@@ -110,6 +110,8 @@ fn lives(entries: &[Entry], end: Time) -> BTreeMap<String, Vec<Segment>> {
             | What::FaultBegan { .. }
             | What::FaultEnded { .. }
             | What::Client { .. }
+            | What::QuietBegan { .. }
+            | What::QuietEnded
             | What::Note { .. } => continue,
         };
         let lane = lanes.entry(entry.node.0.clone()).or_default();

@@ -80,6 +80,8 @@ impl World {
             | What::FaultBegan { .. }
             | What::FaultEnded { .. }
             | What::Client { .. }
+            | What::QuietBegan { .. }
+            | What::QuietEnded
             | What::Note { .. } => {}
         }
     }

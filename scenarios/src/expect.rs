@@ -232,6 +232,7 @@ pub const PROMISES: &[&str] = &[
     "what waits is answered",
     "clients read only what is committed",
     "clients hear only what brokers vouched for",
+    "the cluster converges after healing",
 ];
 
 /// People say it shorter.

@@ -14,6 +14,7 @@ mod error;
 mod expect;
 mod fault;
 mod parse;
+mod quiet;
 mod random;
 mod scenario;
 mod set;
@@ -31,6 +32,7 @@ pub use fault::{
     Flap, Lies, Lossy, Moment, NetworkFault, NodeFault, Operation, Reconfigure, Requests, Sectors, Slow, SlowDisk,
     Swizzle, When, Wiped,
 };
+pub use quiet::Quiet;
 pub use random::{Profile, random, scenarios};
 pub use scenario::{Format, Phase, Scenario, schema};
 pub use set::Setting;

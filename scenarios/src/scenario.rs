@@ -9,6 +9,7 @@ use crate::client::{Consumer, Producer};
 use crate::cluster::{Cluster, Topic};
 use crate::expect::{Claims, Expect};
 use crate::fault::Fault;
+use crate::quiet::Quiet;
 use crate::words::{Range, WordError};
 
 /// The world, who works in it, what goes wrong, and what must come of it.
@@ -42,6 +43,8 @@ pub struct Scenario {
     /// What the cluster claims, where it is not what clients and topics say.
     #[serde(default, skip_serializing_if = "Claims::is_empty")]
     pub claims: Claims,
+    #[serde(default, skip_serializing_if = "Quiet::is_usual")]
+    pub quiet: Quiet,
     #[serde(default, skip_serializing_if = "Expect::is_empty")]
     pub expect: Expect,
 }

@@ -6,6 +6,7 @@
 //!     cluster.rs   the nodes and their configuration      workload/  clients, and what they are told
 //!     faults.rs    what goes wrong, and when              scene.rs   who leads what, for faults that are aimed
 //!     selection.rs whom a selector means                  reach.rs   what a run must have seen to prove anything
+//!     quiet.rs     after the faults: who is left broken, and what the rest must come to
 //! ```
 //! Absent from here: what a promise is, how a record travels, how a world is simulated. This room ties the others together.
 
@@ -15,6 +16,7 @@ mod cluster;
 mod faults;
 mod happened;
 mod phases;
+mod quiet;
 mod reach;
 mod reason;
 mod run;

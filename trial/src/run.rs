@@ -1,8 +1,8 @@
 //! One run: a cluster in a world of its own, its workload, its faults, and what came of them.
 //!
 //! ```text
-//!  form the cluster, make the topics ─▶ workload and faults ─▶ heal ─▶ every partition serves again ─▶ read everything
-//!                                      │ time zero of the scenario                       consumers read to the end too
+//!  form the cluster, make the topics ─▶ workload and faults ─▶ heal a core ─▶ it converges ─▶ heal all, the same ─▶ read everything
+//!                                      │ time zero of the scenario                               consumers read to the end too
 //!                                      └ the first broken promise ends the run at once
 //! ```
 
@@ -25,23 +25,18 @@ use crate::bounds;
 use crate::cluster::{bootstrap, plans};
 use crate::faults::{Faults, draw};
 use crate::phases::Windows;
+use crate::quiet::{self, Sufferings};
 use crate::reach::Reached;
 use crate::scene::Scene;
 use crate::selection::Role;
 use crate::stage::{ClientLife, Stage};
 use crate::workload::consumer::{Consuming, Ends};
-use crate::workload::errands::{ReadAll, make_topics, probe, read_all};
+use crate::workload::errands::{ReadAll, make_topics, read_all};
 use crate::workload::producer::Producing;
 use crate::workload::{Ground, errands};
 
 /// A cluster that has not formed by then never will.
 const FORMING_MAX: Duration = Duration::from_secs(120);
-
-/// After the healing: how long the cluster has to find itself, before it is asked for its service.
-const QUIET: Duration = Duration::from_secs(2);
-
-/// And how long until each partition must have taken a record, where the scenario does not say.
-const SERVING_MAX: Duration = Duration::from_secs(60);
 
 /// How long reading everything may take.
 const READING_MAX: Duration = Duration::from_secs(120);
@@ -138,8 +133,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
     world_options.time_limit = FORMING_MAX
         + scenario.length()
         + LAST_RECORD_MAX
-        + QUIET
-        + SERVING_MAX
+        + 2 * within(scenario)
         + 2 * READING_MAX
         + Duration::from_secs(60);
     world_options.planted = options.plant.map_or(Planted::NONE, |bug| Planted::NONE.with(bug));
@@ -197,6 +191,9 @@ fn finish(
         promises.name_topic(name, info.id);
     }
     let readers: Vec<BTreeSet<u64>> = conduct.readers.iter().map(|processes| processes.lock().clone()).collect();
+    if outcome.points.contains_key("a producer sent a batch again") {
+        reached.note(Reach::ProducerRetried);
+    }
     reached.judge_history(&history, conduct.last_reader, &readers);
     let settings: String = options.settings.iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
     let replay = match options.plant {
@@ -356,7 +353,7 @@ async fn conduct_run(
 
     let zero = world.now();
     world.note(What::Note { text: WORKLOAD_BEGINS.into() });
-    let ground = Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics) };
+    let ground = Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics), probes: Arc::default() };
     let length = scenario.length();
     let windows = Windows::new(scenario, zero, world);
     conduct.lock().workload = Some((zero, zero + length));
@@ -374,44 +371,47 @@ async fn conduct_run(
     }
     world.sleep_until(end).await;
     let scene = watching.lock().scene.clone();
+    let sufferings = Sufferings::of(&stage);
     faults.heal(&mut stage, &scene);
+    world.stop_buggify();
     for _ in 0..faults.wakings {
         watching.lock().reached.note(Reach::ConsumerSlept);
     }
     world.note(What::Note { text: "the workload is over, and the world is healed".into() });
 
+    let left = quiet::leave(scenario, &stage, &scene, &sufferings, &recorder);
     let producers = |role: Role| matches!(role, Role::Producer(_));
     await_clients(&stage, producers, LAST_RECORD_MAX).await;
     end_clients(&stage, producers, &recorder);
-    world.sleep(QUIET).await;
-    let missed = close(world, scenario, &ground, &stage, &ends, conduct).await;
+    let stalls = || watching.lock().promises.stalls();
+    if !left.is_empty() {
+        let missed = quiet::demand(&stage, &ground, &left, within(scenario), stalls).await;
+        conduct.lock().missed.extend(missed);
+        quiet::heal(&mut stage);
+    }
+    let missed = quiet::demand(&stage, &ground, &BTreeSet::new(), within(scenario), stalls).await;
+    conduct.lock().missed.extend(missed);
+    let missed = close(world, &ground, &stage, &ends, conduct).await;
     conduct.lock().missed.extend(missed);
 }
 
-/// Asks for service once more, then reads everything. Says what was not to be had.
+/// How soon a quiet phase must come to its end.
+fn within(scenario: &Scenario) -> Duration {
+    scenario.quiet.within.map_or(quiet::WITHIN, |span| span.0)
+}
+
+/// Reads everything. Says what was not to be had.
 async fn close(
     world: &World,
-    scenario: &Scenario,
     ground: &Ground,
     stage: &Stage,
     ends: &watch::Sender<Ends>,
     conduct: &Mutex<Conduct>,
 ) -> Vec<String> {
     let mut missed = Vec::new();
-    let served: Arc<Mutex<Vec<_>>> = Arc::default();
-    let serving_max = scenario.expect.unavailable_at_most.map_or(SERVING_MAX, |span| span.0.max(SERVING_MAX));
-    let (own, noted) = (ground.clone(), served.clone());
-    let probed = errands::run(world, "probe", serving_max, move |host| probe(host, own.clone(), noted.clone())).await;
-    if probed.is_none() {
-        let names: Vec<String> = ground.topics.keys().cloned().collect();
-        let all = ground.all_of(&names);
-        let refusing = all.get(served.lock().len()).map_or_else(String::new, ToString::to_string);
-        missed.push(format!("{refusing} takes no record within {} s after the healing", serving_max.as_secs()));
-    }
-
     let progress: Arc<Mutex<ReadAll>> = Arc::default();
     let (own, noted) = (ground.clone(), progress.clone());
-    errands::run(world, "auditor", READING_MAX, move |host| read_all(host, own.clone(), noted.clone())).await;
+    errands::run(world, errands::AUDITOR, READING_MAX, move |host| read_all(host, own.clone(), noted.clone())).await;
     let progress = std::mem::take(&mut *progress.lock());
     if progress.is_done {
         conduct.lock().last_reader = progress.process;

@@ -8,6 +8,7 @@ pub(crate) mod producer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use client::{ClientConfig, Polled, TopicInfo, TopicPartition};
@@ -24,9 +25,16 @@ pub(crate) struct Ground {
     pub(crate) bootstrap: Vec<Endpoint>,
     pub(crate) recorder: Recorder,
     pub(crate) topics: Arc<BTreeMap<String, TopicInfo>>,
+    /// How many probes there were: their values lie below those of all producers.
+    pub(crate) probes: Arc<AtomicI64>,
 }
 
 impl Ground {
+    /// A value that no record had.
+    pub(crate) fn next_probe(&self) -> i64 {
+        1 + self.probes.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn client(&self, host: &SimHost) -> ClientConfig {
         client_config(self.bootstrap.clone(), host.name())
     }

@@ -54,7 +54,12 @@ impl Calm {
                 }
                 return;
             }
-            What::DiskHurt { .. } | What::DiskMended | What::Client { .. } | What::Note { .. } => return,
+            What::DiskHurt { .. }
+            | What::DiskMended
+            | What::Client { .. }
+            | What::QuietBegan { .. }
+            | What::QuietEnded
+            | What::Note { .. } => return,
         };
         self.changes.push((entry.time, change));
     }

@@ -137,6 +137,29 @@ impl World {
         number_of(self.name(node))
     }
 
+    pub(crate) fn node_of(&self, broker: BrokerId) -> Option<NodeId> {
+        self.brokers.get(&broker).copied()
+    }
+
+    pub(crate) fn known_node(&self, name: &NodeName) -> Option<NodeId> {
+        self.nodes.get(name).copied()
+    }
+
+    /// Who votes in the metadata quorum: controllers of their own if there are some, else every broker.
+    pub(crate) fn voters(&self) -> impl Iterator<Item = NodeId> {
+        let has_controllers = self.nodes.keys().any(|name| name.0.starts_with("controller"));
+        let role = if has_controllers { "controller" } else { "broker" };
+        self.nodes.iter().filter(move |(name, _)| name.0.starts_with(role)).map(|(_, &node)| node)
+    }
+
+    /// A partition as scenarios call it, if its topic's name was told.
+    pub(crate) fn words(&self, partition: PartitionId) -> String {
+        match self.directories.iter().find(|(_, topic)| **topic == partition.topic) {
+            Some((name, _)) => format!("{name}/{}", partition.index),
+            None => partition.to_string(),
+        }
+    }
+
     pub(crate) fn replica(&self, partition: PartitionId, node: NodeId) -> Option<&Replica> {
         self.replicas.get(&(partition, node))
     }
@@ -192,6 +215,8 @@ impl World {
             | What::FaultBegan { .. }
             | What::FaultEnded { .. }
             | What::Client { .. }
+            | What::QuietBegan { .. }
+            | What::QuietEnded
             | What::Note { .. } => {}
         }
     }

@@ -142,7 +142,7 @@ const BRIDGE_MIN: u32 = 3;
 /// In a smaller one the neighbours are all.
 const RING_MIN: u32 = 4;
 
-fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checked {
+pub(super) fn selector(scenario: &Scenario, path: Vec<Step>, selector: &Selector) -> Checked {
     selector.parts().iter().try_for_each(|one| one_selector(scenario, path.clone(), one))
 }
 

@@ -65,7 +65,26 @@ fn check(scenario: &Scenario) -> Checked {
     for (place, one) in scenario.faults.iter().enumerate() {
         fault::fault(scenario, place, one)?;
     }
+    quiet(scenario)?;
     expect(scenario)
+}
+
+fn quiet(scenario: &Scenario) -> Checked {
+    for (place, one) in scenario.quiet.leave.iter().enumerate() {
+        let here = path!["quiet", "leave", place];
+        if one.means_clients() {
+            return wrong(
+                here,
+                format!("{one} is no server"),
+                "name brokers or the controller, or \"random minority\"",
+            );
+        }
+        fault::selector(scenario, here, one)?;
+    }
+    if scenario.quiet.within == Some(Span(Duration::ZERO)) {
+        return wrong(path!["quiet", "within"], "nothing is found in no time", "write a span such as \"60s\"");
+    }
+    Ok(())
 }
 
 fn cluster(scenario: &Scenario) -> Checked {

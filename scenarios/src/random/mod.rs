@@ -22,7 +22,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 pub use self::profile::Profile;
 use crate::expect::{Claims, Expect};
+use crate::quiet::Quiet;
 use crate::scenario::{Format, Scenario};
+use crate::words::Selector;
 
 /// The scenario of a seed: the same on every machine, as long as nothing here changes. Its seed is pinned.
 ///
@@ -45,21 +47,41 @@ pub fn random(seed: u64, profile: Profile) -> Scenario {
 pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
     (cluster::clusters(), clients::topics()).prop_flat_map(move |(cluster, topics)| {
         let clients = (clients::producers(&topics), clients::consumers(&topics));
-        (clients, faults::faults(profile, &topics)).prop_map(move |((producers, consumers), faults)| Scenario {
-            title: format!("A random scenario of the {profile} profile"),
-            teaches: "Whatever the world does, the promises hold.".into(),
-            format: Format,
-            seed: None,
-            cluster: cluster.clone(),
-            phases: Vec::new(),
-            claims: Claims::default(),
-            topics: topics.clone(),
-            producers,
-            consumers,
-            faults,
-            expect: Expect::default(),
+        let quiet = quiet(profile);
+        (clients, faults::faults(profile, &topics), quiet).prop_map(move |((producers, consumers), faults, quiet)| {
+            Scenario {
+                title: format!("A random scenario of the {profile} profile"),
+                teaches: "Whatever the world does, the promises hold.".into(),
+                format: Format,
+                seed: None,
+                cluster: cluster.clone(),
+                phases: Vec::new(),
+                claims: Claims::default(),
+                topics: topics.clone(),
+                producers,
+                consumers,
+                faults,
+                quiet,
+                expect: Expect::default(),
+            }
         })
     })
+}
+
+/// Mostly some are left broken while the rest must find itself.
+fn quiet(profile: Profile) -> impl Strategy<Value = Quiet> {
+    let minority = || vec![Selector::RandomMinority];
+    let leave = match profile {
+        Profile::Calm => Just(Vec::new()).boxed(),
+        _ => prop_oneof![
+            2 => Just(Vec::new()),
+            4 => Just(minority()),
+            1 => Just(vec![Selector::Controller]),
+            1 => Just([minority(), vec![Selector::Controller]].concat()),
+        ]
+        .boxed(),
+    };
+    leave.prop_map(|leave| Quiet { leave, within: None })
 }
 
 #[cfg(test)]

@@ -122,6 +122,7 @@ fn calm(rate: u32) -> Scenario {
         }],
         consumers: Vec::new(),
         faults: Vec::new(),
+        quiet: scenarios::Quiet::default(),
         expect: scenarios::Expect::default(),
     }
 }

@@ -9,20 +9,25 @@ use client::{
     TopicInfo, TopicPartition,
 };
 use evidence::{Action, MicroOperation, Recorder};
+use futures_util::future::join_all;
 use host::Host;
 use model::{Endpoint, Offset};
 use parking_lot::Mutex;
 use protocol::ErrorCode;
 use scenarios::Topic;
-use sim::{SimHost, World};
+use sim::{Node, SimHost, World};
 use tokio::sync::watch;
 
 use super::consumer::{has_read, poll};
 use super::{Ground, Identity, client_config, key_of};
 use crate::stage::ClientLife;
 
-/// Values of probes lie below those of all producers.
-const PROBE_VALUES: i64 = 0;
+/// Who asks for service after the healing.
+pub(crate) const PROBE: &str = "probe";
+/// Who reads everything in the end.
+pub(crate) const AUDITOR: &str = "auditor";
+/// Those that come when the faults are over.
+pub(crate) const NODES: [&str; 2] = [PROBE, AUDITOR];
 
 /// Pause between two attempts of an errand.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -53,6 +58,23 @@ where
         () = world.sleep(wait_max) => node.crash(),
     }
     slot.lock().take()
+}
+
+/// Starts `errand` on a node of its own.
+pub(crate) fn start<F, P>(world: &World, name: &str, errand: F) -> Node
+where
+    F: Fn(SimHost) -> P + Send + Sync + 'static,
+    P: Future<Output = ()> + Send + 'static,
+{
+    let node = world.node(name);
+    node.start(move |host| {
+        let errand = errand(host);
+        async move {
+            errand.await;
+            Ok(())
+        }
+    });
+    node
 }
 
 /// Makes the topics, and waits until each partition has a leader and all of its replicas in sync.
@@ -94,34 +116,69 @@ pub(crate) async fn make_topics(
     }
 }
 
-/// Asks every partition to take a record until it does. `served` holds those that did.
-pub(crate) async fn probe(host: SimHost, ground: Ground, served: Arc<Mutex<Vec<TopicPartition>>>) {
+/// How far a partition was probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probed {
+    /// It took a record.
+    Written,
+    /// And gave it back.
+    Read,
+}
+
+/// Asks every partition to take a record until it does, and then to give it back.
+pub(crate) async fn probe(host: SimHost, ground: Ground, progress: Arc<Mutex<BTreeMap<TopicPartition, Probed>>>) {
     let names: Vec<String> = ground.topics.keys().cloned().collect();
-    let mut identity = Identity::new(&ground.recorder, ClientLife::default());
     let mut config = ProducerConfig::new(ground.client(&host));
     config.linger = Duration::ZERO;
     config.delivery_timeout = Duration::from_secs(5);
     config.retries = false;
     let producer = Producer::new(host.clone(), config);
-    let mut value = PROBE_VALUES;
-    for partition in ground.all_of(&names) {
-        loop {
-            value += 1;
-            let key = key_of(&partition);
-            let asked = Action::Send(vec![MicroOperation::send(&key, value)]);
-            identity.invoke(&host, asked.clone());
-            match producer.send(&partition.topic, Some(partition.partition), Message::new(value.to_string())).await {
-                Ok(sent) => {
-                    let offset = sent.offset.unwrap_or_default().0;
-                    identity.ok(&host, Action::Send(vec![MicroOperation::sent(&key, offset, value)]));
-                    break;
-                }
-                Err(SendError::NotWritten(reason)) => identity.fail(&host, asked, reason.to_string()),
-                Err(SendError::InDoubt(reason)) => identity.info(&host, asked, reason.to_string()),
-            }
-            host.sleep(PAUSE).await;
+    let probes = ground.all_of(&names).into_iter().map(|partition| {
+        let (host, ground, producer, progress) = (&host, &ground, &producer, &progress);
+        async move {
+            let offset = write_one(host, ground, producer, &partition).await;
+            progress.lock().insert(partition.clone(), Probed::Written);
+            read_one(host, ground, &partition, offset).await;
+            progress.lock().insert(partition, Probed::Read);
         }
-        served.lock().push(partition);
+    });
+    join_all(probes).await;
+}
+
+async fn write_one(
+    host: &SimHost,
+    ground: &Ground,
+    producer: &Producer<SimHost>,
+    partition: &TopicPartition,
+) -> Offset {
+    let mut identity = Identity::new(&ground.recorder, ClientLife::default());
+    let key = key_of(partition);
+    loop {
+        let value = ground.next_probe();
+        let asked = Action::Send(vec![MicroOperation::send(&key, value)]);
+        identity.invoke(host, asked.clone());
+        match producer.send(&partition.topic, Some(partition.partition), Message::new(value.to_string())).await {
+            Ok(sent) => {
+                let offset = sent.offset.unwrap_or_default();
+                identity.ok(host, Action::Send(vec![MicroOperation::sent(&key, offset.0, value)]));
+                return offset;
+            }
+            Err(SendError::NotWritten(reason)) => identity.fail(host, asked, reason.to_string()),
+            Err(SendError::InDoubt(reason)) => identity.info(host, asked, reason.to_string()),
+        }
+        host.sleep(PAUSE).await;
+    }
+}
+
+async fn read_one(host: &SimHost, ground: &Ground, partition: &TopicPartition, offset: Offset) {
+    let identity = Identity::new(&ground.recorder, ClientLife::default());
+    let mut consumer = Consumer::new(host.clone(), ConsumerConfig::new(ground.client(host)));
+    let keys = Action::Assign(vec![key_of(partition)]);
+    identity.invoke(host, keys.clone());
+    consumer.assign([(partition.clone(), Position::Offset(offset))]);
+    identity.ok(host, keys);
+    while consumer.position(partition).is_none_or(|position| position <= offset) {
+        poll(&identity, host, &mut consumer, Duration::from_secs(1)).await;
     }
 }
 

@@ -202,7 +202,7 @@ impl<H: Host> Sender<H> {
         let now = self.cluster.host().now();
         self.give_up(now);
         self.close_lingering(now);
-        self.dispatch(now);
+        while self.dispatch(now) {}
         self.ask_for_metadata(now);
         self.queues.retain(|_, queue| queue.in_flight > 0 || !queue.ready.is_empty() || queue.open.is_some());
         if self.queues.is_empty() && self.unplaced.is_empty() {
@@ -243,8 +243,8 @@ impl<H: Host> Sender<H> {
         }
     }
 
-    /// Gives one batch of each partition that is ready to its leader's connection.
-    fn dispatch(&mut self, now: Time) {
+    /// Gives one batch of each partition that is ready to its leader's connection; false if none may go.
+    fn dispatch(&mut self, now: Time) -> bool {
         let mut requests = BTreeMap::<Endpoint, (Vec<Batch>, usize)>::new();
         for (partition, queue) in &mut self.queues {
             let may_go = queue.in_flight < self.config.in_flight_per_partition_max && queue.retry_at <= now;
@@ -271,11 +271,12 @@ impl<H: Host> Sender<H> {
                 queue.in_flight += 1;
             }
         }
+        requests.retain(|_, (batches, _)| !batches.is_empty());
+        let has_any = !requests.is_empty();
         for (endpoint, (batches, _)) in requests {
-            if !batches.is_empty() {
-                self.send(endpoint, batches);
-            }
+            self.send(endpoint, batches);
         }
+        has_any
     }
 
     fn send(&mut self, endpoint: Endpoint, batches: Vec<Batch>) {

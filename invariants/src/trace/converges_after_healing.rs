@@ -1,0 +1,222 @@
+//! The cluster converges after healing (L3 of the references; TigerBeetle's liveness mode).
+//!
+//! When a quiet phase ends, its *core*, the nodes that are whole by then, must have found itself: one of them controls; all of
+//! them have the same metadata; each partition is led by one of them, has every replica among them in sync, and no others; it
+//! took a record; and those replicas hold the same log, all of it committed. Broken otherwise.
+//!
+//! A stall is allowed for a reason that the trace proves, and told with it: nobody of the last in-sync set is in the core, so
+//! that nobody there may be elected; or a node of the core gave up by itself, as one does whose disk fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evidence::{Entry, What};
+use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+
+use super::{NodeId, Promise, World};
+
+pub(crate) const NAME: &str = "the cluster converges after healing";
+
+#[derive(Default)]
+pub(crate) struct ConvergesAfterHealing {
+    partitions: BTreeMap<PartitionId, State>,
+    controller: Option<(LeaderEpoch, NodeId)>,
+    /// Metadata of each node, in this life of it.
+    applied: BTreeMap<NodeId, (Offset, u64)>,
+    /// Nodes that gave up by themselves, and why.
+    gave_up: BTreeMap<NodeId, String>,
+    quiet: Option<Quiet>,
+    allowed: BTreeSet<String>,
+    judged: u64,
+}
+
+/// A partition by the newest metadata that anybody applied.
+#[derive(Default)]
+struct State {
+    version: (LeaderEpoch, PartitionEpoch),
+    leader: Option<BrokerId>,
+    in_sync: BTreeSet<BrokerId>,
+    /// Whoever was in sync at some time: every replica is, when its topic is made.
+    replicas: BTreeSet<BrokerId>,
+}
+
+struct Quiet {
+    core: BTreeSet<NodeId>,
+    /// Partitions of which a record was acknowledged since it began.
+    acked: BTreeSet<PartitionId>,
+}
+
+/// Something that has not converged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stall {
+    pub(crate) what: String,
+    /// The reason that makes it legitimate, if the trace proves one.
+    pub(crate) excuse: Option<String>,
+}
+
+impl ConvergesAfterHealing {
+    /// What is not as it must be in the end, while a quiet phase lasts.
+    pub(crate) fn stalls(&self, world: &World) -> Vec<Stall> {
+        let Some(quiet) = &self.quiet else { return Vec::new() };
+        let whole: BTreeSet<NodeId> =
+            quiet.core.iter().copied().filter(|node| !self.gave_up.contains_key(node)).collect();
+        let mut stalls = Vec::new();
+        if let Some(what) = self.metadata_stall(&whole, world) {
+            stalls.push(Stall { what, excuse: self.lost_quorum(&whole, world) });
+        }
+        for (&partition, state) in self.partitions.iter().filter(|(id, _)| id.topic != TopicId::METADATA) {
+            if let Some(what) = self.partition_stall(partition, state, quiet, &whole, world) {
+                let excuse = self.excuse(partition, state, &whole, world).or_else(|| self.lost_quorum(&whole, world));
+                stalls.push(Stall { what, excuse });
+            }
+        }
+        stalls
+    }
+
+    fn metadata_stall(&self, whole: &BTreeSet<NodeId>, world: &World) -> Option<String> {
+        let Some((_, controller)) = self.controller.filter(|(_, node)| whole.contains(node)) else {
+            return Some("no node of the core is the controller".into());
+        };
+        let newest = self.applied.get(&controller);
+        let behind = whole.iter().find(|node| self.applied.get(node) != newest)?;
+        Some(format!("{} has other metadata than the controller", world.name(*behind)))
+    }
+
+    fn partition_stall(
+        &self,
+        partition: PartitionId,
+        state: &State,
+        quiet: &Quiet,
+        whole: &BTreeSet<NodeId>,
+        world: &World,
+    ) -> Option<String> {
+        let name = world.words(partition);
+        let here = |broker: &BrokerId| world.node_of(*broker).filter(|node| whole.contains(node));
+        let members: BTreeSet<BrokerId> = state.replicas.iter().copied().filter(|id| here(id).is_some()).collect();
+        let Some(leader) = state.leader.filter(|leader| members.contains(leader)) else {
+            return Some(format!("{name} has no leader in the core"));
+        };
+        if state.in_sync != members {
+            return Some(format!("{name} has {} in sync, not {}", brokers(&state.in_sync), brokers(&members)));
+        }
+        if !quiet.acked.contains(&partition) {
+            return Some(format!("{name} took no record"));
+        }
+        let led = world.replica_of(partition, leader)?;
+        for &member in &members {
+            let Some(replica) = world.replica_of(partition, member) else {
+                return Some(format!("broker {member} holds nothing of {name}"));
+            };
+            if replica.end != led.end || replica.log.conflict(&led.log, Offset::ZERO, led.end).is_some() {
+                return Some(format!("broker {member} holds another log of {name} than its leader, broker {leader}"));
+            }
+            if replica.high_watermark != led.end {
+                return Some(format!(
+                    "broker {member} knows {name} to be committed up to {}, and it ends at {}",
+                    replica.high_watermark, led.end
+                ));
+            }
+        }
+        None
+    }
+
+    /// Why a partition may be out of service for good.
+    fn excuse(&self, partition: PartitionId, state: &State, whole: &BTreeSet<NodeId>, world: &World) -> Option<String> {
+        let name = world.words(partition);
+        let is_here = |broker: &BrokerId| world.node_of(*broker).is_some_and(|node| whole.contains(&node));
+        let gave_up = state.replicas.iter().find_map(|id| {
+            let reason = self.gave_up.get(&world.node_of(*id)?)?;
+            Some(format!("broker {id}, which holds {name}, gave up: {reason}"))
+        });
+        if state.in_sync.iter().any(is_here) {
+            return gave_up;
+        }
+        let left = if state.in_sync.len() == 1 { "which is left broken" } else { "which are left broken" };
+        Some(format!("the only eligible replicas of {name} are {}, {left}", brokers(&state.in_sync)))
+    }
+
+    /// Whether too few voters run, since some gave up.
+    fn lost_quorum(&self, whole: &BTreeSet<NodeId>, world: &World) -> Option<String> {
+        let voters: Vec<NodeId> = world.voters().collect();
+        let running = voters.iter().filter(|node| whole.contains(node)).count();
+        let (gone, reason) = self.gave_up.iter().find(|(node, _)| voters.contains(node))?;
+        (running <= voters.len() / 2)
+            .then(|| format!("no majority of voters is left: {} gave up: {reason}", world.name(*gone)))
+    }
+
+    fn end(&mut self, before: &World) -> Result<(), String> {
+        let stalls = self.stalls(before);
+        self.judged += 1 + self.partitions.len() as u64;
+        self.quiet = None;
+        let mut broken = Vec::new();
+        for stall in stalls {
+            match stall.excuse {
+                Some(excuse) => _ = self.allowed.insert(format!("{}: {excuse}", stall.what)),
+                None => broken.push(stall.what),
+            }
+        }
+        if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }
+    }
+
+    fn witnessed(&mut self, node: NodeId, event: &Event) {
+        match event {
+            Event::QuorumLeader { epoch, .. } if self.controller.is_none_or(|(known, _)| known <= *epoch) => {
+                self.controller = Some((*epoch, node));
+            }
+            Event::MetadataApplied { end, digest } => _ = self.applied.insert(node, (*end, *digest)),
+            Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
+                let state = self.partitions.entry(*partition).or_default();
+                let version = (*leader_epoch, *partition_epoch);
+                if state.replicas.is_empty() || state.version < version {
+                    state.version = version;
+                    state.leader = *leader;
+                    state.in_sync = in_sync.iter().copied().collect();
+                    state.replicas.extend(in_sync);
+                }
+            }
+            Event::Acked { partition, .. } => {
+                if let Some(quiet) = &mut self.quiet {
+                    quiet.acked.insert(*partition);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Promise for ConvergesAfterHealing {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        match &entry.what {
+            What::Witnessed(event) => self.witnessed(node, event),
+            What::NodeStarted => {
+                self.applied.remove(&node);
+                self.gave_up.remove(&node);
+            }
+            What::NodeStopped { error: Some(error) } => _ = self.gave_up.insert(node, error.clone()),
+            What::QuietBegan { core } => {
+                let core = core.iter().filter_map(|name| before.known_node(name)).collect();
+                self.quiet = Some(Quiet { core, acked: BTreeSet::new() });
+            }
+            What::QuietEnded => return self.end(before),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+
+    fn allowed(&self) -> Option<String> {
+        let told: Vec<&str> = self.allowed.iter().map(String::as_str).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
+fn brokers(ids: &BTreeSet<BrokerId>) -> String {
+    let words: Vec<String> = ids.iter().map(|id| format!("broker {id}")).collect();
+    if words.is_empty() { "nobody".into() } else { words.join(" and ") }
+}
