@@ -64,6 +64,7 @@ const TALES: &[Tale] = tales![
     "quorum/controller-dies.toml",
     "quorum/controllers-crash-in-turn.toml",
     "quorum/clocks-disagree.toml",
+    "quorum/everybody-falls-silent.toml",
     "quorum/proposal-in-doubt.toml",
     "clients/laptop-asleep-for-an-hour.toml",
     "clients/producer-returns-as-a-zombie.toml",

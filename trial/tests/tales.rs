@@ -50,6 +50,7 @@ tales! {
     controllers_crash_in_turn: "quorum/controllers-crash-in-turn.toml",
     clocks_disagree: "quorum/clocks-disagree.toml",
     proposal_in_doubt: "quorum/proposal-in-doubt.toml",
+    everybody_falls_silent: "quorum/everybody-falls-silent.toml",
     laptop_asleep_for_an_hour: "clients/laptop-asleep-for-an-hour.toml",
     producer_returns_as_a_zombie: "clients/producer-returns-as-a-zombie.toml",
     consumer_paused_through_elections: "clients/consumer-paused-through-elections.toml",

@@ -25,8 +25,11 @@ impl Controller {
             endpoint: registrant.endpoint.clone(),
             rack: registrant.rack.clone(),
         }));
+        if !self.settings.answers_after_sync {
+            draft.distrust(registrant.broker);
+        }
         if !self.settings.planted.has(Bug::RestartKeepsLeadership) {
-            draft.settle_partitions_of(registrant.broker);
+            draft.settle_partitions_of(&[registrant.broker]);
         }
         Decision { records: draft.records, reply: Reply::Registered { epoch } }
     }
@@ -69,7 +72,7 @@ impl Controller {
             model::reached!("several sessions ended at once");
         }
         let mut draft = self.draft();
-        silent.into_iter().for_each(|broker| draft.fence(broker, true));
+        draft.fence_all(&silent);
         Decision { records: draft.records, reply: Reply::SessionsExpired }
     }
 

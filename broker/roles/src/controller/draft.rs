@@ -24,35 +24,64 @@ impl Draft {
     /// Fences a registered broker, or takes the fence away, and settles its partitions.
     pub(super) fn fence(&mut self, broker: BrokerId, fenced: bool) {
         self.change_broker(broker, Some(fenced), None);
+        self.settle_partitions_of(&[broker]);
+    }
+
+    /// Fences brokers that fell silent together: none of them is elected in between, to be the last one standing.
+    pub(super) fn fence_all(&mut self, brokers: &[BrokerId]) {
+        brokers.iter().for_each(|&broker| self.change_broker(broker, Some(true), None));
+        self.settle_partitions_of(brokers);
     }
 
     pub(super) fn begin_controlled_shutdown(&mut self, broker: BrokerId) {
         self.change_broker(broker, None, Some(true));
+        self.settle_partitions_of(&[broker]);
     }
 
     fn change_broker(&mut self, broker: BrokerId, fenced: Option<bool>, in_controlled_shutdown: Option<bool>) {
         let Some(registration) = self.image.brokers.get(&broker) else { return };
         let epoch = registration.epoch;
         self.push(Record::BrokerChange(BrokerChange { broker, epoch, fenced, in_controlled_shutdown }));
-        self.settle_partitions_of(broker);
     }
 
-    /// Brings every partition with a replica on `broker` in line with whether it is active.
-    pub(super) fn settle_partitions_of(&mut self, broker: BrokerId) {
+    /// Brings every partition with a replica on one of `brokers` in line with who is active.
+    pub(super) fn settle_partitions_of(&mut self, brokers: &[BrokerId]) {
+        self.change_partitions_of(brokers, |draft, id, partition| draft.settled(id, partition));
+    }
+
+    /// A new process of `broker` may lack what the one before had not synced and had answered for all the same: where others of an
+    /// in-sync set are waited for, it is not.
+    pub(super) fn distrust(&mut self, broker: BrokerId) {
+        self.change_partitions_of(&[broker], |_, id, partition| {
+            let others: Vec<BrokerId> = partition.in_sync.iter().copied().filter(|&member| member != broker).collect();
+            if others.is_empty() || others.len() == partition.in_sync.len() {
+                return None;
+            }
+            let leader = partition.leader.filter(|leader| *leader != broker);
+            Some(changed(id, partition, leader, others, false))
+        });
+    }
+
+    fn change_partitions_of(
+        &mut self,
+        brokers: &[BrokerId],
+        change: impl Fn(&Draft, PartitionId, &Partition) -> Option<PartitionChange>,
+    ) {
         let mut changes = Vec::new();
         for topic in self.image.topics.values() {
             for (index, partition) in (0..).zip(&topic.partitions) {
-                if partition.replicas.contains(&broker) {
+                if brokers.iter().any(|broker| partition.replicas.contains(broker)) {
                     let id = PartitionId { topic: topic.id, index };
-                    changes.extend(self.settled(id, partition));
+                    changes.extend(change(self, id, partition));
                 }
             }
         }
         changes.into_iter().for_each(|change| self.push(Record::PartitionChange(change)));
     }
 
-    /// The change that a partition needs, if any: who is not active leaves the in-sync set, unless nobody would be left (the last one
-    /// alone surely has everything), and only an active member of it leads.
+    /// The change that a partition needs, if any: who is not active leaves the in-sync set, unless nobody would be left. Then the set
+    /// stays as it is and nobody leads: whatever was committed, each of its members has, and the first to be back may lead
+    /// (as in KIP-966). Only an active member of the set leads.
     fn settled(&self, id: PartitionId, partition: &Partition) -> Option<PartitionChange> {
         let active: Vec<BrokerId> =
             partition.in_sync.iter().copied().filter(|&member| self.image.is_active(member)).collect();
@@ -62,7 +91,7 @@ impl Draft {
         if partition.leader.is_none() && !active.is_empty() {
             model::reached!("a partition without a leader got one");
         }
-        let mut in_sync = if active.is_empty() { self.last_standing(partition) } else { active };
+        let mut in_sync = if active.is_empty() { partition.in_sync.clone() } else { active };
         let may_lead = |broker| self.image.is_active(broker) || self.planted.has(Bug::ElectFenced);
         let mut leader = partition.leader.filter(|leader| in_sync.contains(leader) && may_lead(*leader));
         if leader.is_none() {
@@ -78,20 +107,25 @@ impl Draft {
         if leader == partition.leader && in_sync == partition.in_sync {
             return None;
         }
-        let keeps_epoch = leader == partition.leader || self.planted.has(Bug::LeaderWithoutNewEpoch);
-        Some(PartitionChange {
-            topic: id.topic,
-            index: id.index,
-            in_sync,
-            leader,
-            leader_epoch: if keeps_epoch { partition.leader_epoch } else { partition.leader_epoch.next() },
-            partition_epoch: partition.partition_epoch.next(),
-        })
+        Some(changed(id, partition, leader, in_sync, self.planted.has(Bug::LeaderWithoutNewEpoch)))
     }
+}
 
-    /// Of an in-sync set without an active member, the one to wait for: the leader if there is one, it was the last to take records.
-    fn last_standing(&self, partition: &Partition) -> Vec<BrokerId> {
-        let last = partition.leader.filter(|leader| partition.in_sync.contains(leader));
-        last.or(partition.in_sync.first().copied()).into_iter().collect()
+/// A new leader has a new leader epoch, unless it `keeps_epoch`; every change has a new partition epoch.
+fn changed(
+    id: PartitionId,
+    partition: &Partition,
+    leader: Option<BrokerId>,
+    in_sync: Vec<BrokerId>,
+    keeps_epoch: bool,
+) -> PartitionChange {
+    let keeps_epoch = keeps_epoch || leader == partition.leader;
+    PartitionChange {
+        topic: id.topic,
+        index: id.index,
+        in_sync,
+        leader,
+        leader_epoch: if keeps_epoch { partition.leader_epoch } else { partition.leader_epoch.next() },
+        partition_epoch: partition.partition_epoch.next(),
     }
 }

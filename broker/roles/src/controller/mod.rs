@@ -8,7 +8,7 @@
 //! record, dropped when it leads no more. Its image runs ahead of what is committed; if that never commits, it is dropped with it.
 //!
 //! What it promises: a partition's leader is in its in-sync set; only a member of that set is ever elected; a broker that is not active
-//! leaves the set, unless it is the last one (then nobody else surely has everything); a new leader has a new leader epoch, every
+//! leaves the set, unless nobody would be left (then all of it stays, since each has everything); a new leader has a new leader epoch, every
 //! change a new partition epoch.
 //!
 //! Absent from here: the log, the quorum, clocks, chance (both are given).
@@ -53,6 +53,8 @@ pub struct Settings {
     pub default_replication_factor: i16,
     /// `broker.session.timeout.ms`
     pub session_timeout: Duration,
+    /// `flush.policy = commit`: what a replica answered for outlives its process and its power.
+    pub answers_after_sync: bool,
     pub planted: Planted,
 }
 

@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::log::MetadataLog;
 use self::peers::Peers;
 use self::task::{Call, Leadership, MetadataTask, Parts};
-use crate::config::Config;
+use crate::config::{Config, FlushPolicy};
 
 /// Calls that wait for the task; more callers wait to be let in.
 const CALLS_MAX: usize = 1024;
@@ -242,6 +242,7 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         default_partitions: config.default_partitions,
         default_replication_factor: config.default_replication_factor,
         session_timeout: config.broker_session_timeout,
+        answers_after_sync: config.flush_policy == FlushPolicy::Commit,
         planted: host.planted(),
     };
     let task = MetadataTask::new(Parts {

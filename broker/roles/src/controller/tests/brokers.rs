@@ -85,6 +85,7 @@ fn a_new_controller_gives_every_broker_a_whole_session() {
         default_partitions: 1,
         default_replication_factor: 1,
         session_timeout: Duration::from_secs(9),
+        answers_after_sync: true,
         planted: Planted::NONE,
     };
     cluster.controller = Controller::new(settings, cluster.controller.image().clone(), start);
@@ -106,6 +107,34 @@ fn the_last_in_sync_replica_stays_in_the_set_and_nobody_else_is_elected() {
     assert_eq!(cluster.partition(orders).leader, None, "broker 2 may lack what broker 1 acknowledged");
     cluster.beat(1);
     assert_eq!(cluster.partition(orders).leader, Some(id(1)));
+}
+
+#[test]
+fn of_an_in_sync_set_that_fell_silent_together_the_first_to_be_back_leads() {
+    let mut cluster = Cluster::of(3);
+    let orders = cluster.orders(&[1, 2, 3]);
+    let epoch = cluster.partition(orders).leader_epoch;
+    cluster.pass(Duration::from_secs(9));
+    cluster.ask(Command::ExpireSessions).unwrap();
+    let partition = cluster.partition(orders);
+    assert_eq!((partition.leader, &partition.in_sync), (None, &ids(&[1, 2, 3])), "each has all that is committed");
+    assert_eq!(partition.leader_epoch, epoch.next(), "nobody was elected in between");
+    cluster.start(2);
+    let partition = cluster.partition(orders);
+    assert_eq!((partition.leader, &partition.in_sync), (Some(id(2)), &ids(&[2])));
+}
+
+#[test]
+fn a_process_that_may_have_forgotten_its_answers_is_not_waited_for_while_another_is() {
+    let mut cluster = Cluster::forgetful(2);
+    let orders = cluster.orders(&[1, 2]);
+    cluster.pass(Duration::from_secs(9));
+    cluster.ask(Command::ExpireSessions).unwrap();
+    cluster.start(1);
+    let partition = cluster.partition(orders);
+    assert_eq!((partition.leader, &partition.in_sync), (None, &ids(&[2])), "broker 1 may have lost its page cache");
+    cluster.start(2);
+    assert_eq!(cluster.partition(orders).leader, Some(id(2)), "there is nobody else left");
 }
 
 #[test]

@@ -28,11 +28,21 @@ impl Cluster {
         Cluster::planted(brokers, Planted::NONE)
     }
 
+    /// As many, whose answers may be lost with the power.
+    pub(super) fn forgetful(brokers: i32) -> Cluster {
+        Cluster::with(brokers, false, Planted::NONE)
+    }
+
     pub(super) fn planted(brokers: i32, planted: Planted) -> Cluster {
+        Cluster::with(brokers, true, planted)
+    }
+
+    fn with(brokers: i32, answers_after_sync: bool, planted: Planted) -> Cluster {
         let settings = Settings {
             default_partitions: 2,
             default_replication_factor: 1,
             session_timeout: Duration::from_secs(9),
+            answers_after_sync,
             planted,
         };
         let controller = Controller::new(settings, Image::default(), Time(0));
