@@ -25,6 +25,7 @@ mod disk;
 mod life;
 mod network;
 mod node;
+mod panics;
 mod process;
 mod run;
 mod seam;
@@ -42,6 +43,7 @@ pub use network::{
     Fault, GIVEN_UP_AFTER, LinkSettings, Links, Network, SimConnection, SimListener, SimReader, SimWriter, WINDOW,
 };
 pub use node::Node;
+pub use panics::PANICKED;
 pub use process::SimHost;
 pub use run::{Failure, Observer, Options, Outcome, Reason, run};
 pub use seam::DiskSeam;

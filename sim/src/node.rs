@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use crate::digest::{Kind, NodeIndex};
 use crate::disk::DiskState;
 use crate::life::Life;
+use crate::panics::caught;
 use crate::process::{Process, SimHost};
 use crate::seam::DiskSeam;
 use crate::wall_clock::WallClock;
@@ -196,6 +197,7 @@ impl Node {
             self.charge(Kind::Started, u64::from(machine.starts));
             let process = Process {
                 core: self.core.clone(),
+                machine: self.clone(),
                 node: self.index(),
                 name: self.state.name.clone(),
                 disk: self.state.disk.mount(life.clone()),
@@ -210,12 +212,22 @@ impl Node {
         self.note(What::NodeStarted);
         let (node, life) = (self.clone(), process.life.clone());
         self.core.spawn(&madsim, async move {
-            let result = program(SimHost::new(process)).await;
-            node.stopped(&life, result);
+            let result = caught(async { program(SimHost::new(process)).await }).await;
+            node.stopped(&life, result.unwrap_or_else(Err));
         });
     }
 
-    /// The program has ended by itself.
+    /// Runs a task of the process `life`; if it panics, the process is over.
+    pub(crate) fn spawn(&self, madsim: &NodeHandle, life: &Life, future: impl Future<Output = ()> + Send + 'static) {
+        let (node, life) = (self.clone(), life.clone());
+        self.core.spawn(madsim, async move {
+            if let Err(panic) = caught(future).await {
+                node.stopped(&life, Err(panic));
+            }
+        });
+    }
+
+    /// The program has ended by itself, or panicked.
     fn stopped(&self, life: &Life, result: Result<(), String>) {
         if life.is_on() && self.end_process() {
             self.state.disk.crash();

@@ -14,6 +14,7 @@ use crate::digest::{Kind, NodeIndex};
 use crate::disk::SimDisk;
 use crate::life::Life;
 use crate::network::{SimConnection, SimListener};
+use crate::node::Node;
 use crate::streams::Stream;
 use crate::wall_clock::WallClock;
 use crate::world::Core;
@@ -25,6 +26,7 @@ pub struct SimHost(Arc<Process>);
 /// One process, from its start to its end.
 pub(crate) struct Process {
     pub(crate) core: Arc<Core>,
+    pub(crate) machine: Node,
     pub(crate) node: NodeIndex,
     pub(crate) name: NodeName,
     pub(crate) disk: SimDisk,
@@ -95,7 +97,7 @@ impl host::Host for SimHost {
     fn spawn_detached(&self, future: impl Future<Output = ()> + Send + 'static) {
         if self.0.life.is_on() {
             self.0.core.digest.event(Kind::Spawned, self.0.node, 0, 0);
-            self.0.core.spawn(&self.0.madsim, future);
+            self.0.machine.spawn(&self.0.madsim, &self.0.life, future);
         }
     }
 

@@ -1,6 +1,5 @@
 //! One run of a world: a fresh thread, a fresh runtime, and a watch from outside.
 
-use std::any::Any;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +19,7 @@ use model::{Planted, Time, coverage};
 
 use crate::clock::Clock;
 use crate::digest::Recording;
+use crate::panics::message;
 use crate::streams::Streams;
 use crate::world::{Core, Nodes, World};
 
@@ -236,9 +236,4 @@ where
             Err(Failure { reason, outcome })
         }
     }
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
 }

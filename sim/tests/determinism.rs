@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use common::{at, start_echo};
+use evidence::What;
 use host::{Connection, Disk, File, Host, Reader, Writer, timeout};
 use sim::{Failure, LinkSettings, Links, Options, Outcome, Reason, SimHost, World};
 
@@ -157,18 +158,34 @@ where
 }
 
 #[test]
-fn a_panic_in_a_node_is_an_error_with_the_seed() {
-    let failure = failure(Options::new(77), |world| async move {
-        world.node("node").start(|host| async move {
-            host.sleep(Duration::from_secs(3)).await;
-            panic!("an invariant broke");
+fn a_panic_in_a_process_ends_that_process_and_tells_its_place() {
+    for in_task in [false, true] {
+        let outcome = sim::run(Options::new(77), move |world| async move {
+            let bystander = world.node("bystander");
+            bystander.start(|host| async move {
+                host.sleep(Duration::from_secs(60)).await;
+                Ok(())
+            });
+            let node = world.node("node");
+            node.start(move |host| async move {
+                host.sleep(Duration::from_secs(3)).await;
+                if in_task {
+                    host.spawn_detached(async { panic!("an invariant broke") });
+                    std::future::pending::<()>().await;
+                }
+                panic!("an invariant broke");
+            });
+            world.sleep(Duration::from_secs(10)).await;
+            assert!(bystander.is_running() && !node.is_running());
         });
-        world.sleep(Duration::from_secs(10)).await;
-    });
-    assert_eq!(failure.reason, Reason::Panicked("an invariant broke".to_owned()));
-    assert_eq!(failure.outcome.world_time.0 / 1_000_000_000, 3);
-    assert_eq!(failure.outcome.entries.len(), 1, "what had happened is kept");
-    assert_eq!(failure.to_string(), "the run of seed 77 panicked: an invariant broke");
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.world_time.0 / 1_000_000_000, 10, "the run goes on");
+        let last = outcome.entries.last().unwrap();
+        assert_eq!((last.node.0.as_str(), last.time.0 / 1_000_000_000), ("node", 3));
+        let What::NodeStopped { error: Some(error) } = &last.what else { panic!("{last:?}") };
+        assert!(error.starts_with("panicked at sim/tests/determinism.rs:"), "{error}");
+        assert!(error.ends_with(": an invariant broke"), "{error}");
+    }
 }
 
 #[test]

@@ -249,14 +249,14 @@ fn count(history: &History, is_wanted: impl Fn(&Action) -> bool) -> u64 {
     records.sum()
 }
 
-/// Servers that gave up, though nothing that they may give up for was done to them.
+/// Servers that gave up, though nothing that they may give up for was done to them. Nothing excuses a panic.
 fn stopped_by_themselves(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
-    let may_stop = |kind: &FaultKind| matches!(kind, FaultKind::Disk(fault) if fault.may_stop_a_node());
-    if scenario.faults.iter().any(|fault| may_stop(&fault.kind)) {
-        return Vec::new();
-    }
+    let is_reason = |kind: &FaultKind| matches!(kind, FaultKind::Disk(fault) if fault.may_stop_a_node());
+    let has_reason = scenario.faults.iter().any(|fault| is_reason(&fault.kind));
     let told = entries.iter().filter_map(|entry| match &entry.what {
-        What::NodeStopped { error: Some(error) } => Some(format!("{} stopped by itself: {error}", entry.node)),
+        What::NodeStopped { error: Some(error) } if !has_reason || error.starts_with(sim::PANICKED) => {
+            Some(format!("{} stopped by itself: {error}", entry.node))
+        }
         _ => None,
     });
     told.collect()
