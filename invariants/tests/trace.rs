@@ -18,7 +18,7 @@ fn a_run_that_nobody_witnessed_is_unknown() {
 fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     let tale = Tale::replicated().syncs(2, 4).commits(1, 1, 4).acks(1, 1, 2, -1).commits(2, 1, 2).commits(2, 1, 4);
     let verdicts = tale.applied(1, 5, 77).applied(2, 5, 77).keeps();
-    let trace = verdicts.iter().take_while(|verdict| verdict.promise != "acknowledged records survive");
+    let trace = verdicts.iter().take_while(|verdict| verdict.promise != "the cluster converges after healing");
     let trace: Vec<_> = trace.collect();
     assert_eq!(trace.len(), 17);
     // Of what nobody bore witness here, nothing is claimed.

@@ -160,7 +160,15 @@ pub enum Goal {
     Point(String),
 }
 
-word!(Goal, "what must have happened, as \"leader changed\", or a point in the code by its sentence", "^.+ .+$");
+word!(Goal, "what must have happened, as \"leader changed\", or a point in the code by its sentence", Goal::pattern());
+
+impl Goal {
+    /// Of a word, or of a sentence.
+    fn pattern() -> String {
+        let words: Vec<&str> = Reach::ALL.iter().map(|reach| reach.words()).collect();
+        format!("^({}|[^ ]+( [^ ]+){{3,}})$", words.join("|"))
+    }
+}
 
 impl From<Reach> for Goal {
     fn from(reach: Reach) -> Goal {

@@ -67,7 +67,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 
 /// Gives a word its place in files (serde) and in the schema.
 macro_rules! word {
-    ($name:ident, $expecting:literal, $pattern:literal) => {
+    ($name:ident, $expecting:literal, $pattern:expr) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)

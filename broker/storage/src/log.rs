@@ -166,6 +166,9 @@ impl<D: Disk> Log<D> {
             self.move_tail_to(keep, end)?;
         }
         self.synced = self.synced.min(end);
+        if self.epochs.epoch_at(end.plus(-1)) != self.epochs.epoch_at(self.end().plus(-1)) {
+            model::reached!("a truncation took a whole epoch");
+        }
         self.epochs.truncate_to(end);
         let cut = self.segments[keep].cut(position, end);
         cut.map_err(|error| self.failure.keep(error))?;
