@@ -131,7 +131,7 @@ fn choose(
 ) -> BTreeSet<usize> {
     let roles = stage.roles();
     let suffers = |member: usize| sufferings.0[member] != Suffering::Nothing;
-    let draw = |selector: &Selector, stream: &mut Stream| select(selector, roles, suffers, scene, stream);
+    let draw = |selector: &Selector, stream: &mut Stream| select(selector, roles, &suffers, scene, stream);
     let mut left: BTreeSet<usize> = BTreeSet::new();
     for selector in &scenario.quiet.leave {
         left.extend(draw(selector, stream));
