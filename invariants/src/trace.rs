@@ -90,7 +90,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<metadata_agrees::MetadataAgrees>::default(),
         Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
         Box::<deposed_controller_steps_down::DeposedControllerStepsDown>::default(),
-        Box::<what_waits_is_answered::WhatWaitsIsAnswered>::default(),
+        Box::new(what_waits_is_answered::WhatWaitsIsAnswered::new(expectations.flush_on_commit)),
     ];
     // With acks=0 nobody is told anything.
     if expectations.claims.acks != Acks::None {

@@ -85,12 +85,39 @@ fn a_leader_waits_for_everybody_that_the_controller_counts_on() {
 }
 
 #[test]
+fn a_leader_in_doubt_waits_for_whom_it_asked_for() {
+    const PROMISE: &str = "the in-sync set holds whom it should";
+    let doubts = || {
+        let tale = Tale::replicated().appends(3, 1, 0, 10);
+        let asked = asks(tale, 1, 0, &[(1, 10), (2, 11), (3, 12)]).goes_by(1, 1, &[1, 2], &[1, 2, 3]);
+        let (epoch, partition_epoch) = (LeaderEpoch(1), PartitionEpoch(0));
+        asked.says(1, Event::InSyncInDoubt { partition: P, epoch, partition_epoch })
+    };
+    doubts().goes_by(1, 1, &[1, 2], &[1, 2]).breaks(PROMISE);
+    doubts().goes_by(1, 1, &[1, 2], &[1, 2, 3]).keeps();
+    // Another state holds by now, and the old one's proposals are void.
+    doubts().state(1, 1, 1, 1, &[1, 2]).goes_by_in(1, 1, 1, &[1, 2], &[1, 2]).keeps();
+}
+
+#[test]
+fn a_leader_asks_for_nobody_who_lacks_what_it_had_when_it_began() {
+    const PROMISE: &str = "the in-sync set holds whom it should";
+    let second =
+        || Tale::replicated().syncs(2, 4).commits(1, 1, 2).state(2, 1, 2, 2, &[2]).leads(2, 2, 4).appends(3, 1, 0, 10);
+    asks(second().goes_by_in(2, 1, 2, &[2], &[2]), 2, 1, &[(2, 11), (3, 12)]).breaks(PROMISE);
+    asks(second().appends(3, 1, 2, 11).goes_by_in(2, 1, 2, &[2], &[2]), 2, 1, &[(2, 11), (3, 12)]).keeps();
+}
+
+#[test]
 fn a_follower_counts_for_what_it_has_in_the_epoch_that_it_follows() {
     const PROMISE: &str = "leaders count what followers have";
     Tale::replicated().counts(1, 1, 2, 6).breaks(PROMISE);
     Tale::replicated().counts(1, 1, 2, 4).breaks(PROMISE); // Not on its disk.
     Tale::replicated().counts(1, 2, 2, 2).breaks(PROMISE); // It follows epoch 1 still.
     Tale::replicated().counts(1, 1, 1, 2).breaks(PROMISE);
+    // Its log ends with a batch of another leader, as long as the one that stands there.
+    let other = Tale::begin().appends(2, 0, 0, 66).syncs(2, 2).leads(1, 1, 0).follows(2, 1, 1).appends(1, 1, 0, 10);
+    other.counts(1, 1, 2, 2).breaks(PROMISE);
     Tale::replicated().counts(1, 1, 2, 2).syncs(2, 4).counts(1, 1, 2, 4).keeps();
     // The fetch was on its way while the follower turned to another leader and cut its log.
     let late = Tale::replicated().syncs(2, 4).follows(2, 2, 3).truncates(2, 4, 2);
@@ -100,7 +127,7 @@ fn a_follower_counts_for_what_it_has_in_the_epoch_that_it_follows() {
 #[test]
 fn offsets_follow_each_other_and_no_mark_lies_beyond_the_log() {
     const PROMISE: &str = "offsets keep their order";
-    Tale::replicated().appends(2, 1, 6, 12).breaks(PROMISE);
+    Tale::replicated().appends(1, 1, 6, 12).breaks(PROMISE);
     Tale::replicated().commits(2, 1, 6).breaks(PROMISE);
     Tale::replicated().syncs(2, 6).breaks(PROMISE);
     let recovered =
@@ -233,6 +260,21 @@ fn in_the_end_nobody_owes_an_answer() {
     let later = |ms| (ms, What::Note { text: "time passes".into() });
     assert_eq!(verdict(&[(0, burden(3, 1)), later(9000)]), Outcome::Broken);
     assert_eq!(verdict(&[(0, burden(0, 100_001))]), Outcome::Broken);
+    let written = |end| {
+        What::Witnessed(Event::Appended {
+            partition: P,
+            epoch: LeaderEpoch(1),
+            base: Offset(end - 2),
+            end: Offset(end),
+            crc: 1,
+        })
+    };
+    let synced = |end| What::Witnessed(Event::Synced { partition: P, end: Offset(end) });
+    let begin = || vec![(0, What::NodeStarted), (0, burden(0, 0)), (1, written(2)), (2, synced(2)), (3, written(4))];
+    assert_eq!(verdict(&[begin(), vec![later(9000)]].concat()), Outcome::Broken);
+    assert_eq!(verdict(&[begin(), vec![(4, synced(4)), later(9000)]].concat()), Outcome::Kept);
+    assert_eq!(verdict(&[begin(), vec![later(1000)]].concat()), Outcome::Kept);
+    assert_eq!(verdict(&[begin(), vec![(4, What::NodePaused), later(9000)]].concat()), Outcome::Kept);
     // They are answered; it has not looked again yet; it is down.
     assert_eq!(verdict(&[(0, burden(3, 1)), (500, burden(0, 2)), later(9000)]), Outcome::Kept);
     assert_eq!(verdict(&[(0, burden(3, 1)), later(900)]), Outcome::Kept);

@@ -101,6 +101,11 @@ fn replicas_hold_the_same_batches_below_the_high_watermark() {
     Tale::begin().appends(1, 1, 0, 10).appends(2, 1, 0, 11).breaks(PROMISE);
     let tale = || Tale::begin().state(1, 0, 1, 2, &[1]).leads(1, 2, 0).appends(1, 2, 0, 10).commits(1, 2, 2);
     tale().appends(2, 1, 0, 11).commits(2, 2, 2).breaks(PROMISE);
+    // A follower writes what its leader, who still leads, does not have.
+    let follower = || Tale::replicated().follows(3, 1, 1).appends(3, 1, 0, 10);
+    follower().appends(3, 0, 2, 77).breaks(PROMISE);
+    follower().appends(3, 1, 2, 11).keeps();
+    follower().follows(1, 2, 2).truncates(1, 4, 2).appends(3, 1, 2, 11).keeps(); // Its leader was deposed meanwhile.
     // The tail of a deposed leader differs above its own high watermark: legal, and cut once it follows.
     tale().appends(2, 1, 0, 11).keeps();
     tale().appends(2, 1, 0, 11).truncates(2, 2, 0).appends(2, 2, 0, 10).commits(2, 2, 2).keeps();

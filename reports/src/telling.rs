@@ -139,7 +139,7 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             Telling::new('p', Flow, format!("holds a replica, with {{{replicas}}}, {in_sync_min} in sync at least"))
                 .on(*partition)
         }
-        Event::InSyncKnown { partition, epoch, in_sync, at_most } => {
+        Event::InSyncKnown { partition, epoch, partition_epoch: _, in_sync, at_most } => {
             let what = format!("goes by {{{}}} in sync, at most {{{}}}", list(in_sync), list(at_most));
             Telling::new('i', Flow, what).on(*partition).epoch(*epoch)
         }
@@ -148,6 +148,10 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             Telling::new('i', Transition, format!("asks for {{{}}} in sync", list(&members)))
                 .on(*partition)
                 .epoch(*epoch)
+        }
+        Event::InSyncInDoubt { partition, epoch, partition_epoch: _ } => {
+            let what = "cannot know whether what it asked for in sync holds";
+            Telling::new('i', Transition, what).on(*partition).epoch(*epoch)
         }
         Event::FollowerCounted { partition, epoch, follower, end } => {
             let what = format!("counts {} up to {end}", names.node(*follower));

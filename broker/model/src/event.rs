@@ -84,6 +84,7 @@ pub enum Event {
     InSyncKnown {
         partition: PartitionId,
         epoch: LeaderEpoch,
+        partition_epoch: PartitionEpoch,
         in_sync: Vec<BrokerId>,
         at_most: Vec<BrokerId>,
     },
@@ -94,6 +95,12 @@ pub enum Event {
         epoch: LeaderEpoch,
         partition_epoch: PartitionEpoch,
         members: Vec<(BrokerId, Option<BrokerEpoch>)>,
+    },
+    /// A leader cannot know what became of what it asked for on this state: it may hold.
+    InSyncInDoubt {
+        partition: PartitionId,
+        epoch: LeaderEpoch,
+        partition_epoch: PartitionEpoch,
     },
     /// A leader counts a follower as having everything below `end` from now on.
     FollowerCounted {

@@ -3,8 +3,9 @@
 //!
 //! Broken if (a) metadata names a leader outside the in-sync set, a member without a replica, a member twice, or none; (b) a
 //! fenced broker leads, or is in a set that has others; (c) a set that a leader asked for holds another process of a
-//! broker than the one that fetched; (d) a leader that the controller still counts on waits for fewer than the controller
-//! counts as in sync. The controller may drop members before their leader hears of it; the last member stays, fenced or
+//! broker than the one that fetched, or a leader asks for one that has less than it had itself when it began (KAFKA-7128);
+//! (d) a leader that the controller still counts on waits for fewer than the controller
+//! counts as in sync, or may count by what the leader asked for and never heard of. The controller may drop members before their leader hears of it; the last member stays, fenced or
 //! not, since it alone surely has everything. A node that starts again passes through old states once more: each is
 //! judged by what that node knew then.
 
@@ -23,6 +24,8 @@ pub(super) struct InSyncSetIsSane {
     replicas: BTreeMap<PartitionId, BTreeSet<BrokerId>>,
     /// What leaders asked for, by the state that it was to change.
     proposals: BTreeMap<(PartitionId, PartitionEpoch), Vec<Members>>,
+    /// What leaders asked for on a state, and cannot know the fate of.
+    doubts: BTreeMap<(PartitionId, NodeId), (LeaderEpoch, PartitionEpoch, BTreeSet<BrokerId>)>,
     /// Metadata as each node has applied it.
     images: BTreeMap<NodeId, Image>,
     judged: u64,
@@ -133,6 +136,24 @@ fn is_waited_for(
     }
 }
 
+/// A leader takes back only who has all that it had itself when it began: any of it may be committed (KAFKA-7128).
+fn has_reached_the_start(partition: PartitionId, members: &Members, node: NodeId, world: &World) -> Result<(), String> {
+    let Some(leader) = world.replica(partition, node).filter(|replica| replica.leading.is_some()) else {
+        return Ok(());
+    };
+    for (member, _) in members.iter().filter(|(member, _)| !leader.in_sync.contains(member)) {
+        let reached = world.replica_of(partition, *member).map(|replica| replica.reached);
+        if let Some(reached) = reached.filter(|&reached| reached < leader.leading_from) {
+            return Err(format!(
+                "{partition}: {} asks for broker {member} in sync, whose log ends at {reached}, before {} where its own epoch began",
+                world.name(node),
+                leader.leading_from
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl Promise for InSyncSetIsSane {
     fn name(&self) -> &'static str {
         "the in-sync set holds whom it should"
@@ -166,7 +187,19 @@ impl Promise for InSyncSetIsSane {
                 self.images.entry(node).or_default().fence(*broker, false);
                 Ok(())
             }
+            Event::InSyncInDoubt { partition, epoch, partition_epoch } => {
+                let asked = self.proposals.get(&(*partition, *partition_epoch)).and_then(|proposals| proposals.last());
+                let asked: BTreeSet<BrokerId> = asked.into_iter().flatten().map(|(member, _)| *member).collect();
+                let doubt =
+                    self.doubts.entry((*partition, node)).or_insert((*epoch, *partition_epoch, BTreeSet::new()));
+                if (doubt.0, doubt.1) != (*epoch, *partition_epoch) {
+                    *doubt = (*epoch, *partition_epoch, BTreeSet::new());
+                }
+                doubt.2.extend(asked);
+                Ok(())
+            }
             Event::InSyncProposed { partition, partition_epoch, members, .. } => {
+                has_reached_the_start(*partition, members, node, before)?;
                 self.proposals.entry((*partition, *partition_epoch)).or_default().push(members.clone());
                 Ok(())
             }
@@ -184,7 +217,19 @@ impl Promise for InSyncSetIsSane {
                 }
                 is_waited_for(*partition, *leader, *leader_epoch, in_sync, before)
             }
-            Event::InSyncKnown { partition, epoch, at_most, .. } => {
+            Event::InSyncKnown { partition, epoch, partition_epoch, at_most, .. } => {
+                if let Some((_, _, asked)) = self
+                    .doubts
+                    .get(&(*partition, node))
+                    .filter(|(led, state, _)| (led, state) == (epoch, partition_epoch))
+                    && let Some(forgotten) = asked.iter().find(|member| !at_most.contains(member))
+                {
+                    return Err(format!(
+                        "{partition}: {} asked for broker {forgotten} in sync, cannot know whether it got it, and waits for {{{}}} only",
+                        before.name(node),
+                        list(at_most)
+                    ));
+                }
                 let newest = before.partition(*partition).and_then(|state| state.newest());
                 let Some(newest) = newest.filter(|newest| newest.leader_epoch == *epoch) else { return Ok(()) };
                 self.judged += 1;

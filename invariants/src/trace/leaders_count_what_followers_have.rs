@@ -2,7 +2,8 @@
 //!
 //! Broken if a leader counts (a) itself, or a broker that leads in the same epoch; (b) a follower that never followed this
 //! epoch: it believes in another, and may cut what was counted (KIP-320); (c) more than the follower's log ever held since
-//! it last truncated; (d) under `flush.policy = commit`, more than the follower ever had on its disk. A fetch may be on its way for long:
+//! it last truncated, or a log that ends with another batch than its own has there (KIP-279; equal ends mean equal logs);
+//! (d) under `flush.policy = commit`, more than the follower ever had on its disk. A fetch may be on its way for long:
 //! what a follower did since it left the epoch is not held against the leader that has not heard.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,15 @@ impl LeadersCountWhatFollowersHave {
             return Err(format!(
                 "{partition}: {leader} counts broker {follower} up to {end}, but its log ends at {}",
                 replica.reached
+            ));
+        }
+        let last = end.plus(-1);
+        let ours = world.leader_of(partition, epoch).and_then(|(_, leading)| leading.log.holding(last));
+        if let (Some(theirs), Some(ours)) = (replica.log.holding(last), ours)
+            && theirs != ours
+        {
+            return Err(format!(
+                "{partition}: {leader} counts broker {follower} up to {end}, which has {theirs} where the leader has {ours}"
             ));
         }
         if self.flush_on_commit && replica.reached_safely < end {

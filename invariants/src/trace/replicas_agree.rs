@@ -1,8 +1,9 @@
 //! Replicas agree below the high watermark, and one leader writes one batch at an offset (log matching: Raft; Kafka's
 //! ReplicaVerificationTool compares up to the high watermark).
 //!
-//! Broken if (a) two logs hold different batches at the same base offset and of the same leader epoch; (b) a follower
-//! moves its high watermark over a batch that is not the committed one; (c) at the end a log holds another batch than the
+//! Broken if (a) two logs hold different batches at the same base offset and of the same leader epoch; (b) a follower writes
+//! what the leader that it follows, and that still leads, does not have; (c) a follower moves its high watermark over a
+//! batch that is not the committed one; (d) at the end a log holds another batch than the
 //! committed one below its own high watermark. Above it logs may differ: the tail of a deposed leader goes when it
 //! follows again. The same bytes under another epoch are another batch: a producer's retry may stand at the same offset
 //! of two leaders.
@@ -22,6 +23,21 @@ pub(super) struct ReplicasAgree {
     judged: u64,
 }
 
+/// A leader's log only grows while it leads: what its follower writes must be there.
+fn copies_its_leader(partition: PartitionId, batch: Batch, node: NodeId, world: &World) -> Result<(), String> {
+    let following = world.replica(partition, node).and_then(|replica| replica.following);
+    let Some((leader, theirs)) = following.and_then(|epoch| world.leader_of(partition, epoch)) else { return Ok(()) };
+    let is_witnessed = theirs.end <= batch.base || theirs.log.holding(batch.base).is_some();
+    if !is_witnessed || theirs.log.starting_at(batch.base) == Some(&batch) {
+        return Ok(());
+    }
+    Err(format!(
+        "{partition}: {} writes {batch}, which its leader {} does not have",
+        world.name(node),
+        world.name(leader)
+    ))
+}
+
 impl Promise for ReplicasAgree {
     fn name(&self) -> &'static str {
         "replicas agree below the high watermark"
@@ -33,14 +49,14 @@ impl Promise for ReplicasAgree {
                 self.judged += 1;
                 let batch = Batch { base, end, epoch, crc };
                 let (first, owner) = *self.written.entry((partition, base, epoch)).or_insert((batch, node));
-                if first == batch {
-                    return Ok(());
+                if first != batch {
+                    return Err(format!(
+                        "{partition}: {} has {batch} where {} has {first}: two batches at one offset of one epoch",
+                        before.name(node),
+                        before.name(owner)
+                    ));
                 }
-                Err(format!(
-                    "{partition}: {} has {batch} where {} has {first}: two batches at one offset of one epoch",
-                    before.name(node),
-                    before.name(owner)
-                ))
+                copies_its_leader(partition, batch, node, before)
             }
             What::Witnessed(Event::HighWatermarkAdvanced { partition, epoch, to }) => {
                 let Some(replica) = before.replica(partition, node).filter(|replica| replica.leading != Some(epoch))

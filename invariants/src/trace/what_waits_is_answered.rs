@@ -1,10 +1,11 @@
 //! What waits is answered: when nobody asks any more, no answer is owed, and at no time more than a node can hold.
 //!
 //! Broken if (a) more answers or fetches wait on one node than [`WAITING_MAX`]; (b) a node that is up in the end, and had time to
-//! look again, says that producers still wait: their tickets leak. A node that is down or stands still is not judged, nor is a run that
+//! look again, says that producers still wait: their tickets leak; (c) under `flush.policy = commit` such a node has a log whose
+//! end it does not sync. A node that is down or stands still is not judged, nor is a run that
 //! a broken promise ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evidence::{Entry, What};
@@ -22,8 +23,17 @@ const LOOKED_AGAIN: Duration = Duration::from_secs(2);
 pub(super) struct WhatWaitsIsAnswered {
     /// Answers that are owed, since when.
     owed: BTreeMap<NodeId, (u32, Time)>,
+    /// Nodes that run.
+    up: BTreeSet<NodeId>,
     now: Time,
+    flush_on_commit: bool,
     judged: u64,
+}
+
+impl WhatWaitsIsAnswered {
+    pub(super) fn new(flush_on_commit: bool) -> WhatWaitsIsAnswered {
+        WhatWaitsIsAnswered { flush_on_commit, ..WhatWaitsIsAnswered::default() }
+    }
 }
 
 impl Promise for WhatWaitsIsAnswered {
@@ -42,8 +52,13 @@ impl Promise for WhatWaitsIsAnswered {
                     return Err(format!("{answers} answers and {fetches} fetches wait on {name}"));
                 }
             }
-            What::NodePaused | What::NodeStarted | What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {
+            What::NodeStarted | What::NodeResumed => {
                 self.owed.remove(&node);
+                self.up.insert(node);
+            }
+            What::NodePaused | What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {
+                self.owed.remove(&node);
+                self.up.remove(&node);
             }
             _ => {}
         }
@@ -51,6 +66,19 @@ impl Promise for WhatWaitsIsAnswered {
     }
 
     fn at_end(&self, world: &World) -> Result<(), String> {
+        for &node in self.up.iter().filter(|_| self.flush_on_commit) {
+            let unsafe_log = world.partitions_of(node).find(|(_, replica)| {
+                let since = self.now.since(replica.written_at);
+                replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && LOOKED_AGAIN < since
+            });
+            if let Some((partition, replica)) = unsafe_log {
+                return Err(format!(
+                    "{partition}: in the end the log of {} reaches {}, and nobody brings it to the disk",
+                    world.name(node),
+                    replica.end
+                ));
+            }
+        }
         let owing =
             self.owed.iter().find(|(_, (answers, since))| 0 < *answers && LOOKED_AGAIN < self.now.since(*since));
         match owing {

@@ -42,6 +42,8 @@ pub(crate) struct Replica {
     /// The furthest end since the last truncation. A recovery that lost a tail does not lower it: what a leader was told before
     /// the loss may still be on its way.
     pub(crate) reached: Offset,
+    /// When a batch was last written.
+    pub(crate) written_at: Time,
     /// Its own word that all below survives a loss of power; a truncation lowers it.
     pub(crate) synced: Option<Offset>,
     /// `synced`, and what a recovery found.
@@ -51,6 +53,8 @@ pub(crate) struct Replica {
     /// Since this life of the node began.
     pub(crate) high_watermark: Offset,
     pub(crate) leading: Option<LeaderEpoch>,
+    /// Where its log ended when it began to lead.
+    pub(crate) leading_from: Offset,
     pub(crate) following: Option<LeaderEpoch>,
     /// What it goes by as leader.
     pub(crate) in_sync: BTreeSet<BrokerId>,
@@ -166,6 +170,15 @@ impl World {
 
     pub(crate) fn replica_of(&self, partition: PartitionId, broker: BrokerId) -> Option<&Replica> {
         self.replica(partition, *self.brokers.get(&broker)?)
+    }
+
+    /// The log of whoever leads this epoch, if somebody does as far as is known.
+    pub(crate) fn leader_of(&self, partition: PartitionId, epoch: LeaderEpoch) -> Option<(NodeId, &Replica)> {
+        self.replicas(partition).find(|(_, replica)| replica.leading == Some(epoch))
+    }
+
+    pub(crate) fn partitions_of(&self, node: NodeId) -> impl Iterator<Item = (PartitionId, &Replica)> {
+        self.replicas.iter().filter(move |((_, owner), _)| *owner == node).map(|((id, _), replica)| (*id, replica))
     }
 
     pub(crate) fn knows_broker(&self, broker: BrokerId) -> bool {
@@ -285,6 +298,7 @@ impl World {
                 replica.log.append(Batch { base, end, epoch, crc });
                 replica.end = end;
                 replica.reached = replica.reached.max(end);
+                replica.written_at = entry.time;
             }
             Event::Truncated { partition, from, to } => {
                 let replica = self.replica_mut(partition, node);
@@ -321,6 +335,7 @@ impl World {
             | Event::BrokerFenced { .. }
             | Event::BrokerUnfenced { .. }
             | Event::InSyncProposed { .. }
+            | Event::InSyncInDoubt { .. }
             | Event::FollowerCounted { .. }
             | Event::LogsParted { .. }
             | Event::BatchSent { .. }
@@ -337,6 +352,7 @@ impl World {
     fn became_leader(&mut self, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, log_end: Offset) {
         let replica = self.replicas.entry((partition, node)).or_default();
         replica.leading = Some(epoch);
+        replica.leading_from = log_end;
         replica.following = None;
         if !self.unclean_election {
             return;

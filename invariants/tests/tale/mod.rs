@@ -5,38 +5,38 @@ use evidence::{Claims, Entry, History, NodeName, What};
 use invariants::{Expectations, Outcome, Verdict, Violation, Watch};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
 
-pub const P: PartitionId = PartitionId { topic: TopicId(7), index: 0 };
+pub(crate) const P: PartitionId = PartitionId { topic: TopicId(7), index: 0 };
 
 /// A run, told by hand. Everything is of one partition; `n` are broker numbers.
-pub struct Tale {
-    pub watch: Watch,
-    pub index: u64,
-    pub violation: Option<Violation>,
+pub(crate) struct Tale {
+    pub(crate) watch: Watch,
+    pub(crate) index: u64,
+    pub(crate) violation: Option<Violation>,
 }
 
-pub fn expectations() -> Expectations {
+pub(crate) fn expectations() -> Expectations {
     Expectations { claims: Claims::default(), flush_on_commit: true, producers_retry: false, unavailable_at_most: None }
 }
 
-pub fn brokers(numbers: &[i32]) -> Vec<BrokerId> {
+pub(crate) fn brokers(numbers: &[i32]) -> Vec<BrokerId> {
     numbers.iter().map(|&number| BrokerId(number)).collect()
 }
 
 impl Tale {
-    pub fn begin() -> Tale {
+    pub(crate) fn begin() -> Tale {
         Tale::with(expectations())
     }
 
-    pub fn with(expectations: Expectations) -> Tale {
+    pub(crate) fn with(expectations: Expectations) -> Tale {
         Tale { watch: Watch::new(expectations), index: 0, violation: None }
     }
 
-    pub fn unclean() -> Tale {
+    pub(crate) fn unclean() -> Tale {
         let claims = Claims { unclean_election: true, ..Claims::default() };
         Tale::with(Expectations { claims, ..expectations() })
     }
 
-    pub fn what(mut self, n: i32, what: What) -> Tale {
+    pub(crate) fn what(mut self, n: i32, what: What) -> Tale {
         self.index += 1;
         let entry =
             Entry { index: self.index, time: Time(self.index * 1000), node: NodeName(format!("broker-{n}")), what };
@@ -45,11 +45,11 @@ impl Tale {
         self
     }
 
-    pub fn says(self, n: i32, event: Event) -> Tale {
+    pub(crate) fn says(self, n: i32, event: Event) -> Tale {
         self.what(n, What::Witnessed(event))
     }
 
-    pub fn state(self, n: i32, state: i32, leader: i32, epoch: i32, in_sync: &[i32]) -> Tale {
+    pub(crate) fn state(self, n: i32, state: i32, leader: i32, epoch: i32, in_sync: &[i32]) -> Tale {
         self.says(
             n,
             Event::PartitionChanged {
@@ -62,100 +62,106 @@ impl Tale {
         )
     }
 
-    pub fn leads(self, n: i32, epoch: i32, log_end: i64) -> Tale {
+    pub(crate) fn leads(self, n: i32, epoch: i32, log_end: i64) -> Tale {
         let (epoch, log_end) = (LeaderEpoch(epoch), Offset(log_end));
         self.says(n, Event::BecameLeader { partition: P, epoch, log_end, high_watermark: Offset(0) })
     }
 
     /// The leader's own word on whom it waits for.
-    pub fn goes_by(self, n: i32, epoch: i32, in_sync: &[i32], at_most: &[i32]) -> Tale {
-        let epoch = LeaderEpoch(epoch);
-        self.says(n, Event::InSyncKnown { partition: P, epoch, in_sync: brokers(in_sync), at_most: brokers(at_most) })
+    pub(crate) fn goes_by(self, n: i32, epoch: i32, in_sync: &[i32], at_most: &[i32]) -> Tale {
+        self.goes_by_in(n, 0, epoch, in_sync, at_most)
     }
 
-    pub fn places(self, n: i32, replicas: &[i32], in_sync_min: u32) -> Tale {
+    /// In a state of the partition.
+    pub(crate) fn goes_by_in(self, n: i32, state: i32, epoch: i32, in_sync: &[i32], at_most: &[i32]) -> Tale {
+        let (epoch, partition_epoch) = (LeaderEpoch(epoch), PartitionEpoch(state));
+        let (in_sync, at_most) = (brokers(in_sync), brokers(at_most));
+        self.says(n, Event::InSyncKnown { partition: P, epoch, partition_epoch, in_sync, at_most })
+    }
+
+    pub(crate) fn places(self, n: i32, replicas: &[i32], in_sync_min: u32) -> Tale {
         self.says(n, Event::ReplicaPlaced { partition: P, replicas: brokers(replicas), in_sync_min })
     }
 
-    pub fn counts(self, n: i32, epoch: i32, follower: i32, end: i64) -> Tale {
+    pub(crate) fn counts(self, n: i32, epoch: i32, follower: i32, end: i64) -> Tale {
         let (epoch, follower, end) = (LeaderEpoch(epoch), BrokerId(follower), Offset(end));
         self.says(n, Event::FollowerCounted { partition: P, epoch, follower, end })
     }
 
-    pub fn follows(self, n: i32, epoch: i32, leader: i32) -> Tale {
+    pub(crate) fn follows(self, n: i32, epoch: i32, leader: i32) -> Tale {
         let (epoch, leader) = (LeaderEpoch(epoch), BrokerId(leader));
         self.says(n, Event::BecameFollower { partition: P, epoch, leader, log_end: Offset(0) })
     }
 
     /// One batch of two records, written by the leader of `epoch`, with `crc` for what is in it.
-    pub fn appends(self, n: i32, epoch: i32, base: i64, crc: u32) -> Tale {
+    pub(crate) fn appends(self, n: i32, epoch: i32, base: i64, crc: u32) -> Tale {
         let (epoch, base) = (LeaderEpoch(epoch), Offset(base));
         self.says(n, Event::Appended { partition: P, epoch, base, end: base.plus(2), crc })
     }
 
-    pub fn truncates(self, n: i32, from: i64, to: i64) -> Tale {
+    pub(crate) fn truncates(self, n: i32, from: i64, to: i64) -> Tale {
         self.says(n, Event::Truncated { partition: P, from: Offset(from), to: Offset(to) })
     }
 
-    pub fn syncs(self, n: i32, end: i64) -> Tale {
+    pub(crate) fn syncs(self, n: i32, end: i64) -> Tale {
         self.says(n, Event::Synced { partition: P, end: Offset(end) })
     }
 
-    pub fn recovers(self, n: i32, log_end: i64) -> Tale {
+    pub(crate) fn recovers(self, n: i32, log_end: i64) -> Tale {
         let log_end = Offset(log_end);
         self.says(n, Event::Recovered { partition: P, log_start: Offset(0), log_end, cut_bytes: 0 })
     }
 
-    pub fn commits(self, n: i32, epoch: i32, to: i64) -> Tale {
+    pub(crate) fn commits(self, n: i32, epoch: i32, to: i64) -> Tale {
         self.says(n, Event::HighWatermarkAdvanced { partition: P, epoch: LeaderEpoch(epoch), to: Offset(to) })
     }
 
-    pub fn acks(self, n: i32, epoch: i32, base: i64, acks: i16) -> Tale {
+    pub(crate) fn acks(self, n: i32, epoch: i32, base: i64, acks: i16) -> Tale {
         let (epoch, base) = (LeaderEpoch(epoch), Offset(base));
         self.says(n, Event::Acked { partition: P, epoch, base, end: base.plus(2), acks })
     }
 
-    pub fn votes(self, n: i32, epoch: i32, candidate: i32) -> Tale {
+    pub(crate) fn votes(self, n: i32, epoch: i32, candidate: i32) -> Tale {
         self.says(n, Event::VoteCast { epoch: LeaderEpoch(epoch), candidate: BrokerId(candidate) })
     }
 
     /// The voter tells its candidate.
-    pub fn grants(self, n: i32, epoch: i32, candidate: i32) -> Tale {
+    pub(crate) fn grants(self, n: i32, epoch: i32, candidate: i32) -> Tale {
         self.says(n, Event::VoteGranted { epoch: LeaderEpoch(epoch), candidate: BrokerId(candidate) })
     }
 
-    pub fn keeps_epoch(self, n: i32, epoch: i32) -> Tale {
+    pub(crate) fn keeps_epoch(self, n: i32, epoch: i32) -> Tale {
         self.says(n, Event::EpochKept { epoch: LeaderEpoch(epoch) })
     }
 
     /// A follower is told, in `leader_epoch`, that its log parts from its leader's at 2.
-    pub fn parts(self, n: i32, leader_epoch: i32) -> Tale {
+    pub(crate) fn parts(self, n: i32, leader_epoch: i32) -> Tale {
         let (leader_epoch, epoch, end) = (LeaderEpoch(leader_epoch), LeaderEpoch(1), Offset(2));
         self.says(n, Event::LogsParted { partition: P, leader_epoch, epoch, end })
     }
 
-    pub fn quorum_leader(self, n: i32, epoch: i32) -> Tale {
+    pub(crate) fn quorum_leader(self, n: i32, epoch: i32) -> Tale {
         self.says(n, Event::QuorumLeader { epoch: LeaderEpoch(epoch), log_end: Offset(0) })
     }
 
-    pub fn applied(self, n: i32, end: i64, digest: u64) -> Tale {
+    pub(crate) fn applied(self, n: i32, end: i64, digest: u64) -> Tale {
         self.says(n, Event::MetadataApplied { end: Offset(end), digest })
     }
 
-    pub fn loses_power(self, n: i32) -> Tale {
+    pub(crate) fn loses_power(self, n: i32) -> Tale {
         self.what(n, What::PowerLost).what(n, What::NodeStarted)
     }
 
-    pub fn crashes(self, n: i32) -> Tale {
+    pub(crate) fn crashes(self, n: i32) -> Tale {
         self.what(n, What::NodeCrashed).what(n, What::NodeStarted)
     }
 
     /// Broker 1 leads epoch 1 with 2 in sync; both have two batches, the first one is committed.
-    pub fn replicated() -> Tale {
+    pub(crate) fn replicated() -> Tale {
         Tale::begin().replicate()
     }
 
-    pub fn replicate(self) -> Tale {
+    pub(crate) fn replicate(self) -> Tale {
         let elected = self.state(1, 0, 1, 1, &[1, 2]).state(2, 0, 1, 1, &[1, 2]).leads(1, 1, 0).follows(2, 1, 1);
         let elected = elected.goes_by(1, 1, &[1, 2], &[1, 2]);
         let first = elected.appends(1, 1, 0, 10).syncs(1, 2).appends(2, 1, 0, 10).syncs(2, 2).commits(1, 1, 2);
@@ -163,7 +169,7 @@ impl Tale {
     }
 
     #[track_caller]
-    pub fn breaks(self, promise: &str) -> Violation {
+    pub(crate) fn breaks(self, promise: &str) -> Violation {
         let violation = self.violation.unwrap_or_else(|| panic!("nothing broke \"{promise}\""));
         assert_eq!(violation.promise, promise, "{violation}");
         assert_eq!(violation.at, self.index, "the violation is told too late: {violation}");
@@ -171,7 +177,7 @@ impl Tale {
     }
 
     #[track_caller]
-    pub fn keeps(self) -> Vec<Verdict> {
+    pub(crate) fn keeps(self) -> Vec<Verdict> {
         assert_eq!(self.violation, None);
         let verdicts = self.watch.finish(&History::default());
         let broken: Vec<_> = verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Broken).collect();
@@ -180,6 +186,6 @@ impl Tale {
     }
 }
 
-pub fn outcome(verdicts: &[Verdict], promise: &str) -> Outcome {
+pub(crate) fn outcome(verdicts: &[Verdict], promise: &str) -> Outcome {
     verdicts.iter().find(|verdict| verdict.promise == promise).unwrap().outcome
 }

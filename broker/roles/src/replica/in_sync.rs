@@ -66,7 +66,8 @@ impl Replica {
         leader.change = Change::Proposed;
         leader.in_sync_at_most.extend(&wanted);
         if is_optimistic {
-            leader.in_sync_at_most = wanted.iter().copied().collect();
+            leader.in_sync = wanted.iter().copied().collect();
+            leader.in_sync_at_most = leader.in_sync.clone();
         }
         let in_sync: Vec<(BrokerId, Option<BrokerEpoch>)> =
             wanted.into_iter().map(|id| (id, leader.followers.get(&id).and_then(|f| f.broker_epoch))).collect();
@@ -82,11 +83,12 @@ impl Replica {
 
     /// Says whom this leader waits for.
     pub(super) fn witness_in_sync(&mut self, out: &mut Vec<Output>) {
-        let (partition, epoch) = (self.partition, self.leader_epoch);
+        let (partition, epoch, partition_epoch) = (self.partition, self.leader_epoch, self.partition_epoch);
         if let Some(leader) = self.leader_state() {
             out.push(Output::Witness(Event::InSyncKnown {
                 partition,
                 epoch,
+                partition_epoch,
                 in_sync: leader.in_sync.iter().copied().collect(),
                 at_most: leader.in_sync_at_most.iter().copied().collect(),
             }));
@@ -116,6 +118,10 @@ impl Replica {
     pub(super) fn in_sync_in_doubt(&mut self, partition_epoch: PartitionEpoch, out: &mut Vec<Output>) {
         if partition_epoch != self.partition_epoch {
             return;
+        }
+        if self.is_leader() {
+            let (partition, epoch) = (self.partition, self.leader_epoch);
+            out.push(Output::Witness(Event::InSyncInDoubt { partition, epoch, partition_epoch }));
         }
         if self.planted.has(Bug::ForgottenProposal) {
             return self.in_sync_refused(partition_epoch, out);
