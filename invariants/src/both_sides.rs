@@ -99,9 +99,9 @@ fn read(world: &World, id: PartitionId, last: Offset, time: Time, operation: &Op
 
 fn heard(world: &World, id: PartitionId, offset: Offset, operation: &Operation) -> Option<Result<(), String>> {
     let state = world.partition(id)?;
-    Some(match state.acknowledged.holding(offset) {
-        Some(_) => Ok(()),
-        None => Err(format!(
+    Some(match state.vouched.contains(&offset) {
+        true => Ok(()),
+        false => Err(format!(
             "{id}: a client was told that its record is safe at offset {offset} (line {}), and no broker said so of a batch in its log",
             operation.index
         )),

@@ -102,8 +102,15 @@ fn a_leader_in_doubt_waits_for_whom_it_asked_for() {
 #[test]
 fn a_leader_asks_for_nobody_who_lacks_what_it_had_when_it_began() {
     const PROMISE: &str = "the in-sync set holds whom it should";
-    let second =
-        || Tale::replicated().syncs(2, 4).commits(1, 1, 2).state(2, 1, 2, 2, &[2]).leads(2, 2, 4).appends(3, 1, 0, 10);
+    let second = || {
+        Tale::replicated()
+            .syncs(2, 4)
+            .commits(1, 1, 2)
+            .state(2, 1, 2, 2, &[2])
+            .leads(2, 2, 4)
+            .follows(3, 2, 2)
+            .appends(3, 1, 0, 10)
+    };
     asks(second().goes_by_in(2, 1, 2, &[2], &[2]), 2, 1, &[(2, 11), (3, 12)]).breaks(PROMISE);
     asks(second().appends(3, 1, 2, 11).goes_by_in(2, 1, 2, &[2], &[2]), 2, 1, &[(2, 11), (3, 12)]).keeps();
 }

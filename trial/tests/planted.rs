@@ -11,7 +11,7 @@ teaches = "Every check prevents a disaster that has a name."
 
 [[topics]]
 name = "orders"
-partitions = 1
+partitions = PARTITIONS
 replicas = 3
 min_insync_replicas = IN_SYNC_MIN
 
@@ -158,10 +158,81 @@ pause = "leader of orders/0"
 for = "20ms..100ms"
 "#;
 
+/// Leaders ask for in-sync sets, and whom they ask dies.
+const CONTROLLERS_FALL: &str = r#"
+[cluster.config]
+"broker.heartbeat.interval.ms" = 100
+"broker.session.timeout.ms" = 1000
+"replica.lag.time.max.ms" = 500
+"controller.quorum.election.timeout.ms" = 300
+"controller.quorum.fetch.timeout.ms" = 700
+
+[[faults]]
+every = "2s..3s"
+between = "1s..18s"
+slow = { of = "leader of orders/0", latency = "100ms..600ms", direction = "out" }
+for = "1s..2s"
+
+[[faults]]
+every = "1s..2s"
+between = "1s..18s"
+crash = "controller"
+for = "100ms..300ms"
+
+[[faults]]
+every = "500ms..1s"
+between = "1s..18s"
+crash = "follower of orders/0"
+for = "100ms..300ms"
+"#;
+
+/// What a leader has not synced goes, and it is back before anybody has given it up.
+const LEADER_LOSES_POWER: &str = r#"
+[[faults]]
+every = "1s..2s"
+between = "1s..18s"
+power_loss = "leader of orders/0"
+for = "50ms..200ms"
+"#;
+
+/// A controller that hears nobody, and is heard.
+const CONTROLLER_IS_DEAF: &str = r#"
+[cluster.config]
+"controller.quorum.election.timeout.ms" = 300
+"controller.quorum.fetch.timeout.ms" = 700
+
+[[faults]]
+every = "4s..6s"
+between = "1s..18s"
+partition = { split = "controller" }
+for = "4s..6s"
+"#;
+
+/// Followers lag and come back, while leaders change.
+const FOLLOWERS_LAG: &str = r#"
+[cluster.config]
+"broker.heartbeat.interval.ms" = 100
+"broker.session.timeout.ms" = 1000
+"replica.lag.time.max.ms" = 500
+
+[[faults]]
+every = "2s..3s"
+between = "1s..18s"
+slow = { of = "leader of orders/0", latency = "100ms..600ms", direction = "out" }
+for = "1s..2s"
+
+[[faults]]
+every = "500ms..1s"
+between = "1s..18s"
+crash = "follower of orders/0"
+for = "100ms..300ms"
+"#;
+
 const CALM: &str = "";
 
 struct Hunt {
     bug: Bug,
+    partitions: u32,
     in_sync_min: &'static str,
     producers: &'static str,
     faults: &'static str,
@@ -170,12 +241,13 @@ struct Hunt {
 }
 
 const fn hunt(bug: Bug, faults: &'static str, seeds: u64, promises: &'static [&'static str]) -> Hunt {
-    Hunt { bug, in_sync_min: "2", producers: STEADY, faults, seeds, promises }
+    Hunt { bug, partitions: 1, in_sync_min: "2", producers: STEADY, faults, seeds, promises }
 }
 
 impl Hunt {
     fn scenario(&self) -> Scenario {
-        let ground = GROUND.replace("IN_SYNC_MIN", self.in_sync_min);
+        let ground =
+            GROUND.replace("IN_SYNC_MIN", self.in_sync_min).replace("PARTITIONS", &self.partitions.to_string());
         let text = format!("{ground}{}{}", self.producers, self.faults);
         Scenario::parse("planted", &text).unwrap_or_else(|error| panic!("{error}: {:?}", error.remedy()))
     }
@@ -242,6 +314,11 @@ const ORDER: &str = "order within a partition";
 const INVENTED: &str = "no invented or altered record";
 const DUPLICATE: &str = "no duplicate when nothing was retried";
 const EPOCHS: &str = "epochs never fall";
+const IN_SYNC: &str = "the in-sync set holds whom it should";
+const NOWHERE: &str = "nothing comes from nowhere";
+const MAJORITY: &str = "the quorum commits by majority";
+const DEPOSED: &str = "a deposed controller steps down";
+const READ: &str = "clients read only what is committed";
 const METADATA: &str = "metadata agrees";
 const READABLE: &str = "not everything could be read";
 const CONVERGES: &str = "the cluster converges after healing";
@@ -250,7 +327,26 @@ hunts! {
     ack_before_replication: hunt(Bug::AckBeforeReplication, SLOW_FOLLOWERS, 5, &[SURVIVE, HONEST]),
     ack_before_sync: hunt(Bug::AckBeforeSync, HALL_GOES_DARK, 10, &[SURVIVE, HONEST, COMPLETE, WATERMARK]),
     truncate_to_high_watermark: hunt(Bug::TruncateToHighWatermark, LEADER_CRASHES, 20, &[SURVIVE, SPARES, PREFIX, COMPLETE]),
-    unsynced_vote: hunt(Bug::UnsyncedVote, VOTERS_FALL, 5, &[ONE_LEADER, EPOCHS, METADATA]),
+    unsynced_vote: hunt(Bug::UnsyncedVote, CALM, 1, &[EPOCHS]),
+    vote_twice: hunt(Bug::VoteTwice, VOTERS_FALL, 5, &[ONE_LEADER, EPOCHS]),
+    commit_earlier_epoch: hunt(Bug::CommitEarlierEpoch, VOTERS_FALL, 2, &[MAJORITY]),
+    commit_unsorted: hunt(Bug::CommitUnsorted, CALM, 2, &[MAJORITY]),
+    forgotten_proposal: Hunt {
+        partitions: 3,
+        ..hunt(Bug::ForgottenProposal, CONTROLLERS_FALL, 10, &[IN_SYNC])
+    },
+    no_check_quorum: hunt(Bug::NoCheckQuorum, CONTROLLER_IS_DEAF, 3, &[DEPOSED]),
+    elect_fenced: hunt(Bug::ElectFenced, HALL_GOES_DARK, 5, &[IN_SYNC, AGREE]),
+    broker_epoch_unchecked: Hunt {
+        in_sync_min: "1",
+        ..hunt(Bug::BrokerEpochUnchecked, FOLLOWERS_LAG, 20, &[IN_SYNC])
+    },
+    restart_keeps_leadership: hunt(Bug::RestartKeepsLeadership, LEADER_LOSES_POWER, 2, &[IN_SYNC, AGREE]),
+    resume_old_epoch: hunt(Bug::ResumeOldEpoch, LEADER_LOSES_POWER, 5, &[IN_SYNC, AGREE]),
+    high_watermark_from_fastest: hunt(Bug::HighWatermarkFromFastest, SLOW_FOLLOWERS, 2, &[WATERMARK, HONEST]),
+    commit_below_minimum: hunt(Bug::CommitBelowMinimum, FOLLOWER_LEFT_BEHIND, 3, &[WATERMARK, HONEST]),
+    optimistic_shrink: hunt(Bug::OptimisticShrink, FOLLOWERS_LAG, 3, &[IN_SYNC]),
+    serve_uncommitted: hunt(Bug::ServeUncommitted, SLOW_FOLLOWERS, 2, &[READ, ORDER]),
     vote_without_log_check: hunt(Bug::VoteWithoutLogCheck, CONTROLLERS_PART, 30, &[COMPLETE, METADATA, SPARES, PREFIX]),
     elect_out_of_sync: hunt(Bug::ElectOutOfSync, FOLLOWER_LEFT_BEHIND, 10, &[SURVIVE, COMPLETE, PREFIX, SPARES]),
     leader_without_new_epoch: hunt(Bug::LeaderWithoutNewEpoch, LEADER_CRASHES, 5, &[ONE_LEADER, EPOCHS]),
@@ -261,7 +357,7 @@ hunts! {
     },
     append_twice: Hunt { producers: PIPELINED, ..hunt(Bug::AppendTwice, CALM, 2, &[DUPLICATE]) },
     ack_wrong_offset: hunt(Bug::AckWrongOffset, CALM, 2, &[OFFSETS, HONEST, ORDER]),
-    alter_record: hunt(Bug::AlterRecord, CALM, 2, &[INVENTED, AGREE, PREFIX]),
+    alter_record: hunt(Bug::AlterRecord, CALM, 2, &[NOWHERE, INVENTED]),
     reorder_appends: Hunt { producers: PIPELINED, ..hunt(Bug::ReorderAppends, LEADER_BLINKS, 5, &[ORDER]) },
     never_elect: hunt(Bug::NeverElect, NEVER_ELECTED, 3, &[CONVERGES]),
 }
@@ -292,4 +388,51 @@ fn abandoned_sync() {
         violation.is_some_and(|violation| violation.promise == CONVERGES)
     });
     assert!(is_found);
+}
+
+/// The catalogue that people read is the one that is planted.
+#[test]
+fn docs_bugs_is_in_step_with_the_catalogue() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bugs.md");
+    let page = catalogue();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        #[allow(clippy::disallowed_methods, reason = "the page is written where it is read")]
+        std::fs::write(&path, &page).expect("docs/ can be written");
+    }
+    #[allow(clippy::disallowed_methods, reason = "a test reads the project's own pages")]
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "run: UPDATE_DOCS=1 cargo test -p trial --test planted docs");
+}
+
+fn catalogue() -> String {
+    let mut page = String::from(include_str!("planted/head.md"));
+    for bug in Bug::ALL {
+        let (name, story, had, breaks) = (bug.name(), bug.story(), bug.had_by(), bug.breaks());
+        page += &format!("| `{name}` | {story} | {had} | {breaks} |\n");
+    }
+    page + include_str!("planted/foot.md")
+}
+
+/// Whatever an operator may write, a server is given no bug: its keys know none, its command line knows none.
+#[test]
+fn no_key_and_no_flag_of_a_server_names_a_bug() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker");
+    let mut rooms =
+        vec![root.join("cli/src"), root.join("host/src"), root.join("protocol/src"), root.join("server/src/config.rs")];
+    while let Some(room) = rooms.pop() {
+        if room.is_dir() {
+            rooms
+                .extend(std::fs::read_dir(&room).expect("it is there").map(|entry| entry.expect("it is there").path()));
+            continue;
+        }
+        #[allow(clippy::disallowed_methods, reason = "a test reads the project's own files")]
+        let text = std::fs::read_to_string(&room).expect("sources are text");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for bug in Bug::ALL {
+            assert!(!code.contains(&format!("{:?}", bug.name())), "{} names {}", room.display(), bug.name());
+        }
+        for way in [".with(Bug", "from_str::<Bug", "Planted(", "Bug::ALL"] {
+            assert!(!code.contains(way), "{} can make a set of bugs: {way}", room.display());
+        }
+    }
 }

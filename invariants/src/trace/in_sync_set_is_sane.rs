@@ -142,7 +142,9 @@ fn has_reached_the_start(partition: PartitionId, members: &Members, node: NodeId
         return Ok(());
     };
     for (member, _) in members.iter().filter(|(member, _)| !leader.in_sync.contains(member)) {
-        let reached = world.replica_of(partition, *member).map(|replica| replica.reached);
+        // What it did since it turned to a later leader is not held against one that has not heard.
+        let follower = world.replica_of(partition, *member).filter(|replica| replica.following == leader.leading);
+        let reached = follower.map(|replica| replica.reached);
         if let Some(reached) = reached.filter(|&reached| reached < leader.leading_from) {
             return Err(format!(
                 "{partition}: {} asks for broker {member} in sync, whose log ends at {reached}, before {} where its own epoch began",

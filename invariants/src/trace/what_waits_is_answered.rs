@@ -69,7 +69,7 @@ impl Promise for WhatWaitsIsAnswered {
         for &node in self.up.iter().filter(|_| self.flush_on_commit) {
             let unsafe_log = world.partitions_of(node).find(|(_, replica)| {
                 let since = self.now.since(replica.written_at);
-                replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && LOOKED_AGAIN < since
+                !replica.is_hurt && replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && LOOKED_AGAIN < since
             });
             if let Some((partition, replica)) = unsafe_log {
                 return Err(format!(

@@ -72,6 +72,8 @@ pub(crate) struct Partition {
     pub(crate) canonical: Shadow,
     /// What producers were told is safe: the batches that stood there in the log of whoever told them.
     pub(crate) acknowledged: Shadow,
+    /// Every offset of which that was ever said; one may be given to a second record, where the first was answered with acks=1.
+    pub(crate) vouched: BTreeSet<Offset>,
     pub(crate) high_watermark: Offset,
     /// When it got where.
     advances: Vec<(Time, Offset)>,
@@ -324,8 +326,11 @@ impl World {
             Event::HighWatermarkAdvanced { partition, epoch, to } => self.advanced(entry, node, partition, epoch, to),
             Event::Acked { partition, base, end, .. } => {
                 let Some(replica) = self.replicas.get(&(partition, node)) else { return };
-                let acknowledged = &mut self.partitions.entry(partition).or_default().acknowledged;
-                replica.log.overlapping(base, end).for_each(|batch| acknowledged.put(*batch));
+                let state = self.partitions.entry(partition).or_default();
+                for batch in replica.log.overlapping(base, end) {
+                    state.acknowledged.put(*batch);
+                    state.vouched.extend((batch.base.0..batch.end.0).map(Offset));
+                }
             }
             Event::VoteCast { .. }
             | Event::VoteGranted { .. }
