@@ -94,7 +94,7 @@ fn cluster(scenario: &Scenario) -> Checked {
     if cluster.duration == Some(Span(Duration::ZERO)) {
         return wrong(path!["cluster", "duration"], "a run of no time shows nothing", "write a span such as \"30s\"");
     }
-    config(&path!["cluster", "config"], &cluster.config)
+    config(&["cluster".into(), "config".into()], &cluster.config)
 }
 
 /// Refuses keys that a scenario may not set, and values that they cannot have.

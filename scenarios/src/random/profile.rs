@@ -13,7 +13,7 @@ pub enum Profile {
     Calm,
     /// Crashes, power loss, restarts, pauses.
     Nodes,
-    /// Partitions, holds, slow and lossy links.
+    /// Cuts of every shape, slow and lossy links, connections that die or do not come.
     Network,
     /// Disks that fail.
     Disk,

@@ -20,12 +20,13 @@ pub(super) type Kind = fn(&[Topic]) -> BoxedStrategy<Fault>;
 
 /// The families of a profile, each with its weight: disks fail in more ways than nodes, and not more often.
 fn families(profile: Profile) -> Vec<(u32, &'static [Kind])> {
-    let (node, network, disk, clock) = ((5, node::KINDS), (3, network::KINDS), (3, disk::KINDS), (1, clock::KINDS));
+    let (node, disk, clock) = ((5, node::KINDS), (3, disk::KINDS), (1, clock::KINDS));
+    let (network, seldom) = ((3, network::KINDS), (3, network::SELDOM));
     match profile {
-        Profile::Standard => vec![node, network, disk, clock],
+        Profile::Standard => vec![node, network, seldom, disk, clock],
         Profile::Calm => vec![],
         Profile::Nodes => vec![node],
-        Profile::Network => vec![network],
+        Profile::Network => vec![network, seldom],
         Profile::Disk => vec![disk],
     }
 }
