@@ -129,7 +129,7 @@ fn a_scenario_that_contradicts_itself() {
         let text = catalogue_text("leader-loses-power").replacen(from, to, 1);
         refused(&["run", &write(folder.path(), "spoilt.toml", text.as_bytes())], because);
     };
-    spoil("replicas = 3", "replicas = 9", "wants 9 replicas on 3 brokers");
+    spoil("replicas = 3", "replicas = 9", "wants 9 replicas");
     spoil("[expect]", "[expect]\nallowed = [\"metadata agrees\"]\nbroken = [\"metadata agrees\"]", "both must break");
     let huge = "#".repeat(2 << 20);
     refused(&["run", &write(folder.path(), "huge.toml", huge.as_bytes())], "check that this is a scenario file");

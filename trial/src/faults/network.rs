@@ -220,7 +220,7 @@ fn sever(connections: &Connections, mut aim: Aim<'_>, how: fn(&sim::Network, &Li
     let of = aim.choose(&connections.of);
     let to = connections.to.as_ref().map(|to| aim.choose(to)).unwrap_or_else(|| everybody(aim.stage));
     let links = Links::one_way(&aim.stage.indexes(&of), &aim.stage.indexes(&to));
-    how(&aim.stage.world.network(), &links);
+    how(aim.stage.world.network(), &links);
     Begun { whom: aim.names(&of), undo: super::Undo::Nothing }
 }
 
