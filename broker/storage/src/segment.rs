@@ -1,5 +1,7 @@
 //! One file of a log, and how batches are found in it.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use host::File;
 use model::{BatchHeader, Offset, Timestamp, batches};
@@ -7,6 +9,9 @@ use model::{BatchHeader, Offset, Timestamp, batches};
 use crate::StorageError;
 use crate::index::Index;
 use crate::walk::{HEADER_CHUNK, Walk, WalkError};
+
+/// Batches at a segment's end whose place is known without reading: whoever keeps up reads these.
+const TAIL_MAX: usize = 16;
 
 pub(crate) struct Segment<F: File> {
     pub(crate) base: Offset,
@@ -21,6 +26,8 @@ pub(crate) struct Segment<F: File> {
     /// The file is longer than `length`: the next segment's file says where it ends.
     pub(crate) has_surplus: bool,
     pub(crate) index: Index,
+    /// The last batches, oldest first.
+    tail: VecDeque<Found>,
 }
 
 /// A batch and where it stands in its segment.
@@ -37,12 +44,17 @@ impl<F: File> Segment<F> {
             synced_length: 0,
             has_surplus: false,
             index: Index::new(index_interval_bytes),
+            tail: VecDeque::new(),
         }
     }
 
     /// Takes the batch at the segment's end for its own.
     pub(crate) fn note(&mut self, header: &BatchHeader) {
         self.index.note(header, self.length);
+        if self.tail.len() == TAIL_MAX {
+            self.tail.pop_front();
+        }
+        self.tail.push_back((self.length, *header));
         self.length += header.size as u64;
         self.end = header.end_offset();
     }
@@ -57,6 +69,7 @@ impl<F: File> Segment<F> {
             walk.step(&header);
         }
         self.index = index;
+        self.tail.retain(|(start, _)| *start < position);
         self.has_surplus |= position < self.length;
         self.length = position;
         self.synced_length = self.synced_length.min(position);
@@ -66,6 +79,10 @@ impl<F: File> Segment<F> {
 
     /// The first batch whose last offset is at or after `offset`.
     pub(crate) fn locate(&self, offset: Offset) -> Result<Option<Found>, StorageError> {
+        if self.tail.front().is_some_and(|(_, first)| first.base_offset <= offset) {
+            let before = self.tail.partition_point(|(_, header)| header.last_offset() < offset);
+            return Ok(self.tail.get(before).copied());
+        }
         self.find(self.index.position_before(offset), |header| offset <= header.last_offset())
     }
 
