@@ -12,13 +12,13 @@ use protocol::messages::alter_partition_request::{BrokerState, PartitionData, To
 use protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId as WireBrokerId, topic_id, uuid};
 use protocol::{ErrorCode, NO_ERROR};
 use roles::replica::InSyncProposal;
-use storage::{PendingSync, StorageError, SyncedTo};
+use storage::{StorageError, SyncedTo};
 use tokio::sync::mpsc;
 
 use crate::LATE;
 use crate::controller_channel::ControllerError;
 use crate::node::Node;
-use crate::partition::{Errand, PartitionError};
+use crate::partition::{Errand, PartitionError, Syncing};
 
 /// How often leaders look for followers that lag, and abandoned requests are dropped.
 const TICK: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(500);
 const ALTER_PARTITION_VERSION: i16 = 3;
 
 /// Runs errands for as long as the node lives. Syncs of different partitions run side by side: the host groups them.
-pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::UnboundedReceiver<Errand<H::Disk>>) {
+pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::UnboundedReceiver<Errand>) {
     let (proposals, proposed) = mpsc::unbounded_channel();
     let _in_sync = host::spawn(&node.host, speak_for_in_sync_sets(node.clone(), proposed));
     let mut syncs = FuturesUnordered::new();
@@ -40,7 +40,7 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
                 }
             }
             errand = errands.recv() => match errand {
-                Some(Errand::Sync(id, pending)) => syncs.push(sync(node.host.clone(), id, pending)),
+                Some(Errand::Sync(id, syncing)) => syncs.push(sync(node.host.clone(), id, syncing)),
                 Some(Errand::AlterInSync(id, proposal)) => {
                     let _node_stops = proposals.send((id, proposal));
                 }
@@ -50,15 +50,11 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
     }
 }
 
-async fn sync<H: Host>(
-    host: H,
-    id: PartitionId,
-    pending: PendingSync<H::Disk>,
-) -> (PartitionId, Result<SyncedTo, StorageError>) {
+async fn sync<H: Host>(host: H, id: PartitionId, syncing: Syncing) -> (PartitionId, Result<SyncedTo, StorageError>) {
     if buggify!(host, "a sync began late", 0.05) {
         host.sleep(LATE).await;
     }
-    (id, pending.run().await)
+    (id, syncing.await)
 }
 
 /// Tells the partition how its sync went; what came meanwhile is the next one.
@@ -66,7 +62,7 @@ pub(crate) fn synced<H: Host>(
     node: &Node<H>,
     id: PartitionId,
     result: Result<SyncedTo, StorageError>,
-) -> Option<PendingSync<H::Disk>> {
+) -> Option<Syncing> {
     let partition = node.partition(id)?;
     let next = result.map_err(PartitionError::from).and_then(|done| partition.synced(done));
     next.unwrap_or_else(|error| {

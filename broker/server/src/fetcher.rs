@@ -3,11 +3,12 @@
 //! A fetch tells the leader that everything below its offset is safe here, so what came is synced before the next one leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use client::{CallError, Channel};
-use futures_util::future;
 use host::{Host, Task, buggify};
 use model::{BrokerId, Bug, LeaderEpoch, Offset, PartitionId};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
@@ -15,12 +16,10 @@ use protocol::messages::fetch_response::PartitionData;
 use protocol::messages::{BrokerId as WireBrokerId, FetchRequest, FetchResponse, topic_id, uuid};
 use protocol::{ErrorCode, NO_ERROR};
 use roles::replica::FetchPosition;
-use storage::PendingSync;
-use tokio::sync::oneshot;
 
 use crate::errands;
 use crate::node::Node;
-use crate::partition::{Errand, Fetched, PartitionError};
+use crate::partition::{Errand, Fetched, PartitionError, Syncing};
 
 /// Fetch with the follower's broker epoch (KIP-903) and topic ids.
 const FETCH_VERSION: i16 = 15;
@@ -143,16 +142,16 @@ async fn take<H: Host>(
     if response.error_code != NO_ERROR {
         return false;
     }
-    let mut syncs = Vec::new();
+    let mut syncs = Syncs { node, running: Vec::new() };
     let mut is_any_well = false;
     for topic in response.responses {
         for data in topic.partitions {
             let id = PartitionId { topic: topic_id(topic.topic_id), index: data.partition_index };
             let Some(position) = positions.get(&id) else { continue };
             match take_one(node, id, position, data) {
-                Ok(pending) => {
+                Ok(syncing) => {
                     is_any_well = true;
-                    syncs.extend(pending.map(|pending| (id, pending)));
+                    syncs.running.extend(syncing.map(|syncing| (id, syncing)));
                 }
                 Err(error) => {
                     tracing::debug!(%id, %error, "cannot follow");
@@ -161,33 +160,40 @@ async fn take<H: Host>(
             }
         }
     }
-    if !syncs.is_empty() {
-        make_safe(node, syncs).await;
-    }
+    poll_fn(|context| syncs.poll(context)).await;
     is_any_well
 }
 
-/// Syncs what came. A fetcher ends the moment its leader is another; a sync that was begun must be seen to its end even so, or
-/// its partition would wait for it for ever: it has a task of its own.
-async fn make_safe<H: Host>(node: &Arc<Node<H>>, syncs: Vec<(PartitionId, PendingSync<H::Disk>)>) {
-    let (done, finished) = oneshot::channel();
-    let owner = node.clone();
-    let seeing_to_it = async move {
-        let syncs = syncs.into_iter().map(|(id, pending)| async move { (id, pending.run().await) });
-        for (id, result) in future::join_all(syncs).await {
-            if let Some(next) = errands::synced(&owner, id, result) {
-                let _node_stops = owner.errands.send(Errand::Sync(id, next));
+/// The syncs of what came in one answer. A fetcher ends the moment its leader is another; a sync that was begun must be seen to
+/// its end even so: it becomes an errand.
+struct Syncs<'a, H: Host> {
+    node: &'a Arc<Node<H>>,
+    running: Vec<(PartitionId, Syncing)>,
+}
+
+impl<H: Host> Syncs<'_, H> {
+    /// Ready when none runs any more.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.running.retain_mut(|(id, syncing)| {
+            let Poll::Ready(result) = syncing.as_mut().poll(context) else { return true };
+            if let Some(next) = errands::synced(self.node, *id, result) {
+                let _node_stops = self.node.errands.send(Errand::Sync(*id, next));
+            }
+            false
+        });
+        if self.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<H: Host> Drop for Syncs<'_, H> {
+    fn drop(&mut self) {
+        if !self.node.host.planted().has(Bug::AbandonedSync) {
+            for (id, syncing) in self.running.drain(..) {
+                model::reached!("a sync outlived the fetcher that began it");
+                let _node_stops = self.node.errands.send(Errand::Sync(id, syncing));
             }
         }
-        if done.send(()).is_err() {
-            model::reached!("a sync outlived the fetcher that began it");
-        }
-    };
-    if node.host.planted().has(Bug::AbandonedSync) {
-        return seeing_to_it.await;
     }
-    node.host.spawn_detached(seeing_to_it);
-    let _ = finished.await;
 }
 
 fn take_one<H: Host>(
@@ -195,7 +201,7 @@ fn take_one<H: Host>(
     id: PartitionId,
     position: &FetchPosition,
     data: PartitionData,
-) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+) -> Result<Option<Syncing>, PartitionError> {
     let Some(partition) = node.partition(id) else { return Ok(None) };
     if let Some(error) = ErrorCode::try_from_code(data.error_code) {
         tracing::debug!(%id, ?error, leader = %position.leader, "the leader refused the fetch");

@@ -34,7 +34,7 @@ pub(crate) struct Node<H: Host> {
     pub(crate) applied: watch::Sender<Arc<Image>>,
     /// This node's registration; none before the first.
     pub(crate) broker_epoch: Mutex<Option<BrokerEpoch>>,
-    pub(crate) errands: mpsc::UnboundedSender<Errand<H::Disk>>,
+    pub(crate) errands: mpsc::UnboundedSender<Errand>,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
     /// When the operator was last told of a disk.
     warned: Mutex<Option<Time>>,
@@ -48,7 +48,7 @@ impl<H: Host> Node<H> {
         cluster_id: ClusterId,
         host: H,
         metadata: Metadata<H>,
-        errands: mpsc::UnboundedSender<Errand<H::Disk>>,
+        errands: mpsc::UnboundedSender<Errand>,
     ) -> Node<H> {
         let controller = ControllerChannel::new(&config, host.clone(), metadata.clone());
         Node {

@@ -4,6 +4,7 @@
 //! the role decided, on the task that brought the request. Only syncing waits, and that is the flusher's work.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -51,9 +52,12 @@ pub(crate) struct Fetched {
     pub(crate) leader_high_watermark: Offset,
 }
 
+/// A sync under way: what is safe after it. It must be seen to its end, or its partition waits for it for ever.
+pub(crate) type Syncing = Pin<Box<dyn Future<Output = Result<SyncedTo, StorageError>> + Send>>;
+
 /// What the shell must do once the lock is free.
-pub(crate) enum Errand<D: Disk> {
-    Sync(PartitionId, PendingSync<D>),
+pub(crate) enum Errand {
+    Sync(PartitionId, Syncing),
     AlterInSync(PartitionId, InSyncProposal),
 }
 
@@ -62,7 +66,7 @@ pub(crate) struct Partition<H: Host> {
     pub(crate) id: PartitionId,
     host: H,
     flush_policy: FlushPolicy,
-    errands: tokio::sync::mpsc::UnboundedSender<Errand<H::Disk>>,
+    errands: tokio::sync::mpsc::UnboundedSender<Errand>,
     state: Mutex<State<H>>,
 }
 
@@ -98,7 +102,7 @@ impl<H: Host> Partition<H> {
         id: PartitionId,
         host: H,
         flush_policy: FlushPolicy,
-        errands: tokio::sync::mpsc::UnboundedSender<Errand<H::Disk>>,
+        errands: tokio::sync::mpsc::UnboundedSender<Errand>,
         replica: Replica,
         log: Log<H::Disk>,
     ) -> Partition<H> {
@@ -210,8 +214,8 @@ impl<H: Host> Partition<H> {
         state.replica.fetch_position(view)
     }
 
-    /// Takes what the leader answered; the pending sync makes it safe.
-    pub(crate) fn take_fetched(&self, fetched: &Fetched) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+    /// Takes what the leader answered; the sync makes it safe.
+    pub(crate) fn take_fetched(&self, fetched: &Fetched) -> Result<Option<Syncing>, PartitionError> {
         let mut state = self.state.lock();
         state.replica.admit_fetched(state.view(self.flush_policy), fetched.leader_epoch, fetched.offset)?;
         if !fetched.records.is_empty() {
@@ -227,7 +231,7 @@ impl<H: Host> Partition<H> {
         leader_epoch: LeaderEpoch,
         epoch: LeaderEpoch,
         end: Offset,
-    ) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+    ) -> Result<Option<Syncing>, PartitionError> {
         let mut state = self.state.lock();
         self.step(&mut state, Input::Diverging { leader_epoch, epoch, end })?;
         Ok(self.begin_sync(&mut state))
@@ -261,7 +265,7 @@ impl<H: Host> Partition<H> {
     }
 
     /// A sync ended well; the next one, if more came meanwhile.
-    pub(crate) fn synced(&self, done: SyncedTo) -> Result<Option<PendingSync<H::Disk>>, PartitionError> {
+    pub(crate) fn synced(&self, done: SyncedTo) -> Result<Option<Syncing>, PartitionError> {
         let mut state = self.state.lock();
         state.is_syncing = false;
         let end = state.log.finish_sync(done);
@@ -368,19 +372,19 @@ impl<H: Host> Partition<H> {
     }
 
     fn sync_if_needed(&self, state: &mut MutexGuard<'_, State<H>>) {
-        if let Some(pending) = self.begin_sync(state) {
-            let _node_stops = self.errands.send(Errand::Sync(self.id, pending));
+        if let Some(syncing) = self.begin_sync(state) {
+            let _node_stops = self.errands.send(Errand::Sync(self.id, syncing));
         }
     }
 
     /// One sync at a time: what comes meanwhile goes with the next.
-    fn begin_sync(&self, state: &mut MutexGuard<'_, State<H>>) -> Option<PendingSync<H::Disk>> {
+    fn begin_sync(&self, state: &mut MutexGuard<'_, State<H>>) -> Option<Syncing> {
         if state.is_syncing || self.flush_policy == FlushPolicy::Os {
             return None;
         }
         let pending = state.log.begin_sync()?;
         state.is_syncing = true;
-        Some(pending)
+        Some(Box::pin(pending.run()))
     }
 }
 
