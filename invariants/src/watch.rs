@@ -70,7 +70,7 @@ impl Watch {
             self.power_losses += 1;
         }
         self.calm.observe(entry);
-        self.world.apply(entry);
+        self.world.apply(entry, node);
         first
     }
 

@@ -18,8 +18,8 @@ use super::{NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct ReplicasAgree {
-    /// Every batch that was ever written, and who had it first.
-    written: BTreeMap<(PartitionId, Offset, LeaderEpoch), (Batch, NodeId)>,
+    /// Every batch that was ever written, and who had it first: of each leader by offset.
+    written: BTreeMap<(PartitionId, LeaderEpoch), Vec<(Batch, NodeId)>>,
     judged: u64,
 }
 
@@ -48,13 +48,18 @@ impl Promise for ReplicasAgree {
             What::Witnessed(Event::Appended { partition, epoch, base, end, crc }) => {
                 self.judged += 1;
                 let batch = Batch { base, end, epoch, crc };
-                let (first, owner) = *self.written.entry((partition, base, epoch)).or_insert((batch, node));
-                if first != batch {
-                    return Err(format!(
-                        "{partition}: {} has {batch} where {} has {first}: two batches at one offset of one epoch",
-                        before.name(node),
-                        before.name(owner)
-                    ));
+                let written = self.written.entry((partition, epoch)).or_default();
+                let place = written.partition_point(|(known, _)| known.base < base);
+                match written.get(place).filter(|(known, _)| known.base == base) {
+                    None => written.insert(place, (batch, node)),
+                    Some((first, _)) if *first == batch => {}
+                    Some((first, owner)) => {
+                        return Err(format!(
+                            "{partition}: {} has {batch} where {} has {first}: two batches at one offset of one epoch",
+                            before.name(node),
+                            before.name(*owner)
+                        ));
+                    }
                 }
                 copies_its_leader(partition, batch, node, before)
             }

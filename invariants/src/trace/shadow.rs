@@ -2,7 +2,6 @@
 //!
 //! Stretches that nobody witnessed are left open, and nothing is concluded from them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use model::{LeaderEpoch, Offset};
@@ -22,50 +21,48 @@ impl fmt::Display for Batch {
     }
 }
 
-/// Batches by their base offset; no two overlap.
+/// Batches that are looked through from the end before the search begins in the middle.
+const NEAR_END: usize = 4;
+
+/// Batches in the order of their offsets; no two overlap.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shadow(BTreeMap<Offset, Batch>);
+pub(crate) struct Shadow(Vec<Batch>);
 
 impl Shadow {
     /// Puts a batch at the end: whatever stood from its base on is gone.
     pub(crate) fn append(&mut self, batch: Batch) {
         self.cut(batch.base);
-        self.0.insert(batch.base, batch);
+        self.0.push(batch);
     }
 
     /// Puts a batch among the others, unless one stands there.
     pub(crate) fn put(&mut self, batch: Batch) {
         if self.overlapping(batch.base, batch.end).next().is_none() {
-            self.0.insert(batch.base, batch);
+            self.0.insert(self.first_past(batch.base), batch);
         }
     }
 
     /// Drops every batch that reaches past `end`.
     pub(crate) fn cut(&mut self, end: Offset) {
-        while let Some(last) = self.0.last_entry()
-            && end < last.get().end
-        {
-            last.remove();
-        }
+        while self.0.pop_if(|last| end < last.end).is_some() {}
     }
 
     pub(crate) fn end(&self) -> Offset {
-        self.0.last_key_value().map_or(Offset::ZERO, |(_, last)| last.end)
+        self.0.last().map_or(Offset::ZERO, |last| last.end)
     }
 
     pub(crate) fn starting_at(&self, base: Offset) -> Option<&Batch> {
-        self.0.get(&base)
+        self.holding(base).filter(|batch| batch.base == base)
     }
 
     /// The batch that holds `offset`, if it was witnessed.
     pub(crate) fn holding(&self, offset: Offset) -> Option<&Batch> {
-        self.0.range(..=offset).next_back().map(|(_, batch)| batch).filter(|batch| offset < batch.end)
+        self.0.get(self.first_past(offset)).filter(|batch| batch.base <= offset)
     }
 
     /// The batches that have a record in `from..to`, in order.
     pub(crate) fn overlapping(&self, from: Offset, to: Offset) -> impl Iterator<Item = &Batch> {
-        let first = self.holding(from).map_or(from, |batch| batch.base);
-        self.0.range(first..).map(|(_, batch)| batch).take_while(move |batch| batch.base < to)
+        self.0[self.first_past(from)..].iter().take_while(move |batch| batch.base < to)
     }
 
     /// The first pair of batches, ours and the other's, that stand at the same offsets in `from..to` and differ.
@@ -74,8 +71,15 @@ impl Shadow {
             return None;
         }
         self.overlapping(from, to).find_map(|ours| {
-            let (_, theirs) = other.0.range(..ours.end).next_back()?;
-            (ours.base < theirs.end && ours != theirs).then_some((*ours, *theirs))
+            let theirs = other.overlapping(ours.base, ours.end).last()?;
+            (ours != theirs).then_some((*ours, *theirs))
         })
+    }
+
+    /// The index of the first batch that reaches past `offset`. Most questions are about a log's end.
+    fn first_past(&self, offset: Offset) -> usize {
+        let from_end = self.0.iter().rev().take(NEAR_END).take_while(|batch| offset < batch.end).count();
+        let index = self.0.len() - from_end;
+        if from_end < NEAR_END { index } else { self.0[..index].partition_point(|batch| batch.end <= offset) }
     }
 }

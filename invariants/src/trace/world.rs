@@ -207,9 +207,8 @@ impl World {
         self.partition(partition).map_or(Offset::ZERO, |partition| partition.high_watermark)
     }
 
-    /// Takes in one entry.
-    pub(crate) fn apply(&mut self, entry: &Entry) {
-        let node = self.node(&entry.node);
+    /// Takes in one entry, which is of `node`.
+    pub(crate) fn apply(&mut self, entry: &Entry, node: NodeId) {
         match &entry.what {
             What::Witnessed(event) => self.witnessed(entry, node, event),
             What::NodeStarted | What::NodeCrashed | What::NodeStopped { .. } => self.life_ended(node),
