@@ -3,14 +3,15 @@
 //! Low in volume: the world's packets and disk operations go into the digest, not in here.
 
 use std::fmt;
+use std::sync::Arc;
 
 use model::{Event, Time};
 use serde::{Deserialize, Serialize};
 
-/// A node of the world, by the name that scenarios use: `broker 1`, `client 3`.
+/// A node of the world, by the name that scenarios use: `broker 1`, `client 3`. Every entry has one, so a copy costs nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct NodeName(pub String);
+pub struct NodeName(pub Arc<str>);
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

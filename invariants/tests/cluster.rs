@@ -213,7 +213,7 @@ fn metadata_is_committed_by_a_majority_of_disks_and_through_the_leaders_own_epoc
 fn first_broken(entries: &[(u64, i32, What)]) -> Option<&'static str> {
     let mut watch = Watch::new(expectations());
     let told = (1..).zip(entries).find_map(|(index, (ms, node, what))| {
-        let node = NodeName(format!("broker-{node}"));
+        let node = NodeName(format!("broker-{node}").into());
         watch.observe(&Entry { index, time: Time(ms * 1_000_000), node, what: what.clone() })
     });
     told.map(|violation| violation.promise)

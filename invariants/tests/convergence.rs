@@ -13,7 +13,7 @@ struct Tale {
 }
 
 fn name(n: i32) -> NodeName {
-    NodeName(format!("broker {n}"))
+    NodeName(format!("broker {n}").into())
 }
 
 impl Tale {

@@ -123,7 +123,7 @@ proptest! {
     fn the_watch_says_what_the_references_say(trace in trace()) {
         let mut watch = Watch::new(expectations());
         for (index, (node, event)) in (1..).zip(&trace) {
-            let node = NodeName(format!("broker-{node}"));
+            let node = NodeName(format!("broker-{node}").into());
             watch.observe(&Entry { index, time: Time(index * 1000), node, what: What::Witnessed(event.clone()) });
         }
         let verdicts = watch.finish(&History::default());

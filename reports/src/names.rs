@@ -18,8 +18,8 @@ impl Names {
     pub fn of(entries: &[Entry], topics: BTreeMap<TopicId, String>) -> Names {
         let mut nodes: Vec<String> = Vec::new();
         for entry in entries {
-            if !nodes.contains(&entry.node.0) {
-                nodes.push(entry.node.0.clone());
+            if !nodes.iter().any(|known| **known == *entry.node.0) {
+                nodes.push(entry.node.0.to_string());
             }
         }
         nodes.sort_by_key(|name| {

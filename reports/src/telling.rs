@@ -70,7 +70,7 @@ pub(crate) fn tell(entry: &Entry, names: &Names) -> Telling {
         What::FaultEnded { id } => Telling::new('}', Story, format!("fault {id} ends")),
         What::Client { operation } => Telling::new('c', Flow, operation),
         What::QuietBegan { core } => {
-            let names: Vec<&str> = core.iter().map(|node| node.0.as_str()).collect();
+            let names: Vec<&str> = core.iter().map(|node| &*node.0).collect();
             Telling::new(':', Story, format!("no more faults: {} must find themselves", names.join(", ")))
         }
         What::QuietEnded => Telling::new(':', Story, "by now the cluster must have found itself"),

@@ -114,7 +114,7 @@ fn lives(entries: &[Entry], end: Time) -> BTreeMap<String, Vec<Segment>> {
             | What::QuietEnded
             | What::Note { .. } => continue,
         };
-        let lane = lanes.entry(entry.node.0.clone()).or_default();
+        let lane = lanes.entry(entry.node.0.to_string()).or_default();
         next(lane, entry, end, class.into(), label);
     }
     lanes
@@ -135,7 +135,7 @@ fn leaders(entries: &[Entry], names: &Names, end: Time) -> BTreeMap<PartitionId,
         names.servers().filter_map(|name| Some((name, name.rsplit(' ').next()?.parse().ok()?))).collect();
     for entry in entries {
         let What::Witnessed(event) = &entry.what else { continue };
-        let witness = by_name.get(entry.node.0.as_str()).map(|number| BrokerId(*number));
+        let witness = by_name.get(&*entry.node.0).map(|number| BrokerId(*number));
         let (partition, epoch, leader) = match event {
             Event::QuorumLeader { epoch, .. } => (PartitionId::METADATA, epoch.0, witness),
             Event::QuorumFollower { epoch, leader } => (PartitionId::METADATA, epoch.0, Some(*leader)),

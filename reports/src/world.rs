@@ -72,7 +72,7 @@ impl World {
             What::NodePaused => self.live(node, Life::Paused),
             What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {
                 self.live(node, Life::Down);
-                self.replicas.retain(|(owner, _), _| owner != node);
+                self.replicas.retain(|(owner, _), _| **owner != **node);
             }
             What::Witnessed(event) => self.witness(node, event, telling),
             What::DiskHurt { .. }

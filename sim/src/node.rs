@@ -251,7 +251,7 @@ impl NodeState {
     pub(crate) fn new(core: &Core, index: NodeIndex, name: &str) -> NodeState {
         let seam = DiskSeam {
             node: index,
-            name: NodeName(name.to_owned()),
+            name: NodeName(name.into()),
             clock: core.clock.clone(),
             digest: core.digest.clone(),
             trace: core.trace.clone(),
@@ -260,7 +260,7 @@ impl NodeState {
         let machine =
             Machine { has_power: true, origin: Duration::ZERO, boots: 0, starts: 0, program: None, process: None };
         let state = NodeState {
-            name: NodeName(name.to_owned()),
+            name: NodeName(name.into()),
             index,
             disk: DiskState::new(seam),
             wall_clock: Arc::default(),

@@ -69,7 +69,7 @@ impl World {
     /// The node of this name: a machine with its disk. Made if there is none, with power and without a process.
     pub fn node(&self, name: &str) -> Node {
         let nodes = &mut *self.core.nodes.lock();
-        if let Some(state) = nodes.iter().find(|state| state.name.0 == name) {
+        if let Some(state) = nodes.iter().find(|state| *state.name.0 == *name) {
             return Node::new(self.core.clone(), state.clone());
         }
         let index = self.core.fabric.add_machine(name);
@@ -112,7 +112,7 @@ impl World {
 
     /// Writes an entry of the world's own into the trace: a fault that begins, a phase that is over.
     pub fn note(&self, what: What) {
-        self.core.trace.write(NodeIndex(0), &NodeName(WORLD.to_owned()), what);
+        self.core.trace.write(NodeIndex(0), &NodeName(WORLD.into()), what);
     }
 
     /// From now on no broker does what it may do and hardly ever does.
@@ -173,7 +173,7 @@ impl Core {
     /// What is left of the run; it is over.
     pub(crate) fn take_outcome(&self) -> Outcome<()> {
         let mut nodes = vec![WORLD.to_owned()];
-        nodes.extend(self.nodes.lock().iter().map(|state| state.name.0.clone()));
+        nodes.extend(self.nodes.lock().iter().map(|state| state.name.0.to_string()));
         Outcome {
             seed: self.seed,
             value: (),

@@ -181,7 +181,7 @@ fn a_panic_in_a_process_ends_that_process_and_tells_its_place() {
         let outcome = outcome.unwrap();
         assert_eq!(outcome.world_time.0 / 1_000_000_000, 10, "the run goes on");
         let last = outcome.entries.last().unwrap();
-        assert_eq!((last.node.0.as_str(), last.time.0 / 1_000_000_000), ("node", 3));
+        assert_eq!((&*last.node.0, last.time.0 / 1_000_000_000), ("node", 3));
         let What::NodeStopped { error: Some(error) } = &last.what else { panic!("{last:?}") };
         assert!(error.starts_with("panicked at sim/tests/determinism.rs:"), "{error}");
         assert!(error.ends_with(": an invariant broke"), "{error}");

@@ -152,7 +152,7 @@ fn the_trace_tells_lives_in_order() {
         ended(&world, &node).await;
         world.note(What::Note { text: "done".to_owned() });
     });
-    let lives: Vec<_> = outcome.entries.iter().map(|entry| (entry.index, entry.node.0.as_str(), &entry.what)).collect();
+    let lives: Vec<_> = outcome.entries.iter().map(|entry| (entry.index, &*entry.node.0, &entry.what)).collect();
     let vote = What::Witnessed(Event::VoteCast { epoch: LeaderEpoch(1), candidate: BrokerId(2) });
     let expected = [
         What::NodeStarted,

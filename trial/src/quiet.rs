@@ -186,7 +186,7 @@ pub(crate) async fn demand(
 ) -> Option<String> {
     let world = &stage.world;
     let is_core = |member: &usize| !stage.roles()[*member].is_client() && !left.contains(member);
-    let core = (0..stage.roles().len()).filter(is_core).map(|member| NodeName(stage.node(member).name().to_owned()));
+    let core = (0..stage.roles().len()).filter(is_core).map(|member| NodeName(stage.node(member).name().into()));
     world.note(What::QuietBegan { core: core.collect() });
     let progress: Arc<Mutex<BTreeMap<_, Probed>>> = Arc::default();
     let (own, noted) = (ground.clone(), progress.clone());

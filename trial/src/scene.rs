@@ -52,11 +52,11 @@ impl Scene {
         let event = match &entry.what {
             What::Witnessed(event) => event,
             What::NodeStopped { error: Some(_) } => {
-                self.gave_up.insert(entry.node.0.clone());
+                self.gave_up.insert(entry.node.0.to_string());
                 return Vec::new();
             }
             What::NodeStarted => {
-                self.gave_up.remove(&entry.node.0);
+                self.gave_up.remove(&*entry.node.0);
                 return Vec::new();
             }
             _ => return Vec::new(),

@@ -38,8 +38,12 @@ impl Tale {
 
     pub(crate) fn what(mut self, n: i32, what: What) -> Tale {
         self.index += 1;
-        let entry =
-            Entry { index: self.index, time: Time(self.index * 1000), node: NodeName(format!("broker-{n}")), what };
+        let entry = Entry {
+            index: self.index,
+            time: Time(self.index * 1000),
+            node: NodeName(format!("broker-{n}").into()),
+            what,
+        };
         let violation = self.watch.observe(&entry);
         self.violation = self.violation.or(violation);
         self
