@@ -6,6 +6,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+/// A run is a hundred and fifty allocations for each request, all on one thread. It asks the system for chance when the process and a
+/// thread begin, which is before any world, and for time never in a way that shows.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs a real replicated log inside a simulated world, and judges what it promised.
 ///
 /// Without a command: runs the first scenario of the catalogue, shows it, and writes a report.
