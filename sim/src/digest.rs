@@ -10,6 +10,7 @@ use model::Time;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
+use crate::tally::{Counts, Tally};
 
 /// A node, by the order in which the world made them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,7 +24,7 @@ macro_rules! kinds {
         pub enum Kind { $($(#[doc = $doc])+ $name,)+ }
 
         impl Kind {
-            const ALL: &'static [Kind] = &[$(Kind::$name,)+];
+            pub(crate) const ALL: &'static [Kind] = &[$(Kind::$name,)+];
 
             fn name(self) -> &'static str {
                 match self { $(Kind::$name => $word,)+ }
@@ -136,6 +137,7 @@ pub struct Digest {
 struct Roll {
     state: u64,
     events: u64,
+    counts: Counts,
     recording: Option<Vec<Record>>,
 }
 
@@ -150,7 +152,8 @@ pub struct Record {
 
 impl Digest {
     pub(crate) fn new(clock: Clock, record: bool) -> Digest {
-        let roll = Roll { state: 0x9e37_79b9_7f4a_7c15, events: 0, recording: record.then(Vec::new) };
+        let (state, counts) = (0x9e37_79b9_7f4a_7c15, Counts::new());
+        let roll = Roll { state, events: 0, counts, recording: record.then(Vec::new) };
         Digest { clock, roll: Arc::new(Mutex::new(roll)) }
     }
 
@@ -166,6 +169,7 @@ impl Digest {
         roll.state = fold(roll.state ^ time.0, 0xa076_1d64_78bd_642f ^ tag);
         roll.state = fold(roll.state ^ a, 0xe703_7ed1_a0b4_28db ^ b);
         roll.events += 1;
+        roll.counts.add(kind, node);
         if let Some(recording) = &mut roll.recording {
             recording.push(Record { time, kind, node, numbers: [a, b] });
         }
@@ -179,6 +183,10 @@ impl Digest {
     /// Events so far.
     pub fn events(&self) -> u64 {
         self.roll.lock().events
+    }
+
+    pub(crate) fn tally(&self, polls: u64, nodes: &[String]) -> Tally {
+        self.roll.lock().counts.tally(polls, nodes)
     }
 
     pub(crate) fn take_recording(&self) -> Option<Vec<Record>> {

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::digest::Recording;
 use crate::panics::message;
 use crate::streams::Streams;
+use crate::tally::Tally;
 use crate::world::{Core, Nodes, World};
 
 /// Stack of a run's thread: scenarios and brokers are deep futures, deeper without optimisation.
@@ -44,6 +45,8 @@ pub struct Options {
     pub buggify: bool,
     /// Keep every event, for [`Recording::first_difference`].
     pub record: bool,
+    /// Keep the trace, for [`Outcome::entries`]. The observer sees it all the same.
+    pub keep_trace: bool,
     pub observer: Observer,
     /// How long the watchdog lets a run make no progress, in real time.
     pub patience: Duration,
@@ -52,7 +55,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// No bug, no observer, no recording, an hour of world time, and a process that exits with 4 if it is stuck for 30 s.
+    /// No bug, no observer, a trace but no recording, an hour of world time, and a process that exits with 4 if it is stuck for 30 s.
     pub fn new(seed: u64) -> Options {
         Options {
             seed,
@@ -60,6 +63,7 @@ impl Options {
             planted: Planted::NONE,
             buggify: false,
             record: false,
+            keep_trace: true,
             observer: Box::new(|_| ControlFlow::Continue(())),
             patience: Duration::from_secs(30),
             stuck: Box::new(|seed| {
@@ -80,11 +84,30 @@ pub struct Outcome<T> {
     /// Events in the digest.
     pub events: u64,
     pub world_time: Time,
+    /// The trace, unless nobody asked for it.
     pub entries: Vec<Entry>,
     /// The points in the code that were passed, and how often, since the run began or [`World::count_points_anew`].
     pub points: BTreeMap<&'static str, u64>,
+    pub tally: Tally,
     /// Every event, if it was asked for.
     pub recording: Option<Recording>,
+}
+
+impl Outcome<()> {
+    /// What is left where nothing was.
+    fn nothing(seed: u64) -> Outcome<()> {
+        Outcome {
+            seed,
+            value: (),
+            digest: 0,
+            events: 0,
+            world_time: Time::ZERO,
+            entries: Vec::new(),
+            points: BTreeMap::new(),
+            tally: Tally::default(),
+            recording: None,
+        }
+    }
 }
 
 /// Why a run did not come to its end.
@@ -124,18 +147,16 @@ where
     W: Future<Output = T> + 'static,
     T: Send + 'static,
 {
-    let Options { seed, time_limit, planted, buggify, record, observer, patience, stuck } = options;
-    let plan = Plan { seed, time_limit, nodes: Nodes { planted, buggify }, record, observer };
+    let Options { seed, time_limit, planted, buggify, record, keep_trace, observer, patience, stuck } = options;
+    let (nodes, keep) = (Nodes { planted, buggify }, Keep { every_event: record, trace: keep_trace });
+    let plan = Plan { seed, time_limit, nodes, keep, observer };
     let (sender, receiver) = channel();
     let thread = Builder::new().name(format!("seed {seed}")).stack_size(STACK_LENGTH);
     let thread = thread.spawn(move || {
         let result = live(plan, scenario, &sender);
         let _nobody_waits_if_stuck = sender.send(News::Ended(result));
     });
-    let empty = |world_time| {
-        let (digest, events, entries, points, recording) = (0, 0, Vec::new(), BTreeMap::new(), None);
-        Box::new(Outcome { seed, value: (), digest, events, world_time, entries, points, recording })
-    };
+    let empty = |world_time| Box::new(Outcome { world_time, ..Outcome::nothing(seed) });
     let thread = match thread {
         Ok(thread) => thread,
         Err(error) => {
@@ -155,11 +176,18 @@ where
     }
 }
 
+/// What of a run is kept for later.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep {
+    pub(crate) every_event: bool,
+    pub(crate) trace: bool,
+}
+
 struct Plan {
     seed: u64,
     time_limit: Duration,
     nodes: Nodes,
-    record: bool,
+    keep: Keep,
     observer: Observer,
 }
 
@@ -192,14 +220,14 @@ where
     F: FnOnce(World) -> W,
     W: Future<Output = T>,
 {
-    let Plan { seed, time_limit, nodes, record, observer } = plan;
+    let Plan { seed, time_limit, nodes, keep, observer } = plan;
     let streams = Streams::new(seed);
     let runtime = Runtime::with_seed_and_config(streams.stream("schedule").bits(), madsim::Config::default());
     let core: OnceCell<Arc<Core>> = OnceCell::new();
     coverage::begin();
     let result = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
-            let core = core.get_or_init(|| Core::new(seed, nodes, record, observer));
+            let core = core.get_or_init(|| Core::new(seed, nodes, keep, observer));
             let _somebody_waits = news.send(News::Began(core.clock.clone()));
             let limit = core.clock.sleep_until(Time::ZERO + time_limit);
             let scenario = core.turn.clone().take(scenario(World::new(core.clone())));
@@ -219,21 +247,12 @@ where
             core.forget_waits();
         }));
     }
-    let Outcome { digest, events, world_time, entries, points, recording, .. } = left.unwrap_or(Outcome {
-        seed,
-        value: (),
-        digest: 0,
-        events: 0,
-        world_time: Time::ZERO,
-        entries: Vec::new(),
-        points: BTreeMap::new(),
-        recording: None,
-    });
+    let left = left.unwrap_or_else(|| Outcome::nothing(seed));
     match result {
-        Ok(value) => Ok(Outcome { seed, value, digest, events, world_time, entries, points, recording }),
-        Err(reason) => {
-            let outcome = Box::new(Outcome { seed, value: (), digest, events, world_time, entries, points, recording });
-            Err(Failure { reason, outcome })
+        Ok(value) => {
+            let Outcome { seed, value: (), digest, events, world_time, entries, points, tally, recording } = left;
+            Ok(Outcome { seed, value, digest, events, world_time, entries, points, tally, recording })
         }
+        Err(reason) => Err(Failure { reason, outcome: Box::new(left) }),
     }
 }

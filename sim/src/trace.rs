@@ -1,4 +1,4 @@
-//! The trace of a run as it grows: kept, shown to the observer, charged to the digest.
+//! The trace of a run as it grows: shown to the observer, charged to the digest, and kept if somebody asked for it.
 
 use std::future::poll_fn;
 use std::ops::ControlFlow;
@@ -18,7 +18,9 @@ pub(crate) struct Trace {
 }
 
 struct Written {
-    entries: Vec<Entry>,
+    count: u64,
+    /// None if nobody asked for them.
+    entries: Option<Vec<Entry>>,
     observer: Option<Observer>,
     /// The observer has seen enough.
     stopped: bool,
@@ -26,15 +28,16 @@ struct Written {
 }
 
 impl Trace {
-    pub(crate) fn new(clock: Clock, digest: Digest, observer: Observer) -> Trace {
-        let written =
-            Mutex::new(Written { entries: Vec::new(), observer: Some(observer), stopped: false, waiting: Vec::new() });
-        Trace { clock, digest, written }
+    pub(crate) fn new(clock: Clock, digest: Digest, observer: Observer, keep: bool) -> Trace {
+        let (entries, observer) = (keep.then(Vec::new), Some(observer));
+        let written = Written { count: 0, entries, observer, stopped: false, waiting: Vec::new() };
+        Trace { clock, digest, written: Mutex::new(written) }
     }
 
     pub(crate) fn write(&self, node: NodeIndex, name: &NodeName, what: What) {
         let written = &mut *self.written.lock();
-        let index = written.entries.len() as u64;
+        let index = written.count;
+        written.count += 1;
         let time = self.clock.now();
         match &what {
             What::Witnessed(event) => self.digest.event_at(time, Kind::Witnessed, node, fingerprint(event), index),
@@ -42,7 +45,9 @@ impl Trace {
         }
         let entry = Entry { index, time, node: name.clone(), what };
         let verdict = written.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer(&entry));
-        written.entries.push(entry);
+        if let Some(entries) = &mut written.entries {
+            entries.push(entry);
+        }
         if verdict.is_break() {
             written.observer = None;
             written.stopped = true;
@@ -69,6 +74,6 @@ impl Trace {
         let written = &mut *self.written.lock();
         written.observer = None;
         written.waiting.clear();
-        std::mem::take(&mut written.entries)
+        written.entries.take().unwrap_or_default()
     }
 }

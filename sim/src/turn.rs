@@ -20,6 +20,7 @@ pub(crate) struct Turn(Arc<Shared>);
 struct Shared {
     is_on: AtomicBool,
     born: AtomicU64,
+    polls: AtomicU64,
     woken: Mutex<Vec<(u64, Waker)>>,
 }
 
@@ -41,6 +42,7 @@ impl Turn {
                 Waker::from(Arc::new(Ordered { birth, waker: context.waker().clone(), turn: self.clone() }))
             });
             self.0.is_on.store(true, Ordering::Relaxed);
+            self.0.polls.fetch_add(1, Ordering::Relaxed);
             let poll = future.as_mut().poll(&mut Context::from_waker(waker));
             self.end();
             poll
@@ -56,6 +58,11 @@ impl Turn {
             woken.dedup_by_key(|(birth, _)| *birth);
         }
         woken.drain(..).for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Times that a task was polled so far.
+    pub(crate) fn polls(&self) -> u64 {
+        self.0.polls.load(Ordering::Relaxed)
     }
 
     /// Lets go of all that was woken when a poll panicked.

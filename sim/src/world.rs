@@ -15,7 +15,7 @@ use crate::clock::{Clock, Sleep};
 use crate::digest::{Digest, NodeIndex, Recording};
 use crate::network::{Fabric, Network};
 use crate::node::{Node, NodeState};
-use crate::run::{Observer, Outcome};
+use crate::run::{Keep, Observer, Outcome};
 use crate::streams::{Stream, Streams};
 use crate::trace::Trace;
 use crate::turn::Turn;
@@ -132,13 +132,13 @@ impl World {
 }
 
 impl Core {
-    pub(crate) fn new(seed: u64, nodes: Nodes, record: bool, observer: Observer) -> Arc<Core> {
+    pub(crate) fn new(seed: u64, nodes: Nodes, keep: Keep, observer: Observer) -> Arc<Core> {
         let madsim = Handle::current();
         let keeper = madsim.create_node().name(WORLD).build();
         let clock = Clock::new(&keeper);
         let streams = Streams::new(seed);
-        let digest = Digest::new(clock.clone(), record);
-        let trace = Arc::new(Trace::new(clock.clone(), digest.clone(), observer));
+        let digest = Digest::new(clock.clone(), keep.every_event);
+        let trace = Arc::new(Trace::new(clock.clone(), digest.clone(), observer, keep.trace));
         let fabric = Fabric::new(clock.clone(), digest.clone(), streams.stream("network"));
         let world = fabric.add_machine(WORLD);
         assert_eq!(world, NodeIndex(0));
@@ -180,6 +180,7 @@ impl Core {
             digest: self.digest.value(),
             events: self.digest.events(),
             world_time: self.clock.now(),
+            tally: self.digest.tally(self.turn.polls(), &nodes),
             entries: self.trace.take_entries(),
             points: coverage::end(),
             recording: self.digest.take_recording().map(|records| Recording { nodes, records }),

@@ -18,7 +18,7 @@ use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
 use reports::{Run, Stats};
 use scenarios::{FaultKind, FlushPolicy, Reach, ReadFrom, Scenario, Setting};
-use sim::{Reason, Recording, World};
+use sim::{Reason, Recording, Tally, World};
 use tokio::sync::watch;
 
 use crate::bounds;
@@ -57,6 +57,8 @@ pub struct Options {
     pub settings: Vec<Setting>,
     /// Keep every event of the world, to find the first that differs from another run's.
     pub record: bool,
+    /// Do without the trace, for whoever only wants to know how it ends: [`Run::entries`] stays empty.
+    pub without_trace: bool,
 }
 
 /// A run that is over.
@@ -67,6 +69,8 @@ pub struct Finished {
     pub history: History,
     /// The promise whose breach ended the run.
     pub violation: Option<Violation>,
+    /// What the run was made of.
+    pub tally: Tally,
     /// Every event of the world, if asked for.
     pub recording: Option<Recording>,
 }
@@ -86,12 +90,22 @@ struct Watching {
     violation: Option<Violation>,
     /// Promises that must break: their breach does not end the run.
     tolerated: Vec<String>,
+    /// Something is done to servers for which they may give up.
+    may_give_up: bool,
+    /// Servers that gave up though they had no reason.
+    gave_up: Vec<String>,
 }
 
 impl Watching {
     fn observe(&mut self, entry: &Entry) -> ControlFlow<()> {
         let changes = self.scene.observe(entry);
         self.reached.observe(entry, &changes);
+        // Nothing excuses a panic.
+        if let What::NodeStopped { error: Some(error) } = &entry.what
+            && (!self.may_give_up || error.starts_with(sim::PANICKED))
+        {
+            self.gave_up.push(format!("{} stopped by itself: {error}", entry.node));
+        }
         match self.promises.observe(entry) {
             Some(violation) if !self.tolerated.iter().any(|promise| promise == violation.promise) => {
                 self.violation = Some(violation);
@@ -127,6 +141,8 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
         reached: Reached::default(),
         violation: None,
         tolerated: scenario.expect.tolerated().cloned().collect(),
+        may_give_up: may_give_up(scenario),
+        gave_up: Vec::new(),
     }));
     let conduct = Arc::new(Mutex::new(Conduct::default()));
     let mut world_options = sim::Options::new(seed);
@@ -139,6 +155,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
     world_options.planted = options.plant.map_or(Planted::NONE, |bug| Planted::NONE.with(bug));
     world_options.buggify = scenario.cluster.buggify;
     world_options.record = options.record;
+    world_options.keep_trace = !options.without_trace;
     let observing = watching.clone();
     world_options.observer = Box::new(move |entry| observing.lock().observe(entry));
     let (play, own) = (scenario.clone(), (recorder.clone(), watching.clone(), conduct.clone()));
@@ -161,9 +178,11 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
             *failure.outcome
         }
     };
-    let Some(Watching { promises, reached, violation, .. }) = Arc::into_inner(watching).map(Mutex::into_inner) else {
+    let Some(Watching { promises, reached, violation, gave_up, .. }) = Arc::into_inner(watching).map(Mutex::into_inner)
+    else {
         panic!("a world that is over still watches");
     };
+    conduct.missed.extend(gave_up);
     let judged = Judged { promises, reached, violation };
     let wall = began.elapsed();
     finish(scenario, options, outcome, conduct, judged, recorder.history(), wall)
@@ -185,8 +204,6 @@ fn finish(
     wall: Duration,
 ) -> Finished {
     let Judged { mut promises, mut reached, violation } = judged;
-    let mut missed = conduct.missed;
-    missed.extend(stopped_by_themselves(scenario, &outcome.entries));
     for (name, info) in &conduct.topics {
         promises.name_topic(name, info.id);
     }
@@ -219,7 +236,7 @@ fn finish(
             .collect::<BTreeMap<TopicId, String>>(),
         reached: reached.into_counts().into_keys().collect(),
         points: outcome.points,
-        missed,
+        missed: conduct.missed,
         stats: Stats {
             simulated: outcome.world_time.since(model::Time::ZERO),
             wall,
@@ -228,7 +245,7 @@ fn finish(
             consumed: count(&history, |action| matches!(action, Action::Poll(_))),
         },
     };
-    Finished { run, history, violation, recording: outcome.recording }
+    Finished { run, history, violation, tally: outcome.tally, recording: outcome.recording }
 }
 
 /// For a shell: in quotes, if it would read it otherwise.
@@ -249,17 +266,10 @@ fn count(history: &History, is_wanted: impl Fn(&Action) -> bool) -> u64 {
     records.sum()
 }
 
-/// Servers that gave up, though nothing that they may give up for was done to them. Nothing excuses a panic.
-fn stopped_by_themselves(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
+/// True if something is done to servers for which they may give up.
+fn may_give_up(scenario: &Scenario) -> bool {
     let is_reason = |kind: &FaultKind| matches!(kind, FaultKind::Disk(fault) if fault.may_stop_a_node());
-    let has_reason = scenario.faults.iter().any(|fault| is_reason(&fault.kind));
-    let told = entries.iter().filter_map(|entry| match &entry.what {
-        What::NodeStopped { error: Some(error) } if !has_reason || error.starts_with(sim::PANICKED) => {
-            Some(format!("{} stopped by itself: {error}", entry.node))
-        }
-        _ => None,
-    });
-    told.collect()
+    scenario.faults.iter().any(|fault| is_reason(&fault.kind))
 }
 
 fn derived_claims(scenario: &Scenario) -> Claims {
