@@ -6,6 +6,7 @@
 //! allow cuts the canonical log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use evidence::{Entry, Harm, NodeName, What};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
@@ -122,6 +123,10 @@ impl World {
 
     /// The number of a node; a new one if it was not heard of.
     pub(crate) fn node(&mut self, name: &NodeName) -> NodeId {
+        // Nearly always the very name that its first entry had.
+        if let Some(known) = self.names.iter().position(|known| Arc::ptr_eq(&known.0, &name.0)) {
+            return NodeId(known);
+        }
         if let Some(&id) = self.nodes.get(name) {
             return id;
         }
