@@ -238,7 +238,7 @@ fn no_text_of_a_run_becomes_markup() {
             What::Note { text } | What::FaultBegan { text, .. } => *text = hostile.into(),
             _ => {}
         }
-        if entry.node.0 == "world" {
+        if &*entry.node.0 == "world" {
             entry.node.0 = hostile.into();
         }
     }

@@ -23,6 +23,11 @@ struct Measured {
     failover: Duration,
 }
 
+/// True if some bound is measured from the trace.
+pub(crate) fn need_trace(expect: &Expect) -> bool {
+    expect.elections_at_most.is_some() || expect.failover_at_most.is_some()
+}
+
 /// Bounds that were not kept, in sentences. `from` and `to` are the workload's begin and end.
 pub(crate) fn missed(expect: &Expect, entries: &[Entry], from: Time, to: Time, acknowledged: u64) -> Vec<String> {
     let mut measured = Measured::default();

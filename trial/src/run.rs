@@ -57,7 +57,8 @@ pub struct Options {
     pub settings: Vec<Setting>,
     /// Keep every event of the world, to find the first that differs from another run's.
     pub record: bool,
-    /// Do without the trace, for whoever only wants to know how it ends: [`Run::entries`] stays empty.
+    /// Do without the trace, for whoever only wants to know how it ends: [`Run::entries`] stays empty, unless a bound is measured by
+    /// it.
     pub without_trace: bool,
 }
 
@@ -155,7 +156,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
     world_options.planted = options.plant.map_or(Planted::NONE, |bug| Planted::NONE.with(bug));
     world_options.buggify = scenario.cluster.buggify;
     world_options.record = options.record;
-    world_options.keep_trace = !options.without_trace;
+    world_options.keep_trace = !options.without_trace || bounds::need_trace(&scenario.expect);
     let observing = watching.clone();
     world_options.observer = Box::new(move |entry| observing.lock().observe(entry));
     let (play, own) = (scenario.clone(), (recorder.clone(), watching.clone(), conduct.clone()));
@@ -198,7 +199,7 @@ fn finish(
     scenario: &Scenario,
     options: &Options,
     outcome: sim::Outcome<()>,
-    conduct: Conduct,
+    mut conduct: Conduct,
     judged: Judged,
     history: History,
     wall: Duration,
@@ -219,7 +220,7 @@ fn finish(
     };
     let acknowledged = count(&history, |action| matches!(action, Action::Send(_)));
     if let Some((from, to)) = conduct.workload {
-        missed.extend(bounds::missed(&scenario.expect, &outcome.entries, from, to, acknowledged));
+        conduct.missed.extend(bounds::missed(&scenario.expect, &outcome.entries, from, to, acknowledged));
     }
     let run = Run {
         scenario: scenario.clone(),

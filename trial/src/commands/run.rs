@@ -72,7 +72,8 @@ fn parse_setting(text: &str) -> Result<Setting, String> {
 fn one(named: &Named, seed: u64, arguments: &Arguments, many: bool) -> miette::Result<Exit> {
     let record = arguments.twice || arguments.record.is_some();
     let settings = arguments.settings.clone();
-    let options = Options { source: named.source.clone(), plant: arguments.plant, settings, record, ..Options::default() };
+    let options =
+        Options { source: named.source.clone(), plant: arguments.plant, settings, record, ..Options::default() };
     let finished = trial::run(&named.scenario, seed, &options);
     if let (Some(path), Some(recording)) = (&arguments.record, &finished.recording) {
         write_file(path, &recording.to_bytes())?;
