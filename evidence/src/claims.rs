@@ -38,7 +38,8 @@ pub struct Claims {
     pub unclean_election: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_insync_replicas: Option<u32>,
-    /// How many losses of power acknowledged records outlive; none: any number.
+    /// How many replicas may lose what they hold, by a loss of power or the like: with as many of them as `min_insync_replicas` asks
+    /// for, an acknowledged record may go. None: no record goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crash_budget: Option<u32>,
 }

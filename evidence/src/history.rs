@@ -1,7 +1,7 @@
 //! The history: what clients asked and were told, in the order in which a bystander saw it.
 //!
 //! One line an event: `invoke` when a client asks, then `ok` (it happened), `fail` (it certainly did not) or `info` (nobody
-//! knows, and it may still happen). A process never acts again after its `info`. The text form is JSON lines, see [`text`].
+//! knows, and it may still happen). A process never acts again after its `info`. The text form is JSON lines.
 //!
 //! Absent from here: what any of it means. Keys, values and offsets are taken as they are told.
 
@@ -13,14 +13,25 @@ use model::Time;
 
 use crate::Claims;
 
+mod draft;
+mod line;
 mod micro;
-mod parse;
+mod names;
+mod operation;
+mod read;
 mod recorder;
-pub mod text;
+mod table;
+mod write;
 
+pub use draft::Kind;
 pub use micro::MicroOperation;
+pub use names::{NONE, Names, Records};
+pub use read::{HistoryError, LINE_BYTES_MAX};
 pub use recorder::Recorder;
-pub use text::{HistoryError, Line, Lines};
+pub use table::{Detail, List, Moment, Read, Row, Sent, Table};
+
+/// The version of the text form that is written and read.
+pub const VERSION: u64 = 1;
 
 /// One partition, `topic/partition`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +42,8 @@ pub struct Key(pub Arc<str>);
 pub enum Value {
     Integer(i64),
     Text(Arc<str>),
+    /// Any other JSON, in its canonical form.
+    Json(Arc<str>),
 }
 
 /// Who acts: one client, from its start to its end.
@@ -133,23 +146,6 @@ impl Key {
     }
 }
 
-impl Operation {
-    /// Does the client's rebalance log, whatever its form, name the key?
-    pub fn rebalances(&self, key: &Key) -> bool {
-        self.rebalance_log.as_ref().is_some_and(|log| names(log, &key.0))
-    }
-}
-
-fn names(log: &serde_json::Value, key: &str) -> bool {
-    use serde_json::Value as Json;
-    match log {
-        Json::Null | Json::Bool(_) | Json::Number(_) => false,
-        Json::String(text) => text.split_whitespace().any(|word| word == key),
-        Json::Array(list) => list.iter().any(|item| names(item, key)),
-        Json::Object(map) => map.iter().any(|(name, item)| name == key || names(item, key)),
-    }
-}
-
 impl Action {
     /// The micro-operations of a send, a poll or a transaction; none for all else.
     pub fn micro_operations(&self) -> &[MicroOperation] {
@@ -167,27 +163,32 @@ impl Action {
         }
     }
 
-    /// The word for it in the text form, `f`.
-    pub fn name(&self) -> &'static str {
+    /// `f` of its line.
+    pub fn kind(&self) -> Kind {
         match self {
-            Action::Send(_) => "send",
-            Action::Poll(_) => "poll",
-            Action::Txn(_) => "txn",
-            Action::Assign(_) => "assign",
-            Action::Subscribe(_) => "subscribe",
-            Action::Assigned(_) => "assigned",
-            Action::Revoked(_) => "revoked",
-            Action::Lost(_) => "lost",
-            Action::Commit(_) => "commit",
-            Action::Committed(_) => "committed",
-            Action::End(_) => "end",
-            Action::Crash => "crash",
+            Action::Send(_) => Kind::Send,
+            Action::Poll(_) => Kind::Poll,
+            Action::Txn(_) => Kind::Txn,
+            Action::Assign(_) => Kind::Assign,
+            Action::Subscribe(_) => Kind::Subscribe,
+            Action::Assigned(_) => Kind::Assigned,
+            Action::Revoked(_) => Kind::Revoked,
+            Action::Lost(_) => Kind::Lost,
+            Action::Commit(_) => Kind::Commit,
+            Action::Committed(_) => Kind::Committed,
+            Action::End(_) => Kind::End,
+            Action::Crash => Kind::Crash,
         }
+    }
+
+    /// The word for it in the text form.
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
     }
 
     /// A thing that befalls a client rather than one that it asks for: its line needs no `invoke` before it.
     pub fn is_notice(&self) -> bool {
-        matches!(self, Action::Assigned(_) | Action::Revoked(_) | Action::Lost(_) | Action::Crash)
+        self.kind().is_notice()
     }
 }
 
@@ -237,6 +238,7 @@ impl fmt::Display for Value {
         match self {
             Value::Integer(number) => number.fmt(f),
             Value::Text(text) => write!(f, "{text:?}"),
+            Value::Json(text) => f.pad(text),
         }
     }
 }

@@ -8,6 +8,6 @@ mod trace;
 
 pub use claims::{Acks, Claims, Isolation};
 pub use history::{
-    Action, History, HistoryError, Key, Membership, MicroOperation, Operation, Outcome, Process, Recorder, Value,
+    Action, History, HistoryError, Key, Membership, MicroOperation, Operation, Outcome, Process, Recorder, Table, Value,
 };
 pub use trace::{Entry, Harm, NodeName, What};

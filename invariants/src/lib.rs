@@ -15,6 +15,6 @@ mod verdict;
 mod watch;
 
 pub use both_sides::{Comparison, compare};
-pub use history::{Finding, Gravity, Report, check};
+pub use history::{Finding, Gravity, NEEDS_MORE_THAN_SENDS_AND_POLLS, Report, check};
 pub use verdict::{Outcome, Verdict, Violation};
 pub use watch::{Expectations, Watch};

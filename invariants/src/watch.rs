@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use evidence::{Claims, Entry, History, Key, What};
+use evidence::{Claims, Entry, History, Key, Table, What};
 use model::{Offset, PartitionId, TopicId};
 
 use crate::both_sides;
-use crate::history::{Calm, Grounds, judge};
+use crate::history::{Calm, judge};
 use crate::trace::{ConvergesAfterHealing, NodeId, Promise, World, promises, whereabouts};
 use crate::{Outcome, Report, Verdict, Violation};
 
@@ -88,37 +88,50 @@ impl Watch {
             .map(|(promise, violation)| self.verdict(promise.as_ref(), violation.as_ref()))
             .collect();
         verdicts.push(self.verdict(&self.convergence, self.unconverged.as_ref()));
-        verdicts.extend(self.report(history).verdicts);
-        verdicts.extend(both_sides::judge(history, &self.world, &self.topics(history)));
+        let table = self.table(history);
+        verdicts.extend(self.judge(&table).verdicts);
+        verdicts.extend(both_sides::judge(history, &self.world, &self.topics(&table)));
         if let Some(bound) = self.expectations.unavailable_at_most {
-            verdicts.push(self.calm.judge(history, bound));
+            verdicts.push(self.calm.judge(&table, bound));
         }
         verdicts
     }
 
     /// What the history shows, each finding with where the brokers say that its record went.
     pub fn report(&self, history: &History) -> Report {
-        let budget = self.expectations.claims.crash_budget.unwrap_or(u32::MAX);
-        let is_beyond = !self.expectations.flush_on_commit && budget < self.power_losses;
-        let excused_loss = is_beyond.then(|| {
-            format!(
-                "{} losses of power, more than the crash budget of {budget}, without waiting for disks",
-                self.power_losses
-            )
-        });
-        let topics = self.topics(history);
+        self.judge(&self.table(history))
+    }
+
+    /// What the history of this run claims: nothing that was not tried counts against it. Producers that never send again leave
+    /// one record each. Where disks are not waited for, what outlives so many losses of power is held by one replica more, and
+    /// as many crashed as lost power.
+    pub fn claims(&self) -> Claims {
+        let Expectations { claims, flush_on_commit, producers_retry, .. } = &self.expectations;
+        let mut claims = Claims { idempotent: claims.idempotent || !producers_retry, ..claims.clone() };
+        match claims.crash_budget.filter(|_| !flush_on_commit) {
+            None => claims.crash_budget = None,
+            Some(outlived) => {
+                claims.min_insync_replicas = Some(outlived.saturating_add(1));
+                claims.crash_budget = Some(self.power_losses);
+            }
+        }
+        claims
+    }
+
+    fn table(&self, history: &History) -> Table {
+        let mut table = Table::of(history);
+        table.claims = self.claims();
+        table
+    }
+
+    fn judge(&self, table: &Table) -> Report {
+        let topics = self.topics(table);
         let whereabouts = |key: &Key, offset: i64| {
             let (topic, index) = key.parts();
             let partition = PartitionId { topic: *topics.get(topic)?, index: index? };
             whereabouts(&self.world, partition, Offset(offset))
         };
-        let grounds = Grounds {
-            claims: &self.expectations.claims,
-            producers_retry: self.expectations.producers_retry,
-            excused_loss,
-            whereabouts: &whereabouts,
-        };
-        judge(history, &grounds)
+        judge(table, &whereabouts)
     }
 
     fn verdict(&self, promise: &dyn Promise, violation: Option<&Violation>) -> Verdict {
@@ -136,15 +149,12 @@ impl Watch {
     }
 
     /// The topics that names stand for. One name in the history and one topic in the trace belong together.
-    fn topics(&self, history: &History) -> BTreeMap<String, TopicId> {
+    fn topics(&self, history: &Table) -> BTreeMap<String, TopicId> {
         let mut topics = self.topics.clone();
-        let sent = history.operations.iter().flat_map(|operation| operation.action.micro_operations());
-        let names: BTreeSet<&str> = sent
-            .filter_map(|micro| match micro {
-                evidence::MicroOperation::Send { key, .. } => Some(key.parts().0),
-                evidence::MicroOperation::Poll | evidence::MicroOperation::Polled(_) => None,
-            })
-            .collect();
+        let sent = history.rows().iter().flat_map(|row| history.sends(row));
+        let keys: BTreeSet<u32> = sent.map(|sent| history.records.key(sent.record)).collect();
+        let keys: Vec<Key> = keys.into_iter().map(|key| history.keys.key(key)).collect();
+        let names: BTreeSet<&str> = keys.iter().map(|key| key.parts().0).collect();
         let ids: BTreeSet<TopicId> = self
             .world
             .partitions()

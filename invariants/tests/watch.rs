@@ -82,6 +82,21 @@ impl Tale {
         self
     }
 
+    /// A look-up of the end, and then a reader who gets this far and hears of nothing more.
+    fn drains(self, ms: u64, end: i64, values: &[i64]) -> Tale {
+        let (lookup, reader, key) = (self.recorder.process(), self.recorder.process(), Key::new("orders", 0));
+        let time = |step: u64| Time(ms * 1_000_000 + step);
+        self.recorder.invoke(time(0), lookup, Action::End(BTreeMap::new()));
+        self.recorder.ok(time(1), lookup, Action::End([(key.clone(), (0, end))].into()));
+        for (step, values) in [(2, values), (4, &[])] {
+            let records = values.iter().map(|&value| (value, Value::from(value))).collect();
+            let polled = MicroOperation::Polled(BTreeMap::from([(key.clone(), records)]));
+            self.recorder.invoke(time(step), reader, Action::Poll(vec![MicroOperation::Poll]));
+            self.recorder.ok(time(step + 1), reader, Action::Poll(vec![polled]));
+        }
+        self
+    }
+
     fn verdict(self, promise: &str) -> Verdict {
         let verdicts = self.watch.finish(&self.recorder.history());
         verdicts.into_iter().find(|verdict| verdict.promise == promise).unwrap()
@@ -157,7 +172,11 @@ fn a_loss_is_told_with_where_the_record_went() {
     let leads = Event::BecameLeader { partition: P, epoch, log_end: Offset(0), high_watermark: Offset(0) };
     let written = || {
         let tale = Tale::begin().says(0, "broker-1", leads.clone()).says(1, "broker-1", appended(0));
-        tale.says(1, "broker-1", appended(1)).says(2, "broker-2", appended(0)).sends(0, 1).sends(0, 2).polls(10, &[0])
+        tale.says(1, "broker-1", appended(1)).says(2, "broker-2", appended(0)).sends(0, 1).sends(0, 2).drains(
+            10,
+            2,
+            &[0],
+        )
     };
     let held = written().comes_out(SURVIVE, Outcome::Broken).detail;
     assert!(held.contains("it is there, not below the high watermark 0, which is stuck"), "{held}");
@@ -188,11 +207,11 @@ fn a_loss_is_told_with_where_the_record_went() {
     let dark = dark.comes_out(SURVIVE, Outcome::Broken).detail;
     assert!(dark.contains("broker-1 recovered with 1 of 2 at 0.021 s"), "{dark}");
 
-    let retained = Tale::begin().says(0, "broker-1", recovered(5, 9)).sends(0, 1).sends(0, 2).polls(10, &[0]);
+    let retained = Tale::begin().says(0, "broker-1", recovered(5, 9)).sends(0, 1).sends(0, 2).drains(10, 2, &[0]);
     let retained = retained.comes_out(SURVIVE, Outcome::Broken).detail;
     assert!(retained.contains("it lies below the log's start: retention took it"), "{retained}");
 
-    let nowhere = Tale::begin().says(0, "broker-1", appended(0)).sends(0, 1).sends(0, 2).polls(10, &[0]);
+    let nowhere = Tale::begin().says(0, "broker-1", appended(0)).sends(0, 1).sends(0, 2).drains(10, 2, &[0]);
     let nowhere = nowhere.comes_out(SURVIVE, Outcome::Broken).detail;
     assert!(nowhere.contains("it is on no replica, and nobody cut it"), "{nowhere}");
 }

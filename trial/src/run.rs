@@ -201,13 +201,15 @@ fn finish(
     outcome: sim::Outcome<()>,
     mut conduct: Conduct,
     judged: Judged,
-    history: History,
+    mut history: History,
     wall: Duration,
 ) -> Finished {
     let Judged { mut promises, mut reached, violation } = judged;
     for (name, info) in &conduct.topics {
         promises.name_topic(name, info.id);
     }
+    // What is exported is judged alike: it claims what the run may be held to.
+    history.claims = promises.claims();
     let readers: Vec<BTreeSet<u64>> = conduct.readers.iter().map(|processes| processes.lock().clone()).collect();
     if outcome.points.contains_key("a producer sent a batch again") {
         reached.note(Reach::ProducerRetried);

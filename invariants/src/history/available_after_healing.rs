@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use evidence::{Entry, History, NodeName, Outcome, What};
+use evidence::history::Kind;
+use evidence::{Entry, NodeName, Outcome, Table, What};
 use model::Time;
 
-use super::ledger::{Book, Ledger};
 use crate::Verdict;
 
 const NAME: &str = "available again within a bound after healing";
@@ -91,16 +91,14 @@ impl Calm {
         windows
     }
 
-    pub(crate) fn judge(&self, history: &History, bound: Duration) -> Verdict {
-        let ledger = Ledger::new(history);
-        let times: BTreeMap<u64, Time> =
-            history.operations.iter().filter_map(|operation| Some((operation.index, operation.time?))).collect();
-        let end = times.values().copied().max().unwrap_or(Time::ZERO).max(self.end);
-        let windows = self.windows(end);
+    pub(crate) fn judge(&self, history: &Table, bound: Duration) -> Verdict {
+        let times = history.rows().iter().flat_map(|row| [row.asked.time, row.told.and_then(|told| told.time)]);
+        let windows = self.windows(times.flatten().max().unwrap_or(Time::ZERO).max(self.end));
         let mut longest: Option<(Duration, String)> = None;
-        for (key, book) in &ledger.keys {
+        for (key, attempts) in attempts(history) {
+            let key = history.keys.get(key);
             for &(from, to) in &windows {
-                for spell in spells(book, &times, (from, to), bound / 4) {
+                for spell in spells(&attempts, (from, to), bound / 4) {
                     let length = spell.to - spell.from;
                     if longest.as_ref().is_none_or(|(most, _)| *most < length) {
                         let text = format!(
@@ -127,17 +125,38 @@ fn seconds(time: Time) -> f64 {
     (time - Time::ZERO).as_secs_f64()
 }
 
+/// One try to send a record: asked, answered, and whether it was acknowledged.
+struct Attempt {
+    asked: Time,
+    answered: Option<Time>,
+    is_acknowledged: bool,
+}
+
+/// By key.
+fn attempts(history: &Table) -> BTreeMap<u32, Vec<Attempt>> {
+    let mut attempts: BTreeMap<u32, Vec<Attempt>> = BTreeMap::new();
+    for row in history.rows().iter().filter(|row| matches!(row.kind, Kind::Send | Kind::Txn)) {
+        let Some(asked) = row.asked.time else { continue };
+        let answered = row.told.and_then(|told| told.time);
+        let is_acknowledged = row.outcome == Outcome::Ok;
+        for sent in history.sends(row) {
+            let list = attempts.entry(history.records.key(sent.record)).or_default();
+            list.push(Attempt { asked, answered, is_acknowledged });
+        }
+    }
+    attempts
+}
+
 /// The times in a calm in which attempts went on without an acknowledgement.
-fn spells(book: &Book, times: &BTreeMap<u64, Time>, (from, to): (Time, Time), pause: Duration) -> Vec<Spell> {
+fn spells(all: &[Attempt], (from, to): (Time, Time), pause: Duration) -> Vec<Spell> {
     let mut attempts: Vec<Spell> = Vec::new();
     let mut acknowledged: BTreeSet<Time> = BTreeSet::new();
-    for sent in &book.sends {
-        let Some(&asked) = times.get(&sent.asked) else { continue };
-        let answered = sent.answered.and_then(|line| times.get(&line).copied()).unwrap_or(to);
+    for attempt in all {
+        let (asked, answered) = (attempt.asked, attempt.answered.unwrap_or(to));
         if to <= asked || answered < from {
             continue;
         }
-        if sent.outcome == Outcome::Ok && answered <= to {
+        if attempt.is_acknowledged && answered <= to {
             acknowledged.insert(answered);
         }
         attempts.push(Spell { from: asked, to: answered });

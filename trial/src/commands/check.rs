@@ -1,18 +1,24 @@
 //! `trial check`: judges a history of what clients asked and were told.
 
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use evidence::History;
-use invariants::{Outcome, Report};
+use evidence::Table;
+use invariants::{Finding, Gravity, Outcome, Report};
 use miette::{IntoDiagnostic, WrapErr};
 
 use super::{Exit, print};
 
+/// Findings of one name that the terminal shows; `--json` lists more.
+const SHOWN_MAX: usize = 5;
+
+/// Read at a time.
+const BUFFER_BYTES: usize = 1 << 20;
+
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The history, one JSON object a line
+    /// The history, one JSON object a line (docs/histories.md); `-` reads it from standard input
     #[arg(value_name = "HISTORY.jsonl")]
     file: PathBuf,
     /// Print one JSON object and nothing else
@@ -21,8 +27,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn check(arguments: &Arguments) -> miette::Result<Exit> {
-    let history = read(&arguments.file)?;
-    let report = invariants::check(&history);
+    let report = invariants::check(&read(&arguments.file)?);
     if arguments.json {
         print(&format!("{}\n", as_json(&arguments.file, &report)));
     } else {
@@ -34,11 +39,18 @@ pub(crate) fn check(arguments: &Arguments) -> miette::Result<Exit> {
     })
 }
 
-fn read(path: &Path) -> miette::Result<History> {
+fn read(path: &Path) -> miette::Result<Table> {
+    if path.as_os_str() == "-" {
+        return table(std::io::stdin().lock(), "standard input");
+    }
     #[allow(clippy::disallowed_methods, reason = "a command reads the user's files")]
     let file = std::fs::File::open(path).into_diagnostic();
     let file = file.wrap_err_with(|| format!("cannot read {}", path.display()))?;
-    History::read(BufReader::new(file)).into_diagnostic().wrap_err_with(|| format!("{} is no history", path.display()))
+    table(BufReader::with_capacity(BUFFER_BYTES, file), &path.display().to_string())
+}
+
+fn table(source: impl BufRead, name: &str) -> miette::Result<Table> {
+    Table::read(source).into_diagnostic().wrap_err_with(|| format!("{name} is no history"))
 }
 
 fn as_json(path: &Path, report: &Report) -> serde_json::Value {
@@ -54,24 +66,49 @@ fn as_json(path: &Path, report: &Report) -> serde_json::Value {
         "verdict": report.outcome(),
         "promises": promises,
         "findings": report.findings,
+        "more": report.more,
     })
 }
 
 fn as_text(report: &Report) -> String {
     let mut text = String::new();
-    for finding in &report.findings {
-        let lines: Vec<String> = finding.operations.iter().map(u64::to_string).collect();
-        let gravity = format!("{:?}", finding.verdict).to_lowercase();
-        text.push_str(&format!("{gravity:<14} {:<20} {} (lines {})\n", finding.anomaly, finding.why, lines.join(", ")));
+    let alike = |a: &Finding, b: &Finding| (a.verdict, a.anomaly) == (b.verdict, b.anomaly);
+    let mut findings: Vec<&Finding> = report.findings.iter().collect();
+    findings.sort_by_key(|finding| (std::cmp::Reverse(finding.verdict), finding.anomaly));
+    for group in findings.chunk_by(|a, b| alike(a, b)) {
+        for finding in group.iter().take(SHOWN_MAX) {
+            text.push_str(&line(finding));
+        }
+        if let Some(next) = group.get(SHOWN_MAX) {
+            let more = group.len() - SHOWN_MAX;
+            text.push_str(&format!("{:<14} {:<22} {more} more like these\n", gravity(next.verdict), next.anomaly));
+        }
+    }
+    for (anomaly, count) in &report.more {
+        text.push_str(&format!("{:<14} {anomaly:<22} {count} more that are not listed\n", ""));
     }
     if !report.findings.is_empty() {
         text.push('\n');
     }
     for verdict in &report.verdicts {
-        let line = format!("{:<45} {:<8} {}", verdict.promise, verdict.outcome, verdict.detail);
+        let line = format!("{:<52} {:<8} {}", verdict.promise, verdict.outcome, verdict.detail);
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text.push_str(&format!("\nverdict   {}\n", report.outcome()));
     text
+}
+
+fn line(finding: &Finding) -> String {
+    let lines: Vec<String> = finding.operations.iter().map(u64::to_string).collect();
+    let Finding { anomaly, verdict, why, .. } = finding;
+    format!("{:<14} {anomaly:<22} {why} (lines {})\n", gravity(*verdict), lines.join(", "))
+}
+
+fn gravity(gravity: Gravity) -> &'static str {
+    match gravity {
+        Gravity::Broken => "broken",
+        Gravity::Allowed => "allowed",
+        Gravity::Informational => "informational",
+    }
 }
