@@ -116,7 +116,7 @@ fn shards_share_the_seeds() {
 fn a_small_scenario_has_what_it_takes_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().display().to_string();
-    let output = trial(&["shrink", "leader-loses-power", "--seed", "1", "--plant", BUG, "--out", &out]);
+    let output = trial(&["shrink", "leader-loses-power", "--seed", "1", "--plant", "ack-wrong-offset", "--out", &out]);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     let small = Scenario::parse("small", &read(&folder.path().join("leader-loses-power-small/scenario.toml"))).unwrap();
     assert_eq!((small.seed.is_some(), small.topics.len(), small.producers.len()), (true, 1, 1));
