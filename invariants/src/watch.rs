@@ -64,7 +64,9 @@ impl Watch {
         let promises = self.promises.iter_mut().map(|(promise, violation)| (promise.as_mut(), violation));
         let convergence: &mut dyn Promise = &mut self.convergence;
         for (promise, violation) in promises.chain([(convergence, &mut self.unconverged)]) {
-            first = first.or_else(|| look(promise, violation, entry, node, &self.world));
+            // Every promise sees every entry, whichever breaks first.
+            let found = look(promise, violation, entry, node, &self.world);
+            first = first.or(found);
         }
         if entry.what == What::PowerLost {
             self.power_losses += 1;
@@ -135,9 +137,7 @@ impl Watch {
     }
 
     fn verdict(&self, promise: &dyn Promise, violation: Option<&Violation>) -> Verdict {
-        // What a broken promise cut short was never to be judged as a whole.
-        let is_whole = self.promises.iter().all(|(_, violation)| violation.is_none());
-        let at_end = || is_whole.then(|| promise.at_end(&self.world).err()).flatten();
+        let at_end = || promise.at_end(&self.world).err();
         let why = violation.map(|violation| violation.why.clone()).or_else(at_end);
         let (outcome, detail) = match (why, promise.allowed()) {
             (Some(why), _) => (Outcome::Broken, why),

@@ -264,8 +264,9 @@ fn in_the_end_nobody_owes_an_answer() {
         }
         outcome(&watch.finish(&History::default()), PROMISE)
     };
-    let later = |ms| (ms, What::Note { text: "time passes".into() });
-    assert_eq!(verdict(&[(0, burden(3, 1)), later(9000)]), Outcome::Broken);
+    let core = || What::QuietBegan { core: vec![NodeName("broker-1".into())] };
+    let later = |ms| (ms, What::QuietEnded);
+    assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), later(9000)]), Outcome::Broken);
     assert_eq!(verdict(&[(0, burden(0, 100_001))]), Outcome::Broken);
     let written = |end| {
         What::Witnessed(Event::Appended {
@@ -277,13 +278,20 @@ fn in_the_end_nobody_owes_an_answer() {
         })
     };
     let synced = |end| What::Witnessed(Event::Synced { partition: P, end: Offset(end) });
-    let begin = || vec![(0, What::NodeStarted), (0, burden(0, 0)), (1, written(2)), (2, synced(2)), (3, written(4))];
+    let begin = || {
+        vec![(0, What::NodeStarted), (0, burden(0, 0)), (0, core()), (1, written(2)), (2, synced(2)), (3, written(4))]
+    };
     assert_eq!(verdict(&[begin(), vec![later(9000)]].concat()), Outcome::Broken);
     assert_eq!(verdict(&[begin(), vec![(4, synced(4)), later(9000)]].concat()), Outcome::Kept);
     assert_eq!(verdict(&[begin(), vec![later(1000)]].concat()), Outcome::Kept);
     assert_eq!(verdict(&[begin(), vec![(4, What::NodePaused), later(9000)]].concat()), Outcome::Kept);
     // They are answered; it has not looked again yet; it is down.
-    assert_eq!(verdict(&[(0, burden(3, 1)), (500, burden(0, 2)), later(9000)]), Outcome::Kept);
-    assert_eq!(verdict(&[(0, burden(3, 1)), later(900)]), Outcome::Kept);
-    assert_eq!(verdict(&[(0, burden(3, 1)), (900, What::NodeCrashed), later(9000)]), Outcome::Kept);
+    assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), (500, burden(0, 2)), later(9000)]), Outcome::Kept);
+    assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), later(900)]), Outcome::Kept);
+    assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), (900, What::NodeCrashed), later(9000)]), Outcome::Kept);
+    // Somebody else is whole in the end; and a run that was cut short.
+    let other = What::QuietBegan { core: vec![NodeName("broker-2".into())] };
+    assert_eq!(verdict(&[(0, burden(3, 1)), (1, other), later(9000)]), Outcome::Kept);
+    let note = What::Note { text: "time passes".into() };
+    assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), (9000, note)]), Outcome::Kept);
 }

@@ -111,7 +111,7 @@ fn broken(tale: Tale, why: &str) {
 #[test]
 fn a_core_that_serves_and_agrees_has_converged() {
     let verdict = served().verdict();
-    assert_eq!((verdict.outcome, verdict.detail.as_str()), (Outcome::Kept, ""));
+    assert_eq!((verdict.outcome, verdict.detail.as_str()), (Outcome::Kept, "2 facts"));
 }
 
 #[test]

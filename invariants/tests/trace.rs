@@ -3,10 +3,10 @@
 
 mod tale;
 
-use evidence::{Claims, History};
+use evidence::History;
 use invariants::{Expectations, Outcome};
-use model::{Event, LeaderEpoch, Offset};
-use tale::{P, Tale, expectations, outcome};
+use model::{Event, LeaderEpoch};
+use tale::{Tale, expectations, outcome};
 
 #[test]
 fn a_run_that_nobody_witnessed_is_unknown() {

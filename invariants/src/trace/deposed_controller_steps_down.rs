@@ -51,7 +51,9 @@ impl DeposedControllerStepsDown {
     }
 
     fn plan(&mut self) {
-        self.next = self.leaders.values().filter_map(|leader| leader.until).min();
+        // Whoever was not told of the quorum's patience holds nobody to it.
+        let untils = self.leaders.values().filter_map(|leader| leader.until);
+        self.next = untils.min().filter(|_| !self.fetch_timeout.is_zero());
     }
 }
 

@@ -1,9 +1,9 @@
 //! What waits is answered: when nobody asks any more, no answer is owed, and at no time more than a node can hold.
 //!
-//! Broken if (a) more answers or fetches wait on one node than [`WAITING_MAX`]; (b) a node that is up in the end, and had time to
-//! look again, says that producers still wait: their tickets leak; (c) under `flush.policy = commit` such a node has a log whose
-//! end it does not sync. A node that is down or stands still is not judged, nor is a run that
-//! a broken promise ended.
+//! Broken if (a) more answers or fetches wait on one node than [`WAITING_MAX`]; (b) when a quiet phase is over, a node of its
+//! core that had time to look again says that producers still wait: their tickets leak; (c) under `flush.policy = commit` such a node
+//! has a log whose end it does not sync. A node that is down or stands still is not judged, nor is a run that did not come
+//! so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,6 +26,9 @@ pub(super) struct WhatWaitsIsAnswered {
     /// Nodes that run.
     up: BTreeSet<NodeId>,
     now: Time,
+    /// The nodes that are whole in the end, once a quiet phase began.
+    core: BTreeSet<NodeId>,
+    is_over: bool,
     flush_on_commit: bool,
     judged: u64,
 }
@@ -43,8 +46,8 @@ impl Promise for WhatWaitsIsAnswered {
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
         self.now = entry.time;
-        match entry.what {
-            What::Witnessed(Event::Burden { answers, fetches }) => {
+        match &entry.what {
+            &What::Witnessed(Event::Burden { answers, fetches }) => {
                 self.judged += 1;
                 self.owed.insert(node, (answers, entry.time));
                 if WAITING_MAX < answers.max(fetches) {
@@ -60,13 +63,18 @@ impl Promise for WhatWaitsIsAnswered {
                 self.owed.remove(&node);
                 self.up.remove(&node);
             }
+            What::QuietBegan { core } => self.core = core.iter().filter_map(|name| before.known_node(name)).collect(),
+            What::QuietEnded => self.is_over = true,
             _ => {}
         }
         Ok(())
     }
 
     fn at_end(&self, world: &World) -> Result<(), String> {
-        for &node in self.up.iter().filter(|_| self.flush_on_commit) {
+        if !self.is_over {
+            return Ok(());
+        }
+        for &node in self.up.intersection(&self.core).filter(|_| self.flush_on_commit) {
             let unsafe_log = world.partitions_of(node).find(|(_, replica)| {
                 let since = self.now.since(replica.written_at);
                 !replica.is_hurt && replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && LOOKED_AGAIN < since
@@ -79,8 +87,11 @@ impl Promise for WhatWaitsIsAnswered {
                 ));
             }
         }
-        let owing =
-            self.owed.iter().find(|(_, (answers, since))| 0 < *answers && LOOKED_AGAIN < self.now.since(*since));
+        let owing = self
+            .owed
+            .iter()
+            .filter(|(node, _)| self.core.contains(node))
+            .find(|(_, (answers, since))| 0 < *answers && LOOKED_AGAIN < self.now.since(*since));
         match owing {
             None => Ok(()),
             Some((node, (answers, _))) => {
