@@ -33,7 +33,7 @@ fn an_in_sync_set_has_its_leader_and_only_replicas_each_once() {
 }
 
 #[test]
-fn a_fenced_broker_leads_nothing_and_is_in_sync_only_if_it_is_the_last() {
+fn a_fenced_broker_leads_nothing_and_is_in_sync_only_if_nobody_leads() {
     const PROMISE: &str = "the in-sync set holds whom it should";
     let fenced = |broker| Event::BrokerFenced { broker: BrokerId(broker) };
     let two = || with_brokers(Tale::begin(), 1, &[(1, 10), (2, 11)]).state(1, 0, 1, 1, &[1, 2]).applied(1, 5, 5);
@@ -53,6 +53,15 @@ fn a_fenced_broker_leads_nothing_and_is_in_sync_only_if_it_is_the_last() {
     };
     let last = two().says(1, fenced(2)).state(1, 1, 1, 1, &[1]).applied(1, 7, 7);
     last.says(1, fenced(1)).says(1, alone).applied(1, 9, 9).keeps();
+    // All fell silent together: whoever is back first leads, and until then nobody does.
+    let nobody = Event::PartitionChanged {
+        partition: P,
+        leader: None,
+        leader_epoch: LeaderEpoch(2),
+        partition_epoch: PartitionEpoch(1),
+        in_sync: brokers(&[1, 2]),
+    };
+    two().says(1, fenced(1)).says(1, fenced(2)).says(1, nobody).applied(1, 8, 8).keeps();
 }
 
 #[test]

@@ -43,6 +43,7 @@ const TALES: &[Tale] = tales![
     "replication/rolling-restart.toml",
     "replication/acks-one-loses.toml",
     "replication/leader-elected-while-it-syncs.toml",
+    "replication/one-is-gone-and-another-comes-back.toml",
     "storage/every-broker-loses-power-at-once.toml",
     "storage/disk-fills-up.toml",
     "network/majority-and-minority.toml",

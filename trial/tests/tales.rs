@@ -28,6 +28,7 @@ tales! {
     rolling_restart: "replication/rolling-restart.toml",
     acks_one_loses: "replication/acks-one-loses.toml",
     leader_elected_while_it_syncs: "replication/leader-elected-while-it-syncs.toml",
+    one_is_gone_and_another_comes_back: "replication/one-is-gone-and-another-comes-back.toml",
     every_broker_loses_power_at_once: "storage/every-broker-loses-power-at-once.toml",
     disk_fills_up: "storage/disk-fills-up.toml",
     majority_and_minority: "network/majority-and-minority.toml",

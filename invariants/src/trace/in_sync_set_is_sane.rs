@@ -2,11 +2,12 @@
 //! `ReplicationQuorumSuperset`; KIP-497, KIP-903).
 //!
 //! Broken if (a) metadata names a leader outside the in-sync set, a member without a replica, a member twice, or none; (b) a
-//! fenced broker leads, or is in a set that has others; (c) a set that a leader asked for holds another process of a
+//! fenced broker leads, or is in the set of one that does; (c) a set that a leader asked for holds another process of a
 //! broker than the one that fetched, or a leader asks for one that has less than it had itself when it began (KAFKA-7128);
 //! (d) a leader that the controller still counts on waits for fewer than the controller
-//! counts as in sync, or may count by what the leader asked for and never heard of. The controller may drop members before their leader hears of it; the last member stays, fenced or
-//! not, since it alone surely has everything. A node that starts again passes through old states once more: each is
+//! counts as in sync, or may count by what the leader asked for and never heard of. The controller may drop members before
+//! their leader hears of it; where nobody would be left, all of them stay, since each has everything, and nobody leads. A
+//! node that starts again passes through old states once more: each is
 //! judged by what that node knew then.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,7 +109,8 @@ impl InSyncSetIsSane {
                 return Err(format!("{partition}: broker {leader} leads, and is fenced"));
             }
             let fenced = in_sync.iter().find(|member| image.is_fenced(**member));
-            if let Some(fenced) = fenced.filter(|_| 1 < in_sync.len()) {
+            // Without a leader nobody is made to wait: the set stays until one of it is back.
+            if let Some(fenced) = fenced.filter(|_| leader.is_some()) {
                 return Err(format!("{partition}: broker {fenced} is fenced, and in sync with {{{}}}", list(in_sync)));
             }
         }

@@ -21,11 +21,12 @@ pub(crate) enum Change {
 impl Replica {
     pub(super) fn tick(&mut self, now: Time, log: LogView<'_>, out: &mut Vec<Output>) {
         self.advance(log, out);
-        self.propose_in_sync(now, out);
+        self.propose_in_sync(now, None, out);
     }
 
-    /// Asks for the in-sync set that the followers' progress calls for, unless a proposal is under way.
-    pub(super) fn propose_in_sync(&mut self, now: Time, out: &mut Vec<Output>) {
+    /// Asks for the in-sync set that the followers' progress calls for, unless a proposal is under way. Only whoever fetches this
+    /// moment may join: one that was complete once may be gone, and the controller refuses a proposal that has such a one, whole.
+    pub(super) fn propose_in_sync(&mut self, now: Time, fetching: Option<BrokerId>, out: &mut Vec<Output>) {
         let (local, lag_max, high_watermark) = (self.local, self.lag_max, self.high_watermark);
         let too_early = self.planted.has(Bug::IsrJoinTooEarly);
         let is_optimistic = self.planted.has(Bug::OptimisticShrink);
@@ -45,7 +46,8 @@ impl Replica {
                         if high_watermark <= progress.end && !has_reached_start {
                             model::reached!("a follower had the high watermark and not yet the epoch's start");
                         }
-                        progress.broker_epoch.is_some()
+                        fetching == Some(id)
+                            && progress.broker_epoch.is_some()
                             && high_watermark <= progress.end
                             && (has_reached_start || too_early)
                     }

@@ -195,7 +195,7 @@ impl Replica {
         }
         progress.last_fetch = (now, log.end);
         self.advance(log, out);
-        self.propose_in_sync(now, out);
+        self.propose_in_sync(now, Some(fetch.replica), out);
     }
 
     fn check_fetch(&self, log: LogView<'_>, fetch: &FollowerFetch) -> Result<(), Refusal> {
