@@ -33,7 +33,7 @@ impl<W: Write> Lines<W> {
 }
 
 /// Of ten operations six send, one of them in a transaction with a second record, and four poll.
-pub fn write(sink: impl Write, operations: u64) -> io::Result<()> {
+pub(crate) fn write(sink: impl Write, operations: u64) -> io::Result<()> {
     let mut lines = Lines { sink, index: 0 };
     writeln!(lines.sink, r#"{{"history":1,"claims":{{"acks":"all","idempotent":true}}}}"#)?;
     let mut logs: Vec<Vec<u64>> = vec![Vec::new(); KEYS];

@@ -7,14 +7,14 @@ const KEYS: [&str; 2] = ["orders/0", "orders/1"];
 const READERS: usize = 3;
 
 /// What happens, step after step: which kind, and two numbers to choose by.
-pub type Plan = Vec<(u8, u8, u8)>;
+pub(crate) type Plan = Vec<(u8, u8, u8)>;
 
-pub fn plan() -> impl Strategy<Value = Plan> {
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     prop::collection::vec((0u8..12, any::<u8>(), any::<u8>()), 10..80)
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     LoseARecord,
     ReadItElsewhere,
     AlterARecord,
@@ -25,7 +25,7 @@ pub enum Fault {
     NameAnEarlierEnd,
 }
 
-pub fn fault() -> impl Strategy<Value = Fault> {
+pub(crate) fn fault() -> impl Strategy<Value = Fault> {
     prop::sample::select(vec![
         Fault::LoseARecord,
         Fault::ReadItElsewhere,
@@ -39,7 +39,7 @@ pub fn fault() -> impl Strategy<Value = Fault> {
 }
 
 #[derive(Default)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     lines: Vec<Value>,
     /// What stands at each offset; none is a control record, or one of an aborted transaction.
     logs: [Vec<Option<u64>>; 2],
@@ -59,7 +59,7 @@ struct Reader {
 }
 
 impl Cluster {
-    pub fn run(plan: &Plan) -> Cluster {
+    pub(crate) fn run(plan: &Plan) -> Cluster {
         let mut cluster = Cluster { next_process: 100, ..Cluster::default() };
         for _ in 0..READERS {
             let reader = cluster.join();
@@ -77,10 +77,10 @@ impl Cluster {
         match kind {
             0..=2 => self.send(key, 1 + b % 3),
             3 => self.send_at_once(a, b),
-            4 => self.doubt(key, b % 2 == 0),
+            4 => self.doubt(key, b.is_multiple_of(2)),
             5 => self.transaction(b % 3),
             6..=8 => self.poll(a % READERS, 1 + b % 4),
-            9 => self.come_again(a % READERS, b % 2 == 0),
+            9 => self.come_again(a % READERS, b.is_multiple_of(2)),
             10 => self.look_up(key),
             _ => self.group(key, b),
         }
@@ -231,14 +231,14 @@ impl Cluster {
         (0..longest / 4 + 2).for_each(|_| self.poll(READERS, 4));
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = json!({ "history": 1 }).to_string() + "\n";
         self.lines.iter().for_each(|line| text += &format!("{line}\n"));
         text
     }
 
     /// Spoils the history by one fault, if it has room for it. Answers what must be found.
-    pub fn spoil(&mut self, fault: Fault, at: prop::sample::Index) -> Option<&'static str> {
+    pub(crate) fn spoil(&mut self, fault: Fault, at: prop::sample::Index) -> Option<&'static str> {
         match fault {
             Fault::LoseARecord => {
                 let acked = self.acked();

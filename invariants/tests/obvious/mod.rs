@@ -20,7 +20,7 @@ fn line(text: &mut String, index: usize, process: &str, kind: &str, f: &str, val
 
 /// A chance for one of three clients: an idle one asks, a waiting one is told.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub(crate) struct Step {
     client: usize,
     sends: bool,
     outcome: Outcome,
@@ -28,7 +28,7 @@ pub struct Step {
     records: Vec<(i64, i64)>,
 }
 
-pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![6 => Just(Outcome::Ok), 1 => Just(Outcome::Fail), 1 => Just(Outcome::Info)];
     let records = prop::collection::vec((0i64..6, 0i64..5), 0..4);
     let step = (0..3usize, any::<bool>(), outcome, 0i64..6, records);
@@ -39,7 +39,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// One operation from its question to its answer, if there was one.
 #[derive(Clone, Debug)]
-pub struct Operation {
+pub(crate) struct Operation {
     process: usize,
     asked: usize,
     told: Option<usize>,
@@ -54,7 +54,7 @@ enum What {
 }
 
 /// What the clients of these steps go through, in the order of their questions. Values are counted from zero.
-pub fn history(steps: &[Step]) -> Vec<Operation> {
+pub(crate) fn history(steps: &[Step]) -> Vec<Operation> {
     let mut operations: Vec<Operation> = Vec::new();
     let mut clients: [(usize, Option<usize>); 3] = [(0, None), (1, None), (2, None)];
     let (mut next_value, mut next_process) = (0, 3);
@@ -83,7 +83,7 @@ pub fn history(steps: &[Step]) -> Vec<Operation> {
     operations
 }
 
-pub fn write(operations: &[Operation]) -> String {
+pub(crate) fn write(operations: &[Operation]) -> String {
     let mut lines: BTreeMap<usize, (String, &str, &str, String)> = BTreeMap::new();
     for operation in operations {
         let process = operation.process.to_string();
@@ -112,7 +112,7 @@ pub fn write(operations: &[Operation]) -> String {
 }
 
 /// How often each anomaly is there.
-pub fn findings(operations: &[Operation]) -> BTreeMap<&'static str, usize> {
+pub(crate) fn findings(operations: &[Operation]) -> BTreeMap<&'static str, usize> {
     let sends: Vec<(&Operation, i64, i64)> = operations
         .iter()
         .filter_map(|operation| match operation.what {
@@ -216,7 +216,7 @@ pub fn findings(operations: &[Operation]) -> BTreeMap<&'static str, usize> {
 // ── Appends and look-ups of one log ──
 
 #[derive(Clone, Debug)]
-pub struct Item {
+pub(crate) struct Item {
     begins: usize,
     ends: usize,
     what: Register,
@@ -228,7 +228,7 @@ enum Register {
     End(i64),
 }
 
-pub fn register() -> impl Strategy<Value = Vec<Item>> {
+pub(crate) fn register() -> impl Strategy<Value = Vec<Item>> {
     let item = (any::<bool>(), 0i64..9);
     (1..7usize)
         .prop_flat_map(move |count| {
@@ -247,7 +247,7 @@ pub fn register() -> impl Strategy<Value = Vec<Item>> {
         })
 }
 
-pub fn write_register(items: &[Item]) -> String {
+pub(crate) fn write_register(items: &[Item]) -> String {
     let mut lines = BTreeMap::new();
     for (process, item) in items.iter().enumerate() {
         let (f, asked, told) = match item.what {
@@ -268,7 +268,7 @@ pub fn write_register(items: &[Item]) -> String {
 
 /// Tries every order: each item takes effect between its question and its answer, appends go to the end of the log or beyond,
 /// and a look-up names an end that nothing before it reaches.
-pub fn is_linearizable(items: &[Item]) -> bool {
+pub(crate) fn is_linearizable(items: &[Item]) -> bool {
     fn goes_on(items: &[Item], done: &mut Vec<bool>, floor: i64) -> bool {
         if done.iter().all(|done| *done) {
             return true;
@@ -299,13 +299,13 @@ pub fn is_linearizable(items: &[Item]) -> bool {
 
 /// All under way together. By key, who wrote the log's records in their order, and how far each transaction read.
 #[derive(Clone, Debug)]
-pub struct Transactions {
+pub(crate) struct Transactions {
     count: usize,
     written: [Vec<usize>; 2],
     read: Vec<[usize; 2]>,
 }
 
-pub fn transactions() -> impl Strategy<Value = Transactions> {
+pub(crate) fn transactions() -> impl Strategy<Value = Transactions> {
     (2..5usize).prop_flat_map(|count| {
         let log = || prop::collection::vec(0..count, 0..5);
         let read = prop::collection::vec([0..5usize, 0..5usize], count);
@@ -317,7 +317,7 @@ pub fn transactions() -> impl Strategy<Value = Transactions> {
     })
 }
 
-pub fn write_transactions(of: &Transactions) -> String {
+pub(crate) fn write_transactions(of: &Transactions) -> String {
     let mut text = HEADER.to_owned();
     let value = |key: usize, offset: usize| 100 * key + offset;
     for is_told in [false, true] {
@@ -386,13 +386,13 @@ fn reachable(mut edges: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
 }
 
 /// Is there a circle by the order of writes, and one by reading?
-pub fn circles(of: &Transactions) -> (bool, bool) {
+pub(crate) fn circles(of: &Transactions) -> (bool, bool) {
     let is_circle = |edges: Vec<Vec<bool>>| (0..of.count).any(|at| reachable(edges.clone())[at][at]);
     (is_circle(of.by_writing()), is_circle(of.by_reading()))
 }
 
 /// A circle with a reading in it, whatever else.
-pub fn has_mixed_circle(of: &Transactions) -> bool {
+pub(crate) fn has_mixed_circle(of: &Transactions) -> bool {
     let (writing, reading) = (of.by_writing(), of.by_reading());
     let mut both = reading.clone();
     (0..of.count).for_each(|from| (0..of.count).for_each(|to| both[from][to] |= writing[from][to]));
@@ -403,7 +403,7 @@ pub fn has_mixed_circle(of: &Transactions) -> bool {
 // ── Committed offsets ──
 
 #[derive(Clone, Debug)]
-pub struct Turn {
+pub(crate) struct Turn {
     begins: usize,
     ends: usize,
     offset: i64,
@@ -411,7 +411,7 @@ pub struct Turn {
     is_sure: bool,
 }
 
-pub fn commits() -> impl Strategy<Value = Vec<Turn>> {
+pub(crate) fn commits() -> impl Strategy<Value = Vec<Turn>> {
     let turn = (any::<bool>(), -1i64..4, prop::bool::weighted(0.8));
     (1..9usize)
         .prop_flat_map(move |count| {
@@ -431,7 +431,7 @@ pub fn commits() -> impl Strategy<Value = Vec<Turn>> {
         })
 }
 
-pub fn write_commits(turns: &[Turn]) -> String {
+pub(crate) fn write_commits(turns: &[Turn]) -> String {
     let mut lines = BTreeMap::new();
     for (process, turn) in turns.iter().enumerate() {
         let value = format!(r#"{{"group":"g","offsets":{{"k":{}}}}}"#, turn.offset);
@@ -447,7 +447,7 @@ pub fn write_commits(turns: &[Turn]) -> String {
 }
 
 /// Answers below a commit that was over before they were asked for, and that no other commit explains.
-pub fn regressions(turns: &[Turn]) -> usize {
+pub(crate) fn regressions(turns: &[Turn]) -> usize {
     let commits = || turns.iter().filter(|turn| turn.is_commit);
     let answers = turns.iter().filter(|turn| !turn.is_commit && turn.is_sure);
     answers
