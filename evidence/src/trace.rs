@@ -94,6 +94,8 @@ pub enum Harm {
     Lost,
     /// The device put a sector where another one belongs.
     Misdirected,
+    /// An operator took out a damaged log, to have it made anew: all in this directory.
+    MovedAway,
     /// The disk came back empty.
     Wiped,
 }

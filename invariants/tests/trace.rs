@@ -3,7 +3,7 @@
 
 mod tale;
 
-use evidence::History;
+use evidence::{Harm, History, What};
 use invariants::{Expectations, Outcome};
 use model::{Event, LeaderEpoch};
 use tale::{Tale, expectations, outcome};
@@ -191,6 +191,26 @@ fn recovery_may_lose_what_was_not_synced_and_only_with_the_power() {
     Tale::replicated().loses_power(2).recovers(2, 2).keeps();
     Tale::replicated().crashes(2).recovers(2, 4).keeps();
     Tale::replicated().syncs(2, 4).truncates(2, 4, 2).loses_power(2).recovers(2, 2).keeps();
+}
+
+#[test]
+fn recovery_is_not_blamed_for_what_the_world_destroyed_there_and_for_nothing_else() {
+    const PROMISE: &str = "recovery keeps all that was synced";
+    for harm in [Harm::Rotted, Harm::Lost, Harm::Misdirected, Harm::MovedAway, Harm::Wiped] {
+        Tale::replicated().hurts(1, harm, "orders-0").crashes(1).recovers(1, 0).keeps();
+        Tale::replicated().hurts(2, harm, "orders-0").loses_power(1).recovers(1, 2).breaks(PROMISE);
+    }
+    Tale::replicated().hurts(1, Harm::Rotted, "orders-1").loses_power(1).recovers(1, 2).breaks(PROMISE);
+    Tale::replicated().hurts(1, Harm::Unreadable, "orders-0").loses_power(1).recovers(1, 2).breaks(PROMISE);
+    let mended = Tale::replicated().hurts(1, Harm::Rotted, "orders-0").what(1, What::DiskMended);
+    mended.loses_power(1).recovers(1, 2).breaks(PROMISE);
+}
+
+#[test]
+fn a_hurt_log_excuses_no_leader_that_lacks_what_was_committed() {
+    const PROMISE: &str = "an elected leader has every committed record";
+    let hurt = Tale::replicated().hurts(2, Harm::Lost, "orders-0").loses_power(2).recovers(2, 0);
+    hurt.leads(2, 2, 0).breaks(PROMISE);
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn hurt(harm: Harm, file: &str, position: u64) -> String {
         Harm::Unreadable => format!("{file} cannot be read any more at byte {position}"),
         Harm::Lost => format!("what was written to {file} at byte {position} never reached the device"),
         Harm::Misdirected => format!("what is in {file} at byte {position} belongs elsewhere"),
+        Harm::MovedAway => format!("{file} is damaged, and moved away"),
         Harm::Wiped => "gets an empty disk".into(),
     }
 }

@@ -135,6 +135,8 @@ reaches! {
     WriteLost = "write lost",
     /// A disk put a write in the place of something else.
     WriteMisdirected = "write misdirected",
+    /// An operator moved a damaged log away, and had it made anew.
+    LogMovedAway = "log moved away",
     /// A node got an empty disk.
     DiskWiped = "disk wiped",
     /// A broker noticed that a log cannot be written, read or trusted.

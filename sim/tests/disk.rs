@@ -149,6 +149,30 @@ fn a_misdirected_write_destroys_another_sector_too() {
 }
 
 #[test]
+fn a_lie_under_bytes_that_were_not_safe_yet_shows_with_the_power_and_can_be_undone() {
+    for seed in 0..20 {
+        in_a_world(move |world| async move {
+            let node = world.node(&format!("node {seed}"));
+            write_under_lies(&world, &node, Harm::Lost).await;
+            start(&node, |host| async move {
+                let file = host.disk().open("data/file").unwrap();
+                file.write_at(3 * SECTOR as u64 + 1, &[78; 9]).unwrap();
+            });
+            ended(&world, &node).await;
+            node.power_loss();
+            let is_hurt = node.disk().is_hurt("data");
+            node.disk().undo_damage();
+            start(&node, move |host| async move {
+                let seen = content(&host.disk().open("data/file").unwrap());
+                assert_eq!(seen[3 * SECTOR], 77, "what was called safe is there");
+                assert_eq!(seen[3 * SECTOR + 1], if is_hurt { 77 } else { 78 }, "all of the sector or nothing");
+            });
+            ended(&world, &node).await;
+        });
+    }
+}
+
+#[test]
 fn what_is_written_again_is_right_again() {
     in_a_world(|world| async move {
         let node = world.node("node");

@@ -61,6 +61,7 @@ impl Reached {
                 Harm::Unreadable => Reach::SectorUnreadable,
                 Harm::Lost => Reach::WriteLost,
                 Harm::Misdirected => Reach::WriteMisdirected,
+                Harm::MovedAway => Reach::LogMovedAway,
                 Harm::Wiped => Reach::DiskWiped,
             }),
             What::DiskMended => self.note(Reach::HarmUndone),

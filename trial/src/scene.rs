@@ -14,6 +14,8 @@ pub(crate) struct Scene {
     controller: Option<(LeaderEpoch, BrokerId)>,
     /// Nodes that ended by themselves, with an error, and were not started again.
     gave_up: BTreeSet<String>,
+    /// Logs that a process has opened and that still runs, by node.
+    opened: BTreeMap<String, BTreeSet<PartitionId>>,
 }
 
 /// One partition, as the newest metadata that anybody applied says.
@@ -51,17 +53,29 @@ impl Scene {
     pub(crate) fn observe(&mut self, entry: &Entry) -> Vec<Change> {
         let event = match &entry.what {
             What::Witnessed(event) => event,
-            What::NodeStopped { error: Some(_) } => {
-                self.gave_up.insert(entry.node.0.to_string());
+            What::NodeStopped { error } => {
+                self.opened.remove(&*entry.node.0);
+                if error.is_some() {
+                    self.gave_up.insert(entry.node.0.to_string());
+                }
+                return Vec::new();
+            }
+            What::NodeCrashed | What::PowerLost => {
+                self.opened.remove(&*entry.node.0);
                 return Vec::new();
             }
             What::NodeStarted => {
+                self.opened.remove(&*entry.node.0);
                 self.gave_up.remove(&*entry.node.0);
                 return Vec::new();
             }
             _ => return Vec::new(),
         };
         match event {
+            Event::Recovered { partition, .. } => {
+                self.opened.entry(entry.node.0.to_string()).or_default().insert(*partition);
+                Vec::new()
+            }
             Event::QuorumLeader { epoch, .. } => self.controller_is(*epoch, number_of(&entry.node.0)),
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
                 let seen = self.partitions.entry(*partition).or_default();
@@ -90,6 +104,17 @@ impl Scene {
         self.gave_up.contains(node)
     }
 
+    /// Has the process that runs on this node opened its log of the partition?
+    pub(crate) fn has_opened(&self, node: &str, partition: &PartitionName) -> bool {
+        let id = self.id(partition);
+        id.is_some_and(|id| self.opened.get(node).is_some_and(|opened| opened.contains(&id)))
+    }
+
+    fn id(&self, name: &PartitionName) -> Option<PartitionId> {
+        let topic = *self.topics.get(&name.topic)?;
+        Some(PartitionId { topic, index: i32::try_from(name.index).ok()? })
+    }
+
     /// Every partition, by its name.
     pub(crate) fn partitions(&self) -> impl Iterator<Item = (PartitionName, &Seen)> {
         self.topics.iter().flat_map(|(topic, id)| {
@@ -101,8 +126,7 @@ impl Scene {
     }
 
     pub(crate) fn partition(&self, name: &PartitionName) -> Option<&Seen> {
-        let topic = *self.topics.get(&name.topic)?;
-        self.partitions.get(&PartitionId { topic, index: i32::try_from(name.index).ok()? })
+        self.partitions.get(&self.id(name)?)
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirec
         _ => failed(error),
     })?;
     let path = format!("{directory}/{FILE}");
-    let cluster_id = match storage::checkpoint::read_file(disk, &path).map_err(failed)? {
+    let cluster_id = match storage::checkpoint::read_file_for_good(disk, &path).await.map_err(failed)? {
         Some(bytes) => check(config, &String::from_utf8_lossy(&bytes))?,
         None => {
             let cluster_id = new_cluster_id(config, host)?;

@@ -91,7 +91,7 @@ impl<H: Host> Node<H> {
         if self.may_warn() {
             tracing::warn!(%partition, error = %storage, "a log cannot be written or read");
         }
-        if matches!(storage, StorageError::Failed { .. } | StorageError::Corrupt { .. }) {
+        if storage.is_final() {
             self.host.witness(Event::StorageFailed { partition });
             self.failed.send_if_modified(|failed| {
                 let is_first = failed.is_none();

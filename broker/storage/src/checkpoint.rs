@@ -40,6 +40,19 @@ pub fn read_file<D: Disk>(disk: &D, path: &str) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// The content of the file at `path`, if there is one, and it will outlive a loss of power: an earlier life may have died between
+/// putting it there and syncing the directory, and whoever acts by what it says must not find the old content later.
+///
+/// # Errors
+/// As for [`read_file`].
+pub async fn read_file_for_good<D: Disk>(disk: &D, path: &str) -> io::Result<Option<Vec<u8>>> {
+    let bytes = read_file(disk, path)?;
+    if bytes.is_some() {
+        disk.sync_directory(parent(path)).await?;
+    }
+    Ok(bytes)
+}
+
 /// Makes a directory and its parents, and makes them outlive a loss of power.
 ///
 /// # Errors

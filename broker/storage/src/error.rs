@@ -27,6 +27,18 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// True if no retry can mend it: the disk has failed, or does not give back what was written to it. Whoever goes on serving
+    /// such a log keeps others from leading it.
+    pub fn is_final(&self) -> bool {
+        match self {
+            StorageError::Failed { .. } | StorageError::Unreadable { .. } | StorageError::Corrupt { .. } => true,
+            StorageError::Full { .. }
+            | StorageError::Gap { .. }
+            | StorageError::Batch(_)
+            | StorageError::OutOfRange { .. } => false,
+        }
+    }
+
     /// The error of a step that the log does not survive, unless it only was that the disk is full.
     pub(crate) fn of(file: &str, error: &io::Error) -> StorageError {
         match error.kind() {

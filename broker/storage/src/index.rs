@@ -37,16 +37,16 @@ impl Index {
         self.latest
     }
 
-    /// A position at or before the batch that holds `offset`, to walk from.
-    pub(crate) fn position_before(&self, offset: Offset) -> u64 {
+    /// A batch at or before the one that holds `offset`, to walk from: its position and its base offset. None: the first one.
+    pub(crate) fn before(&self, offset: Offset) -> Option<(u64, Offset)> {
         let after = self.entries.partition_point(|entry| entry.offset <= offset);
-        after.checked_sub(1).map_or(0, |last| self.entries[last].position)
+        after.checked_sub(1).map(|last| (self.entries[last].position, self.entries[last].offset))
     }
 
-    /// A position at or before the first batch that has a timestamp at or after `at`, to walk from.
-    pub(crate) fn position_before_time(&self, at: Timestamp) -> u64 {
+    /// As [`Index::before`], of the first batch that has a timestamp at or after `at`.
+    pub(crate) fn before_time(&self, at: Timestamp) -> Option<(u64, Offset)> {
         let after = self.entries.partition_point(|entry| entry.latest_before < at);
-        after.checked_sub(1).map_or(0, |last| self.entries[last].position)
+        after.checked_sub(1).map(|last| (self.entries[last].position, self.entries[last].offset))
     }
 
     /// Forgets all entries from `position` on, and gives the position from which batches must be noted again.

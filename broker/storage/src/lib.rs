@@ -13,11 +13,13 @@
 //! the sectors that were not; creations, renames and removals in one directory happen in their order, up to some point.
 //! Whatever a log called synced, it has after either. What it did not call synced may be gone, and is never half there: a
 //! torn tail is cut at its first bad batch. Damage *below* the recovery point is not a torn tail but rot: a named error,
-//! because only another replica can heal it. Not survived: a device that says "synced" and lies, and bytes that the device
-//! lost after a failed sync while the page cache still shows them.
+//! because only another replica can heal it. Bytes that the device lost after a failed sync while the page cache still shows
+//! them are written again when the log is opened: no later sync would. Whatever is read is checked before it is given to
+//! anybody: checksum, offset and epoch of each batch. Not told from a torn tail, and so cut: rot above the recovery point, and
+//! what a device that says "synced" never wrote. Such a replica is short, and must not count as in sync.
 //!
 //! Three rules make that hold:
-//! 1. *A position of a file is written once.* A truncation, or an append that failed half way, begins a new segment file;
+//! 1. *A position of a file is written once*, or again with the same bytes. A truncation, or an append that failed half way, begins a new segment file;
 //!    bytes of two histories never mix in one file, in whatever order its sectors reach the device.
 //! 2. *A segment ends where the next one begins.* A file that is longer has a truncated tail, which the next file hides; so a
 //!    file is never removed while one that it bounds may still be longer on the device.

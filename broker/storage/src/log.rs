@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use host::{Disk, File};
-use model::{BatchHeader, Epochs, LeaderEpoch, Offset, Planted, Timestamp, batches};
+use model::{BatchHeader, Bug, Epochs, LeaderEpoch, Offset, Planted, Timestamp, batches};
 
 use crate::error::Failure;
 use crate::recovery::{self, Recovered, segment_path};
@@ -126,7 +126,7 @@ impl<D: Disk> Log<D> {
     /// `bytes_max`; none if `from` is the log's end or not below `below`. May stop short at the end of a segment.
     ///
     /// # Errors
-    /// `OutOfRange` if `from` is not in the log.
+    /// `OutOfRange` if `from` is not in the log; `Corrupt` or `Unreadable` if the disk does not give back what was written.
     pub fn read(&self, from: Offset, below: Offset, bytes_max: usize) -> Result<Bytes, StorageError> {
         self.failure.check()?;
         if from < self.start() || self.end() < from {
@@ -135,7 +135,15 @@ impl<D: Disk> Log<D> {
         if from == self.end() || below <= from {
             return Ok(Bytes::new());
         }
-        self.segments[self.segment_of(from)].read(from, below, bytes_max)
+        let segment = &self.segments[self.segment_of(from)];
+        let bytes = segment.read(from, below, bytes_max)?;
+        if !self.config.planted.has(Bug::RecoveryTrustsTornTail)
+            && let Err((offset, reason)) = self.check(&bytes)
+        {
+            let position = segment.locate(offset)?.map_or(0, |(position, _)| position);
+            return Err(StorageError::Corrupt { file: segment.path.clone(), position, reason });
+        }
+        Ok(bytes)
     }
 
     /// Removes every batch whose last offset is at or after `end`, so that the log ends at or before it.
@@ -210,6 +218,24 @@ impl<D: Disk> Log<D> {
     pub fn offset_of_latest_time(&self) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, StorageError> {
         let latest = self.segments.iter().map(|segment| segment.index.latest()).max();
         self.offset_for_time(latest.unwrap_or(Timestamp(i64::MIN)))
+    }
+
+    /// Are these batches as they were written? If not, at which offset and why. Offsets and epochs are not under the checksums.
+    fn check(&self, bytes: &[u8]) -> Result<(), (Offset, String)> {
+        let mut expected: Option<Offset> = None;
+        for (header, batch) in batches(bytes).map_while(Result::ok) {
+            let base = header.base_offset;
+            let offset = expected.unwrap_or(base);
+            BatchHeader::verify(batch).map_err(|error| (offset, error.to_string()))?;
+            if base != offset {
+                return Err((offset, format!("the batch has offset {base} in the place of {offset}")));
+            }
+            if self.epochs.epoch_at(base) != Some(header.leader_epoch) {
+                return Err((offset, format!("the batch at offset {base} has epoch {}", header.leader_epoch)));
+            }
+            expected = Some(header.end_offset());
+        }
+        Ok(())
     }
 
     pub(crate) fn active(&self) -> &Segment<D::File> {

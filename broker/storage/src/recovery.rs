@@ -96,6 +96,7 @@ pub(crate) async fn recover<D: Disk>(
     // What a crash left in the page cache, and what was cut, must be safe before anything is built on it.
     for segment in &mut recovered.segments {
         if segment.has_surplus || segment.synced_length < segment.length {
+            write_again(segment).map_err(|error| StorageError::of(&segment.path, &error))?;
             segment.file.sync().await.map_err(|error| StorageError::of(&segment.path, &error))?;
             segment.synced_length = segment.length;
             segment.has_surplus = false;
@@ -103,6 +104,23 @@ pub(crate) async fn recover<D: Disk>(
     }
     disk.sync_directory(directory).await.map_err(failed)?;
     Ok(recovered)
+}
+
+/// Writes what may not be safe once more, the same bytes: if a sync failed before, the page cache counts them as written though the
+/// device has lost them, and no sync would ever write them.
+fn write_again<F: File>(segment: &Segment<F>) -> std::io::Result<()> {
+    let mut position = segment.synced_length;
+    let mut buffer = vec![0; WHOLE_CHUNK];
+    while position < segment.length {
+        let want = (segment.length - position).min(WHOLE_CHUNK as u64) as usize;
+        let have = segment.file.read_at(position, &mut buffer[..want])?;
+        if have == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        segment.file.write_at(position, &buffer[..have])?;
+        position += have as u64;
+    }
+    Ok(())
 }
 
 /// Takes the whole batches of a segment's file, and says whether they end before they should.
@@ -139,6 +157,9 @@ fn scan<F: File>(
         }
         if next_base.is_some_and(|next| next < header.end_offset()) {
             break format!("the batch ends at {} and reaches into the next file", header.end_offset());
+        }
+        if recovered.epochs.last().is_some_and(|last| header.leader_epoch < last) {
+            break format!("the batch at offset {expected} has an epoch before the last one");
         }
         if synced_bytes < position + header.size as u64 && verify {
             let batch = walk.batch(&header).map_err(|error| segment.refused(position, error))?;

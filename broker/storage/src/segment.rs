@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use host::File;
-use model::{BatchHeader, Offset, Timestamp, batches};
+use model::{BatchError, BatchHeader, Offset, Timestamp, batches};
 
 use crate::StorageError;
 use crate::index::Index;
@@ -83,7 +83,7 @@ impl<F: File> Segment<F> {
             let before = self.tail.partition_point(|(_, header)| header.last_offset() < offset);
             return Ok(self.tail.get(before).copied());
         }
-        self.find(self.index.position_before(offset), |header| offset <= header.last_offset())
+        self.find(self.index.before(offset), |header| offset <= header.last_offset())
     }
 
     /// The first batch that has a timestamp at or after `at`.
@@ -91,18 +91,34 @@ impl<F: File> Segment<F> {
         if self.index.latest() < at {
             return Ok(None);
         }
-        self.find(self.index.position_before_time(at), |header| at <= header.max_timestamp)
+        self.find(self.index.before_time(at), |header| at <= header.max_timestamp)
     }
 
-    fn find(&self, from: u64, is_it: impl Fn(&BatchHeader) -> bool) -> Result<Option<Found>, StorageError> {
+    fn find(
+        &self,
+        from: Option<(u64, Offset)>,
+        is_it: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<Found>, StorageError> {
+        let (from, mut expected) = from.unwrap_or((0, self.base));
         let mut walk = Walk::new(&self.file, from, self.length, HEADER_CHUNK);
         while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
+            self.follows(expected, &header, walk.position())?;
             if is_it(&header) {
                 return Ok(Some((walk.position(), header)));
             }
+            expected = header.end_offset();
             walk.step(&header);
         }
         Ok(None)
+    }
+
+    /// Offsets are not under a batch's checksum: that each begins where the one before ended proves them.
+    fn follows(&self, expected: Offset, header: &BatchHeader, position: u64) -> Result<(), StorageError> {
+        if header.base_offset == expected {
+            return Ok(());
+        }
+        let reason = format!("the batch has offset {} in the place of {expected}", header.base_offset);
+        Err(StorageError::Corrupt { file: self.path.clone(), position, reason })
     }
 
     /// Whole batches from the one that holds `from`, none that begins at or after `below`; at least one, even if larger than
@@ -115,7 +131,14 @@ impl<F: File> Segment<F> {
         let limit = self.position_of_first_from(below)?;
         let want = (limit - position).min(bytes_max.max(first.size) as u64) as usize;
         let mut bytes = self.read_exactly(position, want)?;
+        // The header that led here may be one that memory kept.
+        let head = BatchHeader::parse(&bytes).map_err(|error| self.refused(position, WalkError::Damage(error)))?;
+        self.follows(first.base_offset, &head, position)?;
         let whole = batches(&bytes).map_while(Result::ok).map(|(header, _)| header.size).sum();
+        if whole == 0 {
+            let error = BatchError::Truncated { have: bytes.len(), need: head.size };
+            return Err(self.refused(position, WalkError::Damage(error)));
+        }
         bytes.truncate(whole);
         Ok(bytes.freeze())
     }

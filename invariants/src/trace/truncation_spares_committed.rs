@@ -4,7 +4,7 @@
 //! leadership that it does not follow: an answer that came late speaks of another log (KAFKA-18991). Cutting at an offset below the true high watermark is legal
 //! when what goes is another batch than the committed one: the tail of a deposed leader may reach below where its
 //! successor has come since. A follower that cuts to its own high watermark, which always lags, is how acknowledged
-//! records were once lost.
+//! records were once lost. Of a log that the world hurt on this node (a) is not asked: a rotten epoch parts it from its leader.
 
 use evidence::{Entry, What};
 use model::Event;
@@ -44,7 +44,7 @@ impl Promise for TruncationSparesCommitted {
                 let committed = gone
                     .filter(|batch| batch.end <= state.high_watermark)
                     .find(|batch| state.canonical.starting_at(batch.base) == Some(batch));
-                match committed {
+                match committed.filter(|_| !replica.is_hurt) {
                     None => Ok(()),
                     Some(batch) => Err(format!(
                         "{partition}: {} cuts its log from {from} to {to} and loses {batch}, which is committed (high watermark {})",

@@ -222,12 +222,7 @@ impl World {
                 self.replicas_of(node).for_each(|replica| replica.lost_power = true);
             }
             What::DiskHurt { harm: Harm::Wiped, .. } => self.replicas_of(node).for_each(Replica::forget_disk),
-            What::DiskHurt { harm: Harm::Unreadable, .. } => {}
-            What::DiskHurt { file, .. } => {
-                if let Some(partition) = self.partition_of(file) {
-                    self.replica_mut(partition, node).is_hurt = true;
-                }
-            }
+            What::DiskHurt { harm, file, .. } => self.hurt(node, *harm, file),
             What::DiskMended => self.replicas_of(node).for_each(|replica| replica.is_hurt = false),
             What::NodePaused
             | What::NodeResumed
@@ -243,6 +238,20 @@ impl World {
     /// The log directories of this topic are called by this name and the partition's number.
     pub(crate) fn name_topic(&mut self, name: &str, topic: TopicId) {
         self.directories.insert(name.to_owned(), topic);
+    }
+
+    fn hurt(&mut self, node: NodeId, harm: Harm, file: &str) {
+        let Some(partition) = self.partition_of(file) else { return };
+        let replica = self.replica_mut(partition, node);
+        match harm {
+            Harm::Rotted | Harm::Lost | Harm::Misdirected => {
+                replica.is_hurt = true;
+                replica.on_disk = None;
+            }
+            Harm::MovedAway | Harm::Wiped => replica.forget_disk(),
+            // Whoever cannot read a log does not take it for a shorter one.
+            Harm::Unreadable => {}
+        }
     }
 
     /// Whose log a file belongs to: `data/orders-0/00000000000000000000.log`.

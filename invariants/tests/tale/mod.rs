@@ -1,7 +1,7 @@
 //! A run, told by hand: the events of a few brokers, and what the promises say of them.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use evidence::{Claims, Entry, History, NodeName, What};
+use evidence::{Claims, Entry, Harm, History, NodeName, What};
 use invariants::{Expectations, Outcome, Verdict, Violation, Watch};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
 
@@ -114,6 +114,13 @@ impl Tale {
     pub(crate) fn recovers(self, n: i32, log_end: i64) -> Tale {
         let log_end = Offset(log_end);
         self.says(n, Event::Recovered { partition: P, log_start: Offset(0), log_end, cut_bytes: 0 })
+    }
+
+    /// The world hurts the file of this log on the disk of `n`.
+    pub(crate) fn hurts(mut self, n: i32, harm: Harm, directory: &str) -> Tale {
+        self.watch.name_topic("orders", P.topic);
+        let file = if harm == Harm::Wiped { String::new() } else { format!("data/{directory}/0.log") };
+        self.what(n, What::DiskHurt { harm, file, position: 0, length: 1 })
     }
 
     pub(crate) fn commits(self, n: i32, epoch: i32, to: i64) -> Tale {

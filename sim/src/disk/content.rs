@@ -3,7 +3,7 @@
 //! Only the seen bytes are held whole. What the device has is told by its length and by *images*: the content of each sector
 //! that was written over since. So an append costs nothing but its bytes, and a sync copies nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::Harm;
 
@@ -123,6 +123,9 @@ impl Content {
 
     pub(super) fn finish_sync(&mut self, id: SyncId) {
         let Some(index) = self.syncs.iter().position(|(running, _)| *running == id) else { return };
+        if self.damage.has_lies() {
+            self.written_by(id).into_iter().for_each(|sector| self.damage.make_true(sector));
+        }
         // An older sync that is still running can only say less.
         let (_, snapshot) = self.syncs.drain(..=index).next_back().unwrap_or_default();
         self.safe = snapshot;
@@ -133,12 +136,9 @@ impl Content {
 
     /// As [`Content::finish_sync`], but some of the sectors that are safe by it are not: which, and what was done to them.
     pub(super) fn finish_sync_lying(&mut self, id: SyncId, lying: &mut Lying) -> Vec<(Harm, u64)> {
-        let Some((_, snapshot)) = self.syncs.iter().find(|(running, _)| *running == id) else { return Vec::new() };
-        let end = snapshot.length.div_ceil(SECTOR);
-        let is_written = |sector: &u64| *sector < end && !snapshot.images.contains_key(sector);
-        let written: Vec<u64> = self.unsafe_sectors().into_iter().filter(is_written).collect();
+        let written = self.written_by(id);
         let untouched: Vec<u64> = self.clean_sectors().filter(|sector| !written.contains(sector)).collect();
-        let mut told = Vec::new();
+        let (mut told, mut lies) = (Vec::new(), Vec::new());
         for sector in written {
             if !lying.stream.chance(lying.chance) {
                 continue;
@@ -146,14 +146,24 @@ impl Content {
             if lying.harm == Harm::Misdirected
                 && let Some(&victim) = lying.stream.pick(&untouched)
             {
-                self.damage.lie(victim, sector_of(&self.seen, sector, self.length()).to_vec());
+                lies.push((victim, sector_of(&self.seen, sector, self.length()).to_vec()));
                 told.push((Harm::Misdirected, victim * SECTOR));
             }
-            self.damage.lie(sector, self.safe_sector(sector));
+            let real = self.damage.lie_about(sector).cloned().unwrap_or_else(|| self.safe_sector(sector));
+            lies.push((sector, real));
             told.push((lying.harm, sector * SECTOR));
         }
         self.finish_sync(id);
+        lies.into_iter().for_each(|(sector, image)| self.damage.lie(sector, image));
         told
+    }
+
+    /// The sectors that a running sync will make safe.
+    fn written_by(&self, id: SyncId) -> Vec<u64> {
+        let Some((_, snapshot)) = self.syncs.iter().find(|(running, _)| *running == id) else { return Vec::new() };
+        let end = snapshot.length.div_ceil(SECTOR);
+        let is_written = |sector: &u64| *sector < end && !snapshot.images.contains_key(sector);
+        self.unsafe_sectors().into_iter().filter(is_written).collect()
     }
 
     pub(super) fn give_up_sync(&mut self, id: SyncId) {
@@ -197,12 +207,16 @@ impl Content {
             let is_kept = (index < sure || stream.chance(chance)) && !self.stuck.contains_key(&sector);
             if is_kept {
                 torn.kept += 1;
+                self.damage.make_true(sector);
                 continue;
             }
             torn.lost += 1;
             let from = (sector * SECTOR).min(length) as usize;
             let until = ((sector + 1) * SECTOR).min(length) as usize;
-            let image = self.safe_sector(sector);
+            let mut image = self.safe_sector(sector);
+            if let Some(real) = self.damage.lie_about(sector).cloned() {
+                self.damage.reveal(sector, std::mem::replace(&mut image, real));
+            }
             let whole = image.len().min(until - from);
             bytes[from..from + whole].copy_from_slice(&image[..whole]);
             bytes[from + whole..until].fill(0);
@@ -213,7 +227,7 @@ impl Content {
         let safe = Snapshot { length, images: BTreeMap::new() };
         let mut damage = std::mem::take(&mut self.damage);
         damage.cut(length);
-        damage.forget_cache(&mut bytes);
+        damage.forget_cache(&mut bytes, |_| false);
         *self = Content { seen: bytes, safe, syncs_begun: self.syncs_begun, damage, ..Content::default() };
         torn
     }
@@ -251,7 +265,8 @@ impl Content {
 
     /// The page cache forgets what is safe, and reads it from the device when it is asked again.
     pub(super) fn forget_cache(&mut self) {
-        self.damage.forget_cache(&mut self.seen);
+        let dirty: BTreeSet<u64> = self.unsafe_sectors().into_iter().collect();
+        self.damage.forget_cache(&mut self.seen, |sector| dirty.contains(&sector));
     }
 
     pub(super) fn is_damaged(&self) -> bool {
@@ -284,8 +299,6 @@ impl Content {
     }
 
     fn preserve(&mut self, from: u64, until: u64) {
-        let confessed = self.damage.confess(from, until);
-        self.safe.images.extend(confessed);
         self.safe.preserve(&self.seen, from, until);
         for (_, snapshot) in &mut self.syncs {
             snapshot.preserve(&self.seen, from, until);

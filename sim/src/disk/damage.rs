@@ -68,14 +68,25 @@ impl Damage {
         self.lies.insert(sector, image);
     }
 
-    /// What the device really has of the sectors that are about to be written again, which ends the lies about them.
-    pub(super) fn confess(&mut self, from: u64, until: u64) -> BTreeMap<u64, Vec<u8>> {
-        if self.lies.is_empty() || until <= from {
-            return BTreeMap::new();
+    pub(super) fn has_lies(&self) -> bool {
+        !self.lies.is_empty()
+    }
+
+    /// What the device really has of a sector that it lied about.
+    pub(super) fn lie_about(&self, sector: u64) -> Option<&Vec<u8>> {
+        self.lies.get(&sector)
+    }
+
+    /// The sector was written again, and is there.
+    pub(super) fn make_true(&mut self, sector: u64) {
+        self.lies.remove(&sector);
+    }
+
+    /// What was written to the sector since is lost, and the lie about it shows: it should be `pristine`.
+    pub(super) fn reveal(&mut self, sector: u64, pristine: Vec<u8>) {
+        if self.lies.remove(&sector).is_some() {
+            self.pristine.entry(sector).or_insert(pristine);
         }
-        let sectors: Vec<u64> =
-            self.lies.range(from / SECTOR..until.div_ceil(SECTOR)).map(|(&sector, _)| sector).collect();
-        sectors.into_iter().filter_map(|sector| Some((sector, self.lies.remove(&sector)?))).collect()
     }
 
     /// `bytes` were written at `position` of a file that is now `length` long.
@@ -89,6 +100,8 @@ impl Damage {
         self.pristine.retain(|&sector, _| !is_whole(sector));
         for (&sector, pristine) in self.pristine.range_mut(position / SECTOR..end.div_ceil(SECTOR)) {
             let start = sector * SECTOR;
+            let (from, until) = bounds(sector, length);
+            pristine.resize(pristine.len().max(until - from), 0);
             for (at, byte) in (start..).zip(pristine.iter_mut()).filter(|(at, _)| (position..end).contains(at)) {
                 *byte = bytes[(at - position) as usize];
             }
@@ -106,9 +119,12 @@ impl Damage {
         }
     }
 
-    /// The page cache forgets: what the device has is seen.
-    pub(super) fn forget_cache(&mut self, seen: &mut [u8]) {
-        for (sector, image) in std::mem::take(&mut self.lies) {
+    /// The page cache forgets all sectors but the dirty ones: what the device has is seen.
+    pub(super) fn forget_cache(&mut self, seen: &mut [u8], is_dirty: impl Fn(u64) -> bool) {
+        let (dirty, clean): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.lies).into_iter().partition(|(sector, _)| is_dirty(*sector));
+        self.lies = dirty;
+        for (sector, image) in clean {
             let (from, until) = bounds(sector, seen.len() as u64);
             self.pristine.entry(sector).or_insert_with(|| seen[from..until].to_vec());
             let whole = image.len().min(until - from);

@@ -94,7 +94,7 @@ impl DiskState {
         for inode in state.names.discard(path) {
             state.used -= inode.lock().unlink();
         }
-        self.charge(Kind::DiskRemoved, fingerprint(path), 1);
+        self.tell(Harm::MovedAway, &format!("{path}/"), 0, 0);
     }
 
     /// Another, empty disk is put in the place of this one. No process may run.

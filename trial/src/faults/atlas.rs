@@ -27,7 +27,9 @@ pub(super) enum Verdict {
 /// The logs of this member that may be hurt now.
 pub(super) fn scope(member: usize, stage: &Stage, scene: &Scene) -> Scope {
     let logs = scene.partitions().filter(|(_, seen)| is_replica(member, seen, stage));
-    let spare = logs.filter(|(name, seen)| has_good_copy_beside(member, name, seen, stage));
+    let spare = logs.filter(|(name, seen)| {
+        is_settled(member, name, stage, scene) && has_good_copy_beside(member, name, seen, stage)
+    });
     Scope::Directories(spare.map(|(name, _)| stage.log_directory(member, &name)).collect())
 }
 
@@ -53,6 +55,11 @@ pub(super) fn verdict(member: usize, is_hurt: impl Fn(&str) -> bool, stage: &Sta
         }
     });
     verdicts.max().unwrap_or(Verdict::MayStart)
+}
+
+/// Between the start of a process and the opening of a log nobody can tell any more whether that log may be a short one.
+fn is_settled(member: usize, name: &PartitionName, stage: &Stage, scene: &Scene) -> bool {
+    !stage.is_running(member) || scene.has_opened(stage.node(member).name(), name)
 }
 
 fn is_replica(member: usize, seen: &Seen, stage: &Stage) -> bool {

@@ -11,10 +11,11 @@ pub(super) fn path(log_directory: &str) -> String {
     format!("{log_directory}/{FILE}")
 }
 
-/// What is on the disk; the beginning of all if there is nothing.
-pub(super) fn read<D: Disk>(disk: &D, path: &str) -> Result<QuorumState, OpenError> {
-    let bytes =
-        storage::checkpoint::read_file(disk, path).map_err(|source| OpenError::State { path: path.into(), source })?;
+/// What is on the disk, and stays there; the beginning of all if there is nothing.
+pub(super) async fn read<D: Disk>(disk: &D, path: &str) -> Result<QuorumState, OpenError> {
+    let bytes = storage::checkpoint::read_file_for_good(disk, path)
+        .await
+        .map_err(|source| OpenError::State { path: path.into(), source })?;
     match bytes {
         None => Ok(QuorumState::default()),
         Some(bytes) => minicbor::decode(&bytes)

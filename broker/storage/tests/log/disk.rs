@@ -22,6 +22,7 @@ struct State {
     capacity: Option<u64>,
     syncs_fail: bool,
     syncs: usize,
+    written: usize,
 }
 
 #[derive(Default)]
@@ -52,6 +53,11 @@ impl MemoryDisk {
 
     pub(crate) fn syncs(&self) -> usize {
         self.state().syncs
+    }
+
+    /// Bytes that were ever written.
+    pub(crate) fn written(&self) -> usize {
+        self.state().written
     }
 
     /// The files as a process that starts again finds them.
@@ -203,6 +209,7 @@ impl File for MemoryFile {
         let growth = (position + bytes.len()).saturating_sub(self.length()? as usize);
         let room = usize::try_from(self.disk.state().room()).unwrap_or(usize::MAX);
         let fits = bytes.len() - growth.saturating_sub(room).min(bytes.len());
+        self.disk.state().written += fits;
         self.change(|content| {
             content.resize(content.len().max(position + fits), 0);
             content[position..position + fits].copy_from_slice(&bytes[..fits]);

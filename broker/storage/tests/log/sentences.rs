@@ -1,11 +1,11 @@
 //! One sentence a test.
 
 use model::{BatchHeader, EpochStart, LeaderEpoch, Offset, Timestamp, batches};
-use storage::StorageError;
+use storage::{LogConfig, StorageError};
 
 use crate::batch::{Recipe, batch};
 use crate::disk::MemoryDisk;
-use crate::{everything, open, sync};
+use crate::{everything, open, sync, try_open};
 
 #[test]
 fn an_empty_log_begins_and_ends_at_zero() {
@@ -35,6 +35,41 @@ fn a_read_returns_one_batch_even_if_it_is_larger_than_asked_for() {
     let read = log.read(Offset(0), log.end(), 1).unwrap();
     assert_eq!(batches(&read).count(), 1);
     assert_eq!(BatchHeader::verify(&read).unwrap().end_offset(), Offset(1));
+}
+
+#[test]
+fn no_damaged_byte_is_served() {
+    let disk = MemoryDisk::default();
+    let config = LogConfig { segment_bytes: 1 << 30, ..LogConfig::default() };
+    let (mut log, _) = try_open(&disk, config).unwrap();
+    let all: Vec<u8> = (0..4).flat_map(|at| batch(2 * at, 1, 2, 10)).collect();
+    log.append(&all).unwrap();
+    for at in 0..all.len() {
+        let mut bytes = all.clone();
+        bytes[at] ^= 0x04;
+        disk.overwrite("orders-0/00000000000000000000.log", bytes);
+        let damaged = (2 * at / (all.len() / 4)) as i64 / 2 * 2;
+        for from in (0..8).map(Offset) {
+            match log.read(from, log.end(), 1 << 20) {
+                Ok(served) => assert!(all.windows(served.len()).any(|part| part == served), "byte {at} from {from}"),
+                Err(error) => assert!(matches!(error, StorageError::Corrupt { .. }), "byte {at} from {from}: {error}"),
+            }
+        }
+        assert!(log.read(Offset(damaged), log.end(), 1).is_err(), "byte {at}, offset {damaged}");
+    }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_doubt_is_written_again_by_the_next_start() {
+    let disk = MemoryDisk::default();
+    let mut log = open(&disk);
+    let bytes = batch(0, 1, 2, 10);
+    log.append(&bytes).unwrap();
+    drop(log);
+    let before = disk.written();
+    let log = open(&disk);
+    assert_eq!(disk.written() - before, bytes.len());
+    assert_eq!(everything(&log), bytes);
 }
 
 #[test]
