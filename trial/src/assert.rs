@@ -186,6 +186,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "a budget is real time")]
     fn a_budget_that_is_spent_still_buys_one_seed() {
         let mut seeds = Seeds { next: Some(4), last: u64::MAX, deadline: Some(Instant::now()) };
         assert_eq!((seeds.next(), seeds.next()), (Some(4), None));

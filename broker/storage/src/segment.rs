@@ -134,7 +134,7 @@ impl<F: File> Segment<F> {
         // The header that led here may be one that memory kept.
         let head = BatchHeader::parse(&bytes).map_err(|error| self.refused(position, WalkError::Damage(error)))?;
         self.follows(first.base_offset, &head, position)?;
-        let whole = batches(&bytes).map_while(Result::ok).map(|(header, _)| header.size).sum();
+        let whole: usize = batches(&bytes).map_while(Result::ok).map(|(header, _)| header.size).sum();
         if whole == 0 {
             let error = BatchError::Truncated { have: bytes.len(), need: head.size };
             return Err(self.refused(position, WalkError::Damage(error)));
