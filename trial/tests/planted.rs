@@ -337,18 +337,13 @@ hunts! {
     },
     no_check_quorum: hunt(Bug::NoCheckQuorum, CONTROLLER_IS_DEAF, 3, &[DEPOSED]),
     elect_fenced: hunt(Bug::ElectFenced, HALL_GOES_DARK, 5, &[IN_SYNC, AGREE]),
-    broker_epoch_unchecked: Hunt {
-        in_sync_min: "1",
-        ..hunt(Bug::BrokerEpochUnchecked, FOLLOWERS_LAG, 20, &[IN_SYNC])
-    },
     restart_keeps_leadership: hunt(Bug::RestartKeepsLeadership, LEADER_LOSES_POWER, 2, &[IN_SYNC, AGREE]),
-    resume_old_epoch: hunt(Bug::ResumeOldEpoch, LEADER_LOSES_POWER, 5, &[IN_SYNC, AGREE]),
     high_watermark_from_fastest: hunt(Bug::HighWatermarkFromFastest, SLOW_FOLLOWERS, 2, &[WATERMARK, HONEST]),
     commit_below_minimum: hunt(Bug::CommitBelowMinimum, FOLLOWER_LEFT_BEHIND, 3, &[WATERMARK, HONEST]),
     optimistic_shrink: hunt(Bug::OptimisticShrink, FOLLOWERS_LAG, 3, &[IN_SYNC]),
     serve_uncommitted: hunt(Bug::ServeUncommitted, SLOW_FOLLOWERS, 2, &[READ, ORDER]),
     vote_without_log_check: hunt(Bug::VoteWithoutLogCheck, CONTROLLERS_PART, 30, &[COMPLETE, METADATA, SPARES, PREFIX]),
-    elect_out_of_sync: hunt(Bug::ElectOutOfSync, FOLLOWER_LEFT_BEHIND, 10, &[SURVIVE, COMPLETE, PREFIX, SPARES]),
+    elect_out_of_sync: hunt(Bug::ElectOutOfSync, FOLLOWER_LEFT_BEHIND, 10, &[WATERMARK, COMPLETE, PREFIX, SPARES]),
     leader_without_new_epoch: hunt(Bug::LeaderWithoutNewEpoch, LEADER_CRASHES, 5, &[ONE_LEADER, EPOCHS]),
     recovery_trusts_torn_tail: Hunt {
         producers: BUSY,
