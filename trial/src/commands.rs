@@ -45,6 +45,11 @@ pub(crate) fn print(text: &str) {
     let _gone = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// Tells beside the output, on standard error; that nobody listens is no error either.
+pub(crate) fn tell(text: &str) {
+    let _gone = writeln!(std::io::stderr(), "{text}");
+}
+
 #[allow(clippy::disallowed_methods, reason = "a command reads the user's files")]
 pub(crate) fn read_text(path: &Path) -> miette::Result<String> {
     let bytes = std::fs::read(path).into_diagnostic().wrap_err_with(|| format!("cannot read {}", path.display()))?;

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("{error:?}");
+            commands::tell(&format!("{error:?}"));
             commands::Exit::BadInput.into()
         }
     }

@@ -33,6 +33,14 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
+fn an_error_that_nobody_hears_is_still_the_same_error() {
+    #[allow(clippy::disallowed_methods, reason = "a device that takes no byte stands for a reader who has gone")]
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_trial")).args(["run", "no-such.toml"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
 fn a_file_that_is_no_scenario() {
     let folder = tempfile::tempdir().unwrap();
     let garbage: Vec<u8> = (0..=255).cycle().take(4_000).collect();

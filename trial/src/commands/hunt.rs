@@ -15,7 +15,7 @@ use scenarios::Profile;
 use serde::{Deserialize, Serialize};
 
 use super::worker::{Job, Reply, Told, Worker};
-use super::{Exit, cores, parse_bug, print, read_text, write_file};
+use super::{Exit, cores, parse_bug, print, read_text, tell, write_file};
 
 /// Seeds after which a bug is given up.
 const SEEDS_DEFAULT: u64 = 500;
@@ -87,7 +87,7 @@ pub(crate) fn hunt(arguments: &Arguments) -> miette::Result<Exit> {
                     let Some((place, &(bug, (from, seeds)))) = next.lock().next() else { return };
                     let hunted = one(bug, from, seeds);
                     if let (Ok(hunted), false) = (&hunted, arguments.json) {
-                        eprintln!("{}", line(hunted));
+                        tell(&line(hunted));
                     }
                     found.lock().insert(place, hunted);
                 }

@@ -10,7 +10,7 @@ use reports::View;
 use scenarios::{Setting, WordError};
 use trial::{Finished, Options};
 
-use super::{Exit, Named, parse_bug, print, read_scenario_with, report_folder, twice, write_file, write_report};
+use super::{Exit, Named, parse_bug, print, read_scenario_with, report_folder, tell, twice, write_file, write_report};
 
 /// The seed of a run whose scenario pins none and whose caller names none.
 pub(crate) const SEED_DEFAULT: u64 = 1;
@@ -97,7 +97,10 @@ fn one(named: &Named, seed: u64, arguments: &Arguments, many: bool) -> miette::R
             None if arguments.json => {}
             None => print("twice     the same digest in another process\n"),
             Some(difference) => {
-                eprintln!("nondeterminism: seed {seed} of {} differs in another process\n{difference}", named.source);
+                tell(&format!(
+                    "nondeterminism: seed {seed} of {} differs in another process\n{difference}",
+                    named.source
+                ));
                 exit = Exit::Nondeterministic;
             }
         }

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 
 use super::findings::{Findings, hours};
-use crate::commands::print;
 use crate::commands::worker::points;
+use crate::commands::{print, tell};
 
 /// Where nobody watches: a line so often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Progress {
         let mut last_line = self.last_line.lock();
         if LINE_EVERY <= passed.saturating_sub(*last_line) {
             *last_line = passed;
-            eprintln!("{} seeds, {text}", self.bar.position());
+            tell(&format!("{} seeds, {text}", self.bar.position()));
         }
     }
 
