@@ -28,6 +28,7 @@
 //! Absent from here: who leads, what is committed, clocks, and every wait except for the device.
 
 pub mod checkpoint;
+mod config;
 mod error;
 mod index;
 mod log;
@@ -38,7 +39,8 @@ mod sync;
 mod timestamps;
 mod walk;
 
+pub use config::{CleanupPolicy, LogConfig};
 pub use error::StorageError;
-pub use log::{Log, LogConfig};
+pub use log::Log;
 pub use recovery::Recovery;
 pub use sync::{PendingSync, SyncedTo};

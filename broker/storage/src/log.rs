@@ -2,28 +2,13 @@
 
 use bytes::Bytes;
 use host::{Disk, File};
-use model::{BatchHeader, Bug, Epochs, LeaderEpoch, Offset, Planted, Timestamp, batches};
+use model::{BatchHeader, Bug, Epochs, LeaderEpoch, Offset, Timestamp, batches};
 
 use crate::error::Failure;
 use crate::recovery::{self, Recovered, segment_path};
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
-use crate::{Recovery, StorageError, timestamps};
-
-#[derive(Clone, Copy, Debug)]
-pub struct LogConfig {
-    /// A segment that would grow beyond this is followed by a new one (`log.segment.bytes`).
-    pub segment_bytes: u64,
-    /// Bytes between two entries of the index: what a look-up walks at most (`log.index.interval.bytes`).
-    pub index_interval_bytes: u64,
-    pub planted: Planted,
-}
-
-impl Default for LogConfig {
-    fn default() -> LogConfig {
-        LogConfig { segment_bytes: 1 << 30, index_interval_bytes: 4096, planted: Planted::NONE }
-    }
-}
+use crate::{LogConfig, Recovery, StorageError, timestamps};
 
 /// The log of one replica. Its owner keeps it under a lock: nothing but [`Log::open`] and a [`PendingSync`](crate::PendingSync)
 /// waits. After a write or a sync that failed, every call gives [`StorageError::Failed`].
@@ -71,6 +56,11 @@ impl<D: Disk> Log<D> {
         log.synced = log.end();
         log.assert_invariants();
         Ok((log, recovery))
+    }
+
+    /// Goes by `config` from now on. What is written stays as it is.
+    pub fn reconfigure(&mut self, config: LogConfig) {
+        self.config = config;
     }
 
     /// The offset of the first record.
