@@ -9,6 +9,7 @@ mod converges_after_healing;
 mod deposed_controller_steps_down;
 mod elected_leader_is_complete;
 mod epochs_never_fall;
+mod frequent;
 mod high_watermark_waits_for_in_sync;
 mod in_sync_set_is_sane;
 mod leaders_count_what_followers_have;
@@ -29,6 +30,7 @@ use evidence::{Acks, Entry};
 
 use crate::Expectations;
 pub(crate) use converges_after_healing::ConvergesAfterHealing;
+pub(crate) use frequent::Frequent;
 pub(crate) use whereabouts::whereabouts;
 pub(crate) use world::{NodeId, World};
 
@@ -36,6 +38,11 @@ pub(crate) use world::{NodeId, World};
 pub(crate) trait Promise: Send {
     /// The promise, a sentence.
     fn name(&self) -> &'static str;
+
+    /// Which of the facts that come by the thousand it must see. It sees every other entry anyway.
+    fn frequent(&self) -> &'static [Frequent] {
+        &[]
+    }
 
     /// Takes the next entry; `before` is the world without it.
     ///

@@ -8,7 +8,7 @@ use model::{Offset, PartitionId, TopicId};
 
 use crate::both_sides;
 use crate::history::{Calm, judge};
-use crate::trace::{ConvergesAfterHealing, NodeId, Promise, World, promises, whereabouts};
+use crate::trace::{ConvergesAfterHealing, Frequent, NodeId, Promise, World, promises, whereabouts};
 use crate::{Outcome, Report, Verdict, Violation};
 
 /// What a scenario expects of its cluster, beyond and including what its history claims.
@@ -27,21 +27,37 @@ pub struct Expectations {
 pub struct Watch {
     expectations: Expectations,
     world: World,
-    promises: Vec<(Box<dyn Promise>, Option<Violation>)>,
-    convergence: ConvergesAfterHealing,
-    unconverged: Option<Violation>,
+    promises: Vec<Watched<dyn Promise>>,
+    convergence: Watched<ConvergesAfterHealing>,
     calm: Calm,
     topics: BTreeMap<String, TopicId>,
     power_losses: u32,
+}
+
+/// A promise, how it was first broken, and what it must see of [`Frequent`] facts, a bit each.
+struct Watched<P: Promise + ?Sized> {
+    promise: Box<P>,
+    frequent: u8,
+    violation: Option<Violation>,
+}
+
+impl<P: Promise + ?Sized> Watched<P> {
+    fn new(promise: Box<P>) -> Watched<P> {
+        let frequent = promise.frequent().iter().fold(0, |bits, kind| bits | kind.bit());
+        Watched { promise, frequent, violation: None }
+    }
+
+    fn wants(&self, kind: Option<Frequent>) -> bool {
+        kind.is_none_or(|kind| self.frequent & kind.bit() != 0)
+    }
 }
 
 impl Watch {
     pub fn new(expectations: Expectations) -> Watch {
         Watch {
             world: World::new(expectations.claims.unclean_election),
-            promises: promises(&expectations).into_iter().map(|promise| (promise, None)).collect(),
-            convergence: ConvergesAfterHealing::default(),
-            unconverged: None,
+            promises: promises(&expectations).into_iter().map(Watched::new).collect(),
+            convergence: Watched::new(Box::default()),
             calm: Calm::default(),
             topics: BTreeMap::new(),
             power_losses: 0,
@@ -61,40 +77,50 @@ impl Watch {
     pub fn observe(&mut self, entry: &Entry) -> Option<Violation> {
         let node = self.world.node(&entry.node);
         let mut first = None;
-        let promises = self.promises.iter_mut().map(|(promise, violation)| (promise.as_mut(), violation));
-        let convergence: &mut dyn Promise = &mut self.convergence;
-        for (promise, violation) in promises.chain([(convergence, &mut self.unconverged)]) {
-            // Every promise sees every entry, whichever breaks first.
+        let kind = Frequent::of(&entry.what);
+        let mut look = |promise: &mut dyn Promise, violation: &mut Option<Violation>| {
+            // Every promise sees every entry that it judges by, whichever breaks first.
             let found = look(promise, violation, entry, node, &self.world);
-            first = first.or(found);
+            first = first.take().or(found);
+        };
+        for watched in self.promises.iter_mut().filter(|watched| watched.wants(kind)) {
+            look(watched.promise.as_mut(), &mut watched.violation);
+        }
+        if self.convergence.wants(kind) {
+            look(self.convergence.promise.as_mut(), &mut self.convergence.violation);
         }
         if entry.what == What::PowerLost {
             self.power_losses += 1;
         }
-        self.calm.observe(entry);
+        self.calm.observe(entry, node);
         self.world.apply(entry, node);
         first
     }
 
     /// What the core of a quiet phase has not found yet, a sentence each; but for what is excused by a proven reason.
     pub fn stalls(&self) -> Vec<String> {
-        let stalls = self.convergence.stalls(&self.world);
+        let stalls = self.convergence.promise.stalls(&self.world);
         stalls.into_iter().filter(|stall| stall.excuse.is_none()).map(|stall| stall.what).collect()
     }
 
     /// The judgement on every promise: those over the trace, then those over the history.
     pub fn finish(self, history: &History) -> Vec<Verdict> {
+        let table = self.table(history);
+        self.finish_with(history, &table)
+    }
+
+    /// The same for whoever has the [`Watch::table`] of the history already.
+    pub fn finish_with(self, history: &History, table: &Table) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> = self
             .promises
             .iter()
-            .map(|(promise, violation)| self.verdict(promise.as_ref(), violation.as_ref()))
+            .map(|watched| self.verdict(watched.promise.as_ref(), watched.violation.as_ref()))
             .collect();
-        verdicts.push(self.verdict(&self.convergence, self.unconverged.as_ref()));
-        let table = self.table(history);
-        verdicts.extend(self.judge(&table).verdicts);
-        verdicts.extend(both_sides::judge(history, &self.world, &self.topics(&table)));
+        verdicts.push(self.verdict(self.convergence.promise.as_ref(), self.convergence.violation.as_ref()));
+        verdicts.extend(self.judge(table).verdicts);
+        verdicts.extend(both_sides::judge(history, &self.world, &self.topics(table)));
         if let Some(bound) = self.expectations.unavailable_at_most {
-            verdicts.push(self.calm.judge(&table, bound));
+            verdicts.push(self.calm.judge(table, bound));
         }
         verdicts
     }
@@ -120,7 +146,8 @@ impl Watch {
         claims
     }
 
-    fn table(&self, history: &History) -> Table {
+    /// The history in columns, with what it may be held to.
+    pub fn table(&self, history: &History) -> Table {
         let mut table = Table::of(history);
         table.claims = self.claims();
         table

@@ -294,7 +294,7 @@ fn written() -> Vec<u8> {
     recorder.invoke(Time(5), process, sent(0));
     recorder.ok(Time(9), process, sent(0));
     let mut bytes = Vec::new();
-    reports::write(&broken(), &recorder.history(), &mut bytes).unwrap();
+    reports::write(&broken(), &recorder.into_history(), &mut bytes).unwrap();
     bytes
 }
 

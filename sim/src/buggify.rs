@@ -4,7 +4,6 @@
 //! that is in use fires with a probability of its own. Whatever it then does is legal: an answer with less than there is, a wait
 //! that is longer, a connection that ends. Each site draws from a stream of its own, so that a new one moves no other draw.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -17,10 +16,11 @@ const IN_USE: f64 = 0.25;
 pub(crate) struct Buggify {
     is_on: AtomicBool,
     streams: Streams,
-    sites: Mutex<BTreeMap<&'static str, Site>>,
+    sites: Mutex<Vec<Site>>,
 }
 
 struct Site {
+    name: &'static str,
     is_in_use: bool,
     stream: Stream,
 }
@@ -40,10 +40,14 @@ impl Buggify {
             return false;
         }
         let sites = &mut *self.sites.lock();
-        let Site { is_in_use, stream } = sites.entry(site).or_insert_with(|| {
+        // Nearly always the very text that its first call had, and the texts need not be compared.
+        let known = sites.iter().position(|known| std::ptr::eq(known.name, site));
+        let known = known.or_else(|| sites.iter().position(|known| known.name == site)).unwrap_or_else(|| {
             let mut stream = self.streams.stream(&format!("buggify/{site}"));
-            Site { is_in_use: stream.chance(IN_USE), stream }
+            sites.push(Site { name: site, is_in_use: stream.chance(IN_USE), stream });
+            sites.len() - 1
         });
+        let Site { is_in_use, stream, .. } = &mut sites[known];
         *is_in_use && stream.chance(chance)
     }
 }

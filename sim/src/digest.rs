@@ -218,6 +218,15 @@ pub fn fingerprint(what: &(impl Hash + ?Sized)) -> u64 {
         fn write_u32(&mut self, number: u32) {
             self.write_u64(u64::from(number));
         }
+
+        fn write_usize(&mut self, number: usize) {
+            self.write_u64(number as u64);
+        }
+
+        fn write_u128(&mut self, number: u128) {
+            self.write_u64(number as u64);
+            self.write_u64((number >> 64) as u64);
+        }
     }
     let mut hasher = Folding(0x2d35_8dcc_aa6c_78a5);
     what.hash(&mut hasher);

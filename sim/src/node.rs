@@ -220,6 +220,8 @@ impl Node {
     /// Runs a task of the process `life`; if it panics, the process is over.
     pub(crate) fn spawn(&self, madsim: &NodeHandle, life: &Life, future: impl Future<Output = ()> + Send + 'static) {
         let (node, life) = (self.clone(), life.clone());
+        // In its place once and for all: what is put around a task would move it again and again.
+        let future = Box::pin(future);
         self.core.spawn(madsim, async move {
             if let Err(panic) = caught(future).await {
                 node.stopped(&life, Err(panic));

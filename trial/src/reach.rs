@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evidence::{Action, Entry, Harm, History, Key, MicroOperation, NodeName, Outcome, Process, Value, What};
+use evidence::history::{Detail, Kind, Row};
+use evidence::{Entry, Harm, NodeName, Outcome, Process, Table, What};
 use model::Event;
 use scenarios::Reach;
 
@@ -71,32 +72,27 @@ impl Reached {
 
     /// Adds what only the whole history shows. `last` is the process that read everything in the end, if it did, and `readers`
     /// the processes of each consumer that was to read everything too.
-    pub(crate) fn judge_history(&mut self, history: &History, last: Option<u64>, readers: &[BTreeSet<u64>]) {
-        self.note_failed_sends(history);
+    pub(crate) fn judge_history(&mut self, history: &Table, last: Option<u64>, readers: &[BTreeSet<u64>]) {
+        for row in history.rows() {
+            let is_failure = row.told.is_some() && matches!(row.outcome, Outcome::Fail | Outcome::Info);
+            if row.kind == Kind::Send && is_failure {
+                self.note(Reach::SendFailed);
+            }
+        }
         // A run that was cut short has lost nothing that it could know of.
         let Some(last) = last else { return };
-        let acked = acked(history);
         let in_the_end = read_by(history, &[last].into());
-        let lost = acked.difference(&in_the_end).count();
-        for _ in 0..lost {
+        let (safe, lost): (Vec<u32>, Vec<u32>) = acked(history).partition(|&record| in_the_end[record as usize]);
+        for _ in lost {
             self.note(Reach::AckedRecordLost);
         }
-        let safe: BTreeSet<_> = acked.intersection(&in_the_end).cloned().collect();
         let has_all = |processes: &BTreeSet<u64>| {
-            let read = read_by(history, processes);
-            let keys: BTreeSet<&str> = assigned_to(history, processes);
-            safe.iter().filter(|(key, _)| keys.contains(&*key.0)).all(|record| read.contains(record))
+            let (read, keys) = (read_by(history, processes), assigned_to(history, processes));
+            let mut wanted = safe.iter().filter(|&&record| keys.contains(&history.records.key(record)));
+            wanted.all(|&record| read[record as usize])
         };
         if !readers.is_empty() && readers.iter().all(has_all) {
             self.note(Reach::AllRead);
-        }
-    }
-
-    fn note_failed_sends(&mut self, history: &History) {
-        for line in &history.operations {
-            if matches!(line.action, Action::Send(_)) && matches!(line.outcome, Outcome::Fail | Outcome::Info) {
-                self.note(Reach::SendFailed);
-            }
         }
     }
 
@@ -110,42 +106,36 @@ fn is_client(node: &NodeName) -> bool {
     ["producer ", "consumer "].iter().any(|noun| node.0.starts_with(noun))
 }
 
-fn is_of(process: &Process, processes: &BTreeSet<u64>) -> bool {
-    matches!(process, Process::Number(number) if processes.contains(number))
+fn rows_of<'a>(history: &'a Table, processes: &BTreeSet<u64>) -> impl Iterator<Item = &'a Row> {
+    let is_of = |process: &Process| matches!(process, Process::Number(number) if processes.contains(number));
+    let numbers = (0..history.process_count() as u32).filter(|&number| is_of(history.process(number)));
+    let numbers: BTreeSet<u32> = numbers.collect();
+    history.rows().iter().filter(move |row| numbers.contains(&row.process))
 }
 
-fn acked(history: &History) -> BTreeSet<(Key, Value)> {
-    let answered = history.operations.iter().filter(|line| line.outcome == Outcome::Ok);
-    let sent = answered.filter(|line| matches!(line.action, Action::Send(_)));
-    sent.flat_map(|line| line.action.micro_operations())
-        .filter_map(|operation| match operation {
-            MicroOperation::Send { key, value, offset: Some(_) } => Some((key.clone(), value.clone())),
-            MicroOperation::Send { .. } | MicroOperation::Poll | MicroOperation::Polled(_) => None,
-        })
-        .collect()
+/// Records that their producers were told an offset of.
+fn acked(history: &Table) -> impl Iterator<Item = u32> {
+    let answered = history.rows().iter().filter(|row| row.kind == Kind::Send && row.outcome == Outcome::Ok);
+    let sent = answered.flat_map(|row| history.sends(row));
+    sent.filter(|sent| sent.offset().is_some()).map(|sent| sent.record)
 }
 
-fn read_by(history: &History, processes: &BTreeSet<u64>) -> BTreeSet<(Key, Value)> {
-    let mut read = BTreeSet::new();
-    for line in history.operations.iter().filter(|line| is_of(&line.process, processes)) {
-        for operation in line.action.micro_operations() {
-            if let MicroOperation::Polled(records) = operation {
-                for (key, records) in records {
-                    read.extend(records.iter().map(|(_, value)| (key.clone(), value.clone())));
-                }
-            }
+/// By record: did one of these read it?
+fn read_by(history: &Table, processes: &BTreeSet<u64>) -> Vec<bool> {
+    let mut read = vec![false; history.records.len()];
+    for row in rows_of(history, processes) {
+        for (_, reads) in history.lists(row) {
+            reads.iter().for_each(|one| read[one.record as usize] = true);
         }
     }
     read
 }
 
-fn assigned_to<'a>(history: &'a History, processes: &BTreeSet<u64>) -> BTreeSet<&'a str> {
-    let lines = history.operations.iter().filter(|line| is_of(&line.process, processes));
-    lines
-        .filter_map(|line| match &line.action {
-            Action::Assign(keys) => Some(keys.iter().map(|key| &*key.0)),
-            _ => None,
-        })
-        .flatten()
-        .collect()
+fn assigned_to(history: &Table, processes: &BTreeSet<u64>) -> BTreeSet<u32> {
+    let assigned = rows_of(history, processes).filter(|row| row.kind == Kind::Assign);
+    let keys = assigned.filter_map(|row| match history.detail(row) {
+        Some(Detail::Keys(keys)) => Some(keys),
+        _ => None,
+    });
+    keys.flatten().copied().collect()
 }

@@ -186,7 +186,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
     conduct.missed.extend(gave_up);
     let judged = Judged { promises, reached, violation };
     let wall = began.elapsed();
-    finish(scenario, options, outcome, conduct, judged, recorder.history(), wall)
+    finish(scenario, options, outcome, conduct, judged, recorder.into_history(), wall)
 }
 
 struct Judged {
@@ -214,7 +214,8 @@ fn finish(
     if outcome.points.contains_key("a producer sent a batch again") {
         reached.note(Reach::ProducerRetried);
     }
-    reached.judge_history(&history, conduct.last_reader, &readers);
+    let table = promises.table(&history);
+    reached.judge_history(&table, conduct.last_reader, &readers);
     let settings: String = options.settings.iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
     let replay = match options.plant {
         Some(bug) => format!("trial run {} --seed {}{settings} --plant {}", options.source, outcome.seed, bug.name()),
@@ -230,7 +231,7 @@ fn finish(
         seed: outcome.seed,
         digest: format!("{:016x}", outcome.digest),
         replay,
-        verdicts: promises.finish(&history),
+        verdicts: promises.finish_with(&history, &table),
         entries: outcome.entries,
         topics: conduct
             .topics

@@ -28,7 +28,8 @@ impl Drop for Task {
 /// Runs `future` beside its caller for as long as the returned [`Task`] is held.
 pub fn spawn<H: Host>(host: &H, future: impl Future<Output = ()> + Send + 'static) -> Task {
     let (handle, registration) = AbortHandle::new_pair();
-    let abortable = Abortable::new(future, registration);
+    // In its place once and for all: a task's future is large, and what is put around it would move it again and again.
+    let abortable = Abortable::new(Box::pin(future), registration);
     host.spawn_detached(async move {
         let _ended_by_owner = abortable.await;
     });

@@ -1,6 +1,6 @@
 //! The client's side: requests to frames, frames to answers.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use proto_kafka::ProtoError;
 use proto_kafka::messages::ResponseHeader;
 use proto_kafka::protocol::{Decodable, HeaderVersion};
@@ -10,7 +10,7 @@ use crate::bounded::Bounded;
 use crate::errors::ErrorCode;
 use crate::limits::ANSWER_STRUCTURE_BYTES_MAX;
 use crate::messages::{ApiKey, RequestMessage, StrBytes};
-use crate::response::EncodeError;
+use crate::response::{EncodeError, begin_frame, end_frame};
 
 /// How the answer to an ApiVersions request begins that was too new for its server: it is written as version 0 (KIP-511).
 const UNSUPPORTED_VERSION: [u8; 2] = ErrorCode::UnsupportedVersion.code().to_be_bytes();
@@ -39,10 +39,7 @@ pub fn encode_request<R: RequestMessage>(
     let failed = |source| EncodeError::Message { api_key: R::KEY, version, source };
     let client_id_length = i16::try_from(client_id.len()).map_err(|_| EncodeError::TooLarge(client_id.len()))?;
     let tagged_fields = usize::from(R::header_version(version) >= 2);
-    let frame_size = 10 + client_id.len() + tagged_fields + request.compute_size(version).map_err(failed)?;
-    let length = i32::try_from(frame_size).map_err(|_| EncodeError::TooLarge(frame_size))?;
-    let mut out = BytesMut::with_capacity(4 + frame_size);
-    out.put_i32(length);
+    let mut out = begin_frame();
     out.put_i16(R::KEY);
     out.put_i16(version);
     out.put_i32(correlation_id);
@@ -50,7 +47,7 @@ pub fn encode_request<R: RequestMessage>(
     out.put_slice(client_id.as_bytes());
     out.put_bytes(0, tagged_fields);
     request.encode(&mut out, version).map_err(failed)?;
-    Ok(out.freeze())
+    end_frame(out)
 }
 
 /// The correlation id of an answer's frame.

@@ -42,12 +42,6 @@ macro_rules! responses {
             }
         }
 
-        fn size(response: &Response, version: i16) -> Result<usize, ProtoError> {
-            match response {
-                $(Response::$name(message) => message.compute_size(version),)*
-            }
-        }
-
         fn encode_body(response: &Response, version: i16, out: &mut BytesMut) -> Result<(), ProtoError> {
             match response {
                 $(Response::$name(message) => message.encode(out, version),)*
@@ -85,23 +79,42 @@ pub fn encode_response(header: &Header, response: &Response) -> Result<Vec<Bytes
     }
     let version = header.version;
     let failed = |source| EncodeError::Message { api_key: header.api_key, version, source };
-    let body_size = size(response, version).map_err(failed)?;
     let tagged_fields = usize::from(header_version(response, version) >= 1);
-    let frame_size = 4 + tagged_fields + body_size;
-    let length = i32::try_from(frame_size).map_err(|_| EncodeError::TooLarge(frame_size))?;
-    let shared = match response {
-        Response::Fetch(fetch) => fetch_parts::shared_bytes(fetch),
-        _ => 0,
-    };
-    let mut out = BytesMut::with_capacity(4 + frame_size - shared);
-    out.put_i32(length);
+    let mut out = begin_frame();
     out.put_i32(header.correlation_id);
     out.put_bytes(0, tagged_fields);
     match response {
-        Response::Fetch(fetch) if shared > 0 => fetch_parts::encode(fetch, version, out).map_err(failed),
+        Response::Fetch(fetch) if 0 < fetch_parts::shared_bytes(fetch) => {
+            let frame_size = 4 + tagged_fields + fetch.compute_size(version).map_err(failed)?;
+            put_length(&mut out, frame_size)?;
+            fetch_parts::encode(fetch, version, out).map_err(failed)
+        }
         _ => {
             encode_body(response, version, &mut out).map_err(failed)?;
-            Ok(vec![out.freeze()])
+            Ok(vec![end_frame(out)?])
         }
     }
+}
+
+/// Bytes that most frames fit into: to find out how many they need costs as much as to write them.
+const FRAME_BYTES: usize = 512;
+
+/// A frame whose length is not known yet.
+pub(crate) fn begin_frame() -> BytesMut {
+    let mut out = BytesMut::with_capacity(FRAME_BYTES);
+    out.put_i32(0);
+    out
+}
+
+/// The frame with its length.
+pub(crate) fn end_frame(mut out: BytesMut) -> Result<Bytes, EncodeError> {
+    let length = out.len() - 4;
+    put_length(&mut out, length)?;
+    Ok(out.freeze())
+}
+
+fn put_length(out: &mut [u8], length: usize) -> Result<(), EncodeError> {
+    let told = i32::try_from(length).map_err(|_| EncodeError::TooLarge(length))?;
+    out[..4].copy_from_slice(&told.to_be_bytes());
+    Ok(())
 }

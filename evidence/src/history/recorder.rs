@@ -77,9 +77,9 @@ impl Recorder {
         self.state().history.holes.entry(key).or_default().push((from, to));
     }
 
-    /// The history so far.
-    pub fn history(&self) -> History {
-        self.state().history.clone()
+    /// The history. Clones that write on begin a new one.
+    pub fn into_history(self) -> History {
+        std::mem::take(&mut self.state().history)
     }
 
     fn answer(&self, time: Time, process: u64, outcome: Outcome, action: Action, error: Option<String>) -> u64 {
@@ -124,7 +124,7 @@ mod tests {
         other.invoke(Time(2), second, Action::Poll(vec![MicroOperation::Poll]));
         recorder.ok(Time(3), first, Action::Send(vec![MicroOperation::sent(&key, 0, 7)]));
         other.info(Time(4), second, Action::Poll(vec![MicroOperation::Poll]), "timed out");
-        let history = recorder.history();
+        let history = recorder.into_history();
         let seen: Vec<_> = history.operations.iter().map(|line| (line.index, line.outcome)).collect();
         assert_eq!(seen, [(0, Outcome::Invoke), (1, Outcome::Invoke), (2, Outcome::Ok), (3, Outcome::Info)]);
     }

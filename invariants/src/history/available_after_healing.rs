@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evidence::history::Kind;
-use evidence::{Entry, NodeName, Outcome, Table, What};
+use evidence::{Entry, Outcome, Table, What};
 use model::Time;
 
 use crate::Verdict;
+use crate::trace::NodeId;
 
 const NAME: &str = "available again within a bound after healing";
 
@@ -21,15 +22,16 @@ const NAME: &str = "available again within a bound after healing";
 #[derive(Default)]
 pub(crate) struct Calm {
     changes: Vec<(Time, Change)>,
-    witnesses: BTreeSet<NodeName>,
+    /// By the number of a node: did it ever bear witness?
+    witnesses: Vec<bool>,
     end: Time,
 }
 
 enum Change {
     Began(u32),
     Ended(u32),
-    Down(NodeName),
-    Up(NodeName),
+    Down(NodeId),
+    Up(NodeId),
 }
 
 /// A stretch of time in which somebody tried.
@@ -39,19 +41,18 @@ struct Spell {
 }
 
 impl Calm {
-    pub(crate) fn observe(&mut self, entry: &Entry) {
+    pub(crate) fn observe(&mut self, entry: &Entry, node: NodeId) {
         self.end = self.end.max(entry.time);
         let change = match &entry.what {
             What::FaultBegan { id, .. } => Change::Began(*id),
             What::FaultEnded { id } => Change::Ended(*id),
-            What::NodeCrashed | What::PowerLost | What::NodePaused | What::NodeStopped { .. } => {
-                Change::Down(entry.node.clone())
-            }
-            What::NodeStarted | What::NodeResumed => Change::Up(entry.node.clone()),
+            What::NodeCrashed | What::PowerLost | What::NodePaused | What::NodeStopped { .. } => Change::Down(node),
+            What::NodeStarted | What::NodeResumed => Change::Up(node),
             What::Witnessed(_) => {
-                if !self.witnesses.contains(&entry.node) {
-                    self.witnesses.insert(entry.node.clone());
+                if self.witnesses.len() <= node.number() {
+                    self.witnesses.resize(node.number() + 1, false);
                 }
+                self.witnesses[node.number()] = true;
                 return;
             }
             What::DiskHurt { .. }
@@ -73,7 +74,7 @@ impl Calm {
             match change {
                 Change::Began(id) => _ = faults.insert(*id),
                 Change::Ended(id) => _ = faults.remove(id),
-                Change::Down(node) if self.witnesses.contains(node) => _ = down.insert(node),
+                Change::Down(node) if self.witnesses.get(node.number()) == Some(&true) => _ = down.insert(node),
                 Change::Down(_) => {}
                 Change::Up(node) => _ = down.remove(node),
             }

@@ -10,7 +10,7 @@
 use evidence::{Entry, What};
 use model::{Event, Offset, PartitionId};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 pub(super) struct AcksAreHonest {
     flush_on_commit: bool,
@@ -92,6 +92,10 @@ impl AcksAreHonest {
 impl Promise for AcksAreHonest {
     fn name(&self) -> &'static str {
         "acks are honest"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Acked]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

@@ -8,7 +8,7 @@
 use evidence::{Entry, What};
 use model::{Event, Offset};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct CommittedPrefixNeverChanges {
@@ -18,6 +18,10 @@ pub(super) struct CommittedPrefixNeverChanges {
 impl Promise for CommittedPrefixNeverChanges {
     fn name(&self) -> &'static str {
         "the committed prefix never changes"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::HighWatermarkAdvanced]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use evidence::{Entry, What};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 pub(crate) const NAME: &str = "the cluster converges after healing";
 
@@ -186,6 +186,10 @@ impl ConvergesAfterHealing {
 impl Promise for ConvergesAfterHealing {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Acked]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use evidence::{Entry, What};
 use model::{Event, LeaderEpoch, Time};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 /// It gives up after one and a half; the rest is for clocks that run slowly and machines that are busy.
 const PATIENCE: u32 = 4;
@@ -60,6 +60,11 @@ impl DeposedControllerStepsDown {
 impl Promise for DeposedControllerStepsDown {
     fn name(&self) -> &'static str {
         "a deposed controller steps down"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        // Time passes with every fact.
+        Frequent::ALL
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

@@ -14,7 +14,7 @@ use evidence::{Entry, What};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionId};
 
 use super::world::InSyncState;
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 pub(super) struct HighWatermarkWaitsForInSync {
     unclean_election: bool,
@@ -100,6 +100,10 @@ impl HighWatermarkWaitsForInSync {
 impl Promise for HighWatermarkWaitsForInSync {
     fn name(&self) -> &'static str {
         "the high watermark waits for every in-sync replica"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::HighWatermarkAdvanced]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

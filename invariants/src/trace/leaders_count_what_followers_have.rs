@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use evidence::{Entry, What};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionId};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 pub(super) struct LeadersCountWhatFollowersHave {
     flush_on_commit: bool,
@@ -76,6 +76,10 @@ impl LeadersCountWhatFollowersHave {
 impl Promise for LeadersCountWhatFollowersHave {
     fn name(&self) -> &'static str {
         "leaders count what followers have"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::FollowerCounted]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use evidence::{Entry, What};
 use model::{Event, PartitionId};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct NothingComesFromNowhere {
@@ -21,6 +21,10 @@ pub(super) struct NothingComesFromNowhere {
 impl Promise for NothingComesFromNowhere {
     fn name(&self) -> &'static str {
         "nothing comes from nowhere"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::BatchSent, Frequent::Appended]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

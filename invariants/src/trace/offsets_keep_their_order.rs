@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use evidence::{Entry, Harm, What};
 use model::{Event, Offset, PartitionId};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct OffsetsKeepTheirOrder {
@@ -20,6 +20,10 @@ pub(super) struct OffsetsKeepTheirOrder {
 impl Promise for OffsetsKeepTheirOrder {
     fn name(&self) -> &'static str {
         "offsets keep their order"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Appended, Frequent::Synced, Frequent::HighWatermarkAdvanced]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

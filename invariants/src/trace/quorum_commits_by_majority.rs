@@ -7,7 +7,7 @@
 use evidence::{Entry, What};
 use model::{Event, LeaderEpoch, Offset, PartitionId};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct QuorumCommitsByMajority {
@@ -48,6 +48,10 @@ impl QuorumCommitsByMajority {
 impl Promise for QuorumCommitsByMajority {
     fn name(&self) -> &'static str {
         "the quorum commits by majority"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::HighWatermarkAdvanced]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

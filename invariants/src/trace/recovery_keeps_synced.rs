@@ -7,7 +7,7 @@
 use evidence::{Entry, What};
 use model::Event;
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct RecoveryKeepsSynced {
@@ -17,6 +17,10 @@ pub(super) struct RecoveryKeepsSynced {
 impl Promise for RecoveryKeepsSynced {
     fn name(&self) -> &'static str {
         "recovery keeps all that was synced"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Appended, Frequent::Synced]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use evidence::{Entry, What};
 use model::{Event, LeaderEpoch, Offset, PartitionId};
 
-use super::shadow::Batch;
-use super::{NodeId, Promise, World};
+use super::shadow::{Batch, NEAR_END};
+use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct ReplicasAgree {
@@ -43,13 +43,22 @@ impl Promise for ReplicasAgree {
         "replicas agree below the high watermark"
     }
 
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Appended, Frequent::HighWatermarkAdvanced]
+    }
+
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
         match entry.what {
             What::Witnessed(Event::Appended { partition, epoch, base, end, crc }) => {
                 self.judged += 1;
                 let batch = Batch { base, end, epoch, crc };
                 let written = self.written.entry((partition, epoch)).or_default();
-                let place = written.partition_point(|(known, _)| known.base < base);
+                // Nearly always the last, or what its followers copy.
+                let from_end = written.iter().rev().take(NEAR_END).take_while(|(known, _)| base <= known.base).count();
+                let place = match from_end {
+                    NEAR_END => written.partition_point(|(known, _)| known.base < base),
+                    near => written.len() - near,
+                };
                 match written.get(place).filter(|(known, _)| known.base == base) {
                     None => written.insert(place, (batch, node)),
                     Some((first, _)) if *first == batch => {}

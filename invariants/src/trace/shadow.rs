@@ -22,7 +22,7 @@ impl fmt::Display for Batch {
 }
 
 /// Batches that are looked through from the end before the search begins in the middle.
-const NEAR_END: usize = 4;
+pub(super) const NEAR_END: usize = 4;
 
 /// Batches in the order of their offsets; no two overlap.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +70,10 @@ impl Shadow {
         if to <= from {
             return None;
         }
-        self.overlapping(from, to).find_map(|ours| {
+        // Logs that agree hold the same batches, side by side.
+        let (ours, theirs) = (&self.0[self.first_past(from)..], &other.0[other.first_past(from)..]);
+        let same = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
+        ours[same..].iter().take_while(|ours| ours.base < to).find_map(|ours| {
             let theirs = other.overlapping(ours.base, ours.end).last()?;
             (ours != theirs).then_some((*ours, *theirs))
         })

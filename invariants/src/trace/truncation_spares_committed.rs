@@ -9,7 +9,7 @@
 use evidence::{Entry, What};
 use model::Event;
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct TruncationSparesCommitted {
@@ -19,6 +19,10 @@ pub(super) struct TruncationSparesCommitted {
 impl Promise for TruncationSparesCommitted {
     fn name(&self) -> &'static str {
         "a truncation spares what is committed"
+    }
+
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Appended]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {

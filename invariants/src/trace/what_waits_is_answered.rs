@@ -11,7 +11,7 @@ use std::time::Duration;
 use evidence::{Entry, What};
 use model::{Event, Time};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 /// More than all connections of a node may have under way in any scenario.
 const WAITING_MAX: u32 = 100_000;
@@ -25,7 +25,6 @@ pub(super) struct WhatWaitsIsAnswered {
     owed: BTreeMap<NodeId, (u32, Time)>,
     /// Nodes that run.
     up: BTreeSet<NodeId>,
-    now: Time,
     /// The nodes that are whole in the end, once a quiet phase began.
     core: BTreeSet<NodeId>,
     is_over: bool,
@@ -44,8 +43,11 @@ impl Promise for WhatWaitsIsAnswered {
         "what waits is answered"
     }
 
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Burden]
+    }
+
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
-        self.now = entry.time;
         match &entry.what {
             &What::Witnessed(Event::Burden { answers, fetches }) => {
                 self.judged += 1;
@@ -76,7 +78,7 @@ impl Promise for WhatWaitsIsAnswered {
         }
         for &node in self.up.intersection(&self.core).filter(|_| self.flush_on_commit) {
             let unsafe_log = world.partitions_of(node).find(|(_, replica)| {
-                let since = self.now.since(replica.written_at);
+                let since = world.now.since(replica.written_at);
                 !replica.is_hurt && replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && LOOKED_AGAIN < since
             });
             if let Some((partition, replica)) = unsafe_log {
@@ -91,7 +93,7 @@ impl Promise for WhatWaitsIsAnswered {
             .owed
             .iter()
             .filter(|(node, _)| self.core.contains(node))
-            .find(|(_, (answers, since))| 0 < *answers && LOOKED_AGAIN < self.now.since(*since));
+            .find(|(_, (answers, since))| 0 < *answers && LOOKED_AGAIN < world.now.since(*since));
         match owing {
             None => Ok(()),
             Some((node, (answers, _))) => {

@@ -5,6 +5,7 @@
 //! that is no error (KIP-207; Vanlightly, "Kafka replication protocol", 6.4). Only an unclean election that the claims
 //! allow cuts the canonical log.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,18 +21,37 @@ const METADATA_DIRECTORY: &str = "__cluster_metadata";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(usize);
 
+impl NodeId {
+    pub(crate) fn number(self) -> usize {
+        self.0
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct World {
     unclean_election: bool,
     nodes: BTreeMap<NodeName, NodeId>,
     names: Vec<NodeName>,
     brokers: BTreeMap<BrokerId, NodeId>,
-    replicas: BTreeMap<(PartitionId, NodeId), Replica>,
-    partitions: BTreeMap<PartitionId, Partition>,
+    /// Where each partition stands in `known`.
+    places: BTreeMap<PartitionId, usize>,
+    known: Vec<Known>,
+    /// The place of the last partition that was asked for: nearly always of the next one too.
+    recent: Cell<usize>,
     /// By the directory of their logs.
     directories: BTreeMap<String, TopicId>,
     /// Who votes in the metadata quorum.
     pub(crate) voters: BTreeSet<BrokerId>,
+    /// When the last entry was written.
+    pub(crate) now: Time,
+}
+
+/// One partition, and each node's copy of it, by the node's number.
+#[derive(Debug)]
+struct Known {
+    id: PartitionId,
+    partition: Partition,
+    replicas: Vec<Option<Replica>>,
 }
 
 /// One node's copy of one partition.
@@ -172,7 +192,7 @@ impl World {
     }
 
     pub(crate) fn replica(&self, partition: PartitionId, node: NodeId) -> Option<&Replica> {
-        self.replicas.get(&(partition, node))
+        self.known[self.place(partition)?].replicas.get(node.0)?.as_ref()
     }
 
     pub(crate) fn replica_of(&self, partition: PartitionId, broker: BrokerId) -> Option<&Replica> {
@@ -185,7 +205,9 @@ impl World {
     }
 
     pub(crate) fn partitions_of(&self, node: NodeId) -> impl Iterator<Item = (PartitionId, &Replica)> {
-        self.replicas.iter().filter(move |((_, owner), _)| *owner == node).map(|((id, _), replica)| (*id, replica))
+        self.places
+            .iter()
+            .filter_map(move |(&id, &place)| Some((id, self.known[place].replicas.get(node.0)?.as_ref()?)))
     }
 
     pub(crate) fn knows_broker(&self, broker: BrokerId) -> bool {
@@ -193,18 +215,26 @@ impl World {
     }
 
     pub(crate) fn replicas(&self, partition: PartitionId) -> impl Iterator<Item = (NodeId, &Replica)> {
-        self.replicas
-            .range((partition, NodeId(0))..)
-            .take_while(move |((id, _), _)| *id == partition)
-            .map(|((_, node), replica)| (*node, replica))
+        let replicas = self.place(partition).map_or(&[][..], |place| &self.known[place].replicas);
+        (0..).map(NodeId).zip(replicas).filter_map(|(node, replica)| Some((node, replica.as_ref()?)))
     }
 
     pub(crate) fn partition(&self, partition: PartitionId) -> Option<&Partition> {
-        self.partitions.get(&partition)
+        Some(&self.known[self.place(partition)?].partition)
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = PartitionId> {
-        self.partitions.keys().copied()
+        self.places.keys().copied()
+    }
+
+    fn place(&self, partition: PartitionId) -> Option<usize> {
+        let recent = self.recent.get();
+        if self.known.get(recent).is_some_and(|known| known.id == partition) {
+            return Some(recent);
+        }
+        let place = *self.places.get(&partition)?;
+        self.recent.set(place);
+        Some(place)
     }
 
     /// The true high watermark.
@@ -214,6 +244,7 @@ impl World {
 
     /// Takes in one entry, which is of `node`.
     pub(crate) fn apply(&mut self, entry: &Entry, node: NodeId) {
+        self.now = entry.time;
         match &entry.what {
             What::Witnessed(event) => self.witnessed(entry, node, event),
             What::NodeStarted | What::NodeCrashed | What::NodeStopped { .. } => self.life_ended(node),
@@ -263,7 +294,7 @@ impl World {
     }
 
     fn replicas_of(&mut self, node: NodeId) -> impl Iterator<Item = &mut Replica> {
-        self.replicas.iter_mut().filter(move |((_, owner), _)| *owner == node).map(|(_, replica)| replica)
+        self.known.iter_mut().filter_map(move |known| known.replicas.get_mut(node.0)?.as_mut())
     }
 
     fn life_ended(&mut self, node: NodeId) {
@@ -282,14 +313,14 @@ impl World {
                 self.replica_mut(PartitionId::METADATA, node).leads_no_more();
             }
             Event::PartitionChanged { partition, leader_epoch, partition_epoch, ref in_sync, .. } => {
-                let state = self.partitions.entry(partition).or_default();
+                let state = self.partition_mut(partition);
                 if state.newest.as_ref().is_none_or(|newest| newest.partition_epoch < partition_epoch) {
                     let members = in_sync.iter().copied().collect();
                     state.newest = Some(InSyncState { leader_epoch, partition_epoch, members });
                 }
             }
             Event::ReplicaPlaced { partition, in_sync_min, .. } => {
-                self.partitions.entry(partition).or_default().in_sync_min = in_sync_min as usize;
+                self.partition_mut(partition).in_sync_min = in_sync_min as usize;
             }
             Event::InSyncKnown { partition, ref in_sync, ref at_most, .. } => {
                 let replica = self.replica_mut(partition, node);
@@ -326,7 +357,7 @@ impl World {
                 replica.on_disk = replica.on_disk.map(|on_disk| on_disk.min(to));
                 let why = CutWhy::Following(replica.following);
                 let cut = Cut { at: entry.index, time: entry.time, node, from, to, why };
-                self.partitions.entry(partition).or_default().cuts.push(cut);
+                self.partition_mut(partition).cuts.push(cut);
             }
             Event::Synced { partition, end } => {
                 let replica = self.replica_mut(partition, node);
@@ -338,8 +369,8 @@ impl World {
             }
             Event::HighWatermarkAdvanced { partition, epoch, to } => self.advanced(entry, node, partition, epoch, to),
             Event::Acked { partition, base, end, .. } => {
-                let Some(replica) = self.replicas.get(&(partition, node)) else { return };
-                let state = self.partitions.entry(partition).or_default();
+                let Known { partition: state, replicas, .. } = self.known_mut(partition);
+                let Some(Some(replica)) = replicas.get(node.0) else { return };
                 for batch in replica.log.overlapping(base, end) {
                     state.acknowledged.put(*batch);
                     state.vouched.extend((batch.base.0..batch.end.0).map(Offset));
@@ -362,30 +393,42 @@ impl World {
         }
     }
 
+    /// The partition, heard of from now on.
+    fn known_mut(&mut self, partition: PartitionId) -> &mut Known {
+        let place = self.place(partition).unwrap_or_else(|| {
+            self.places.insert(partition, self.known.len());
+            self.known.push(Known { id: partition, partition: Partition::default(), replicas: Vec::new() });
+            self.known.len() - 1
+        });
+        &mut self.known[place]
+    }
+
+    fn partition_mut(&mut self, partition: PartitionId) -> &mut Partition {
+        &mut self.known_mut(partition).partition
+    }
+
     fn replica_mut(&mut self, partition: PartitionId, node: NodeId) -> &mut Replica {
-        self.partitions.entry(partition).or_default();
-        self.replicas.entry((partition, node)).or_default()
+        self.known_mut(partition).both_mut(node).1
     }
 
     fn became_leader(&mut self, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, log_end: Offset) {
-        let replica = self.replicas.entry((partition, node)).or_default();
+        let is_unclean_allowed = self.unclean_election;
+        let known = self.known_mut(partition);
+        let (state, replica) = known.both_mut(node);
         replica.leading = Some(epoch);
         replica.leading_from = log_end;
         replica.following = None;
-        if !self.unclean_election {
+        if !is_unclean_allowed {
             return;
         }
-        let state = self.partitions.entry(partition).or_default();
         let required = state.committed_before(epoch);
         let agreed =
             replica.log.conflict(&state.canonical, Offset::ZERO, required).map_or(log_end, |(ours, _)| ours.base);
         if agreed.min(log_end) < required {
             let end = agreed.min(log_end);
             state.lose_from(end, epoch);
-            for ((id, _), replica) in &mut self.replicas {
-                if *id == partition {
-                    replica.high_watermark = replica.high_watermark.min(end);
-                }
+            for replica in known.replicas.iter_mut().flatten() {
+                replica.high_watermark = replica.high_watermark.min(end);
             }
         }
     }
@@ -404,22 +447,22 @@ impl World {
         if log_end < from {
             let why = CutWhy::Recovery;
             let cut = Cut { at: entry.index, time: entry.time, node, from, to: log_end, why };
-            self.partitions.entry(partition).or_default().cuts.push(cut);
+            self.partition_mut(partition).cuts.push(cut);
         }
     }
 
     fn advanced(&mut self, entry: &Entry, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, to: Offset) {
-        let state = self.partitions.entry(partition).or_default();
-        if state.is_given_up(epoch) {
+        let known = self.known_mut(partition);
+        if known.partition.is_given_up(epoch) {
             return;
         }
-        let replica = self.replicas.entry((partition, node)).or_default();
+        let (state, replica) = known.both_mut(node);
         replica.high_watermark = replica.high_watermark.max(to);
         if replica.leading != Some(epoch) {
             return;
         }
-        let known = state.canonical.end();
-        for batch in replica.log.overlapping(known, to).filter(|batch| known <= batch.base && batch.end <= to) {
+        let from = state.canonical.end();
+        for batch in replica.log.overlapping(from, to).filter(|batch| from <= batch.base && batch.end <= to) {
             state.canonical.append(*batch);
         }
         if state.high_watermark < to {
@@ -428,6 +471,15 @@ impl World {
         }
         let committed = state.committed_by.entry(epoch).or_default();
         *committed = (*committed).max(to);
+    }
+}
+
+impl Known {
+    fn both_mut(&mut self, node: NodeId) -> (&mut Partition, &mut Replica) {
+        if self.replicas.len() <= node.0 {
+            self.replicas.resize_with(node.0 + 1, || None);
+        }
+        (&mut self.partition, self.replicas[node.0].get_or_insert_default())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Random work: topics, and who writes and reads them.
 //!
-//! In the mean four clients and well over a hundred requests a second, so that something is under way whenever a fault strikes.
+//! In the mean four clients and several hundred records a second are asked for, so that well over a hundred requests a second are
+//! under way whenever a fault strikes.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -42,7 +43,7 @@ pub(super) fn producers(topics: &[Topic]) -> impl Strategy<Value = Vec<Producer>
 }
 
 fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
-    let rate = prop_oneof![1 => Just(10), 2 => Just(50), 3 => Just(100), 1 => Just(200)];
+    let rate = prop_oneof![1 => Just(20), 2 => Just(100), 3 => Just(200), 1 => Just(400)];
     let retries = prop_oneof![2 => Just(None), 1 => Just(Some(0))];
     (select(topics.to_vec()), rate, retries, option::of(1..=20u32)).prop_map(|(topic, rate, retries, keys)| Producer {
         topic: topic.name,

@@ -19,7 +19,7 @@ const KNOBS: &[Knob] = &[
         settings: &[&[100, 1000], &[300, 1500], &[500, 3000]],
     },
     Knob { keys: &["replica.lag.time.max.ms"], settings: &[&[500], &[1500], &[3000]] },
-    Knob { keys: &["replica.fetch.wait.max.ms"], settings: &[&[20], &[100], &[200]] },
+    Knob { keys: &["replica.fetch.wait.max.ms"], settings: &[&[50], &[100], &[200]] },
     Knob {
         keys: &["controller.quorum.election.timeout.ms", "controller.quorum.fetch.timeout.ms"],
         settings: &[&[300, 700], &[500, 1000], &[1000, 2000]],

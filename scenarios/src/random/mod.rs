@@ -145,7 +145,7 @@ mod tests {
         let rate = mean(&|one| one.producers.iter().map(|producer| producer.rate.count * producer.count).sum());
         assert!((3.0..3.5).contains(&brokers), "{brokers} brokers");
         assert!((3.7..4.5).contains(&clients), "{clients} clients");
-        assert!((120.0..250.0).contains(&rate), "{rate} records a second");
+        assert!((250.0..450.0).contains(&rate), "{rate} records a second");
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use crate::words::{WordError, nearest};
 /// What a random scenario may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// Everything that goes wrong with nodes, networks, disks and clocks: three brokers, four clients and a hundred requests a
+    /// Everything that goes wrong with nodes, networks, disks and clocks: three brokers, four clients and over a hundred requests a
     /// second in the mean.
     #[default]
     Standard,

@@ -56,7 +56,7 @@ pub(crate) struct Answer {
     pub(crate) unknown: Vec<String>,
     /// What it reached, and the points in the code that it passed, by name.
     pub(crate) reached: Vec<String>,
-    /// Its faults as they came, and when it ended, from when the workload began.
+    /// Its faults as they came, and when it ended, from when the workload began: of a run that did not go as expected.
     pub(crate) happened: Vec<Happened>,
     pub(crate) ended: Option<Duration>,
 }
@@ -121,8 +121,18 @@ fn work(job: &Job) -> miette::Result<Answer> {
         Told::Random(profile) => random(job.seed, profile.parse::<Profile>().map_err(|error| miette!("{error}"))?),
         Told::File(text) => Scenario::parse(&job.source, text)?,
     };
-    let options = Options { source: job.source.clone(), plant: job.plant, ..Options::default() };
-    let finished = trial::run(&scenario, job.seed, &options);
+    let mut options = Options {
+        source: job.source.clone(),
+        plant: job.plant,
+        without_trace: job.report.is_none(),
+        ..Options::default()
+    };
+    let mut finished = trial::run(&scenario, job.seed, &options);
+    if options.without_trace && !finished.is_as_expected() {
+        // What went wrong is told with what befell the run, and the trace shows that: the same run again, with it.
+        options.without_trace = false;
+        finished = trial::run(&scenario, job.seed, &options);
+    }
     if let Some(folder) = &job.report {
         write_report(folder, &finished.run, &finished.history)?;
     }

@@ -38,7 +38,7 @@ impl Replica {
         let belongs = |id: BrokerId| {
             id == local
                 || leader.followers.get(&id).is_some_and(|progress| {
-                    if leader.in_sync.contains(&id) {
+                    if leader.in_sync.contains(id) {
                         now.since(progress.caught_up_at) <= lag_max
                     } else {
                         // Having reached the high watermark is not enough: it may be stale at a leader's start (KAFKA-7128).
@@ -53,12 +53,18 @@ impl Replica {
                     }
                 })
         };
-        let wanted: Vec<BrokerId> =
-            std::iter::once(local).chain(leader.followers.keys().copied()).filter(|&id| belongs(id)).collect();
-        let is_wanted = wanted.len() == leader.in_sync.len() && wanted.iter().all(|id| leader.in_sync.contains(id));
+        let wanted = || std::iter::once(local).chain(leader.followers.keys().copied()).filter(|&id| belongs(id));
+        // At nearly every fetch nothing has changed, and there is nothing to collect.
+        let (mut count, mut is_wanted) = (0, true);
+        for id in wanted() {
+            count += 1;
+            is_wanted &= leader.in_sync.contains(id);
+        }
+        is_wanted &= count == leader.in_sync.len();
         if is_wanted && leader.change == Change::None {
             return;
         }
+        let wanted: Vec<BrokerId> = wanted().collect();
         if leader.change == Change::InDoubt {
             model::reached!("an in-sync set was proposed again after a doubt");
         }
@@ -66,7 +72,7 @@ impl Replica {
             model::reached!("a replica lagged while a proposal was in doubt");
         }
         leader.change = Change::Proposed;
-        leader.in_sync_at_most.extend(&wanted);
+        leader.in_sync_at_most.extend(wanted.iter().copied());
         if is_optimistic {
             leader.in_sync = wanted.iter().copied().collect();
             leader.in_sync_at_most = leader.in_sync.clone();
@@ -91,8 +97,8 @@ impl Replica {
                 partition,
                 epoch,
                 partition_epoch,
-                in_sync: leader.in_sync.iter().copied().collect(),
-                at_most: leader.in_sync_at_most.iter().copied().collect(),
+                in_sync: leader.in_sync.to_vec(),
+                at_most: leader.in_sync_at_most.to_vec(),
             }));
         }
     }

@@ -1,20 +1,21 @@
 //! The leader's part: appends, followers' fetches, the high watermark, answers to producers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use model::{BrokerEpoch, BrokerId, Bug, Event, LeaderEpoch, Offset, Time};
 
 use super::in_sync::Change;
-use super::{Acks, Assignment, FollowerFetch, LogView, Output, Refusal, Replica, Role, Ticket, members};
+use super::members::Members;
+use super::{Acks, Assignment, FollowerFetch, LogView, Output, Refusal, Replica, Role, Ticket};
 
 /// What one leadership knows.
 pub(crate) struct Leader {
     /// Where the log ended when it began: a follower that has not reached it may lack committed records.
     pub(crate) epoch_start: Offset,
-    pub(crate) in_sync: BTreeSet<BrokerId>,
+    pub(crate) in_sync: Members,
     /// The in-sync set as the controller may see it: ours and everything that was asked for since the metadata last moved. The
     /// high watermark waits for all of them (the maximal in-sync set, KIP-497).
-    pub(crate) in_sync_at_most: BTreeSet<BrokerId>,
+    pub(crate) in_sync_at_most: Members,
     pub(crate) in_sync_min: usize,
     pub(crate) change: Change,
     /// Since the metadata last moved, a proposal was made that may yet get through.
@@ -44,7 +45,7 @@ struct Waiting {
 
 impl Leader {
     pub(crate) fn new(now: Time, local: BrokerId, log_end: Offset, assignment: &Assignment) -> Leader {
-        let in_sync = members(&assignment.in_sync);
+        let in_sync: Members = assignment.in_sync.iter().copied().collect();
         let unknown = Progress { end: Offset(-1), caught_up_at: now, last_fetch: (now, log_end), broker_epoch: None };
         Leader {
             epoch_start: log_end,
@@ -61,7 +62,7 @@ impl Leader {
 
     /// The same leadership, with another in-sync set or other replicas. Requests for changes of the older state can no longer succeed.
     pub(crate) fn metadata_changed(&mut self, assignment: &Assignment) {
-        self.in_sync = members(&assignment.in_sync);
+        self.in_sync = assignment.in_sync.iter().copied().collect();
         self.in_sync_at_most = self.in_sync.clone();
         self.in_sync_min = assignment.in_sync_min;
         self.change = Change::None;
@@ -81,8 +82,8 @@ impl Leader {
     /// The offset below which every replica that may be in sync has everything.
     fn replicated_end(&self, local: BrokerId, log: LogView<'_>, planted: model::Planted) -> Offset {
         let own = if planted.has(Bug::AckBeforeSync) { log.end } else { log.safe_end };
-        let followers = self.in_sync_at_most.iter().filter(|&&id| id != local);
-        let ends = followers.map(|id| self.followers.get(id).map_or(Offset(-1), |progress| progress.end));
+        let followers = self.in_sync_at_most.iter().filter(|&id| id != local);
+        let ends = followers.map(|id| self.followers.get(&id).map_or(Offset(-1), |progress| progress.end));
         if planted.has(Bug::HighWatermarkFromFastest) {
             return ends.max().unwrap_or(own).min(own);
         }

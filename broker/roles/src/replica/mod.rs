@@ -14,10 +14,10 @@
 mod follower;
 mod in_sync;
 mod leader;
+mod members;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::{
@@ -346,9 +346,4 @@ impl Replica {
             leader.check(self.local);
         }
     }
-}
-
-/// The members of an in-sync set, in order.
-fn members(in_sync: &[BrokerId]) -> BTreeSet<BrokerId> {
-    in_sync.iter().copied().collect()
 }
