@@ -46,7 +46,7 @@ pub struct Records {
     /// The operation that sent it.
     pub(super) senders: Vec<u32>,
     /// By key and offset: what was last said to stand there. It most likely stands there still, and need not be searched for.
-    guesses: Vec<Vec<u32>>,
+    guesses: Vec<Vec<Guess>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +111,24 @@ impl Sought<'_> {
     }
 }
 
+/// A record that may stand at an offset, [`NONE`] if none was told to. What it carries is held here too if that is a number, as it
+/// mostly is: the next offset's lies beside it, where the record itself lies far away.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    record: u32,
+    is_integer: bool,
+    integer: i64,
+}
+
+impl Guess {
+    fn new(record: u32, value: Sought<'_>) -> Guess {
+        match value {
+            Sought::Integer(integer) => Guess { record, is_integer: true, integer },
+            Sought::Text(_) | Sought::Json(_) => Guess { record, is_integer: false, integer: 0 },
+        }
+    }
+}
+
 /// How far beyond the offsets that were told of a key a guess may lie: a log with wide gaps is searched instead.
 const GUESS_GAP_MAX: usize = 4096;
 
@@ -118,11 +136,14 @@ impl Records {
     fn number(&mut self, key: u32, offset: i64, value: Sought<'_>) -> u32 {
         let guess = guess(&mut self.guesses, key as usize, offset);
         let seeking = Seeking { key, value };
-        if let Some(&mut guess) = guess
-            && guess != NONE
-            && seeking == self.records[guess as usize].seeking()
+        if let Some(&mut Guess { record, is_integer, integer }) = guess
+            && record != NONE
+            && match value {
+                Sought::Integer(sought) => is_integer && integer == sought,
+                Sought::Text(_) | Sought::Json(_) => seeking == self.records[record as usize].seeking(),
+            }
         {
-            return guess;
+            return record;
         }
         let number = match self.records.get_index_of(&seeking) {
             Some(known) => known as u32,
@@ -132,7 +153,7 @@ impl Records {
             }
         };
         if let Some(guess) = guess {
-            *guess = number;
+            *guess = Guess::new(number, value);
         }
         number
     }
@@ -163,6 +184,15 @@ impl Records {
             },
             _ => self.number(key, offset, Sought::Json(json)),
         })
+    }
+
+    /// Room for so many times what is held. A history that wants more than there is will say so as it grows.
+    pub(super) fn make_room(&mut self, times: usize) {
+        let _too_much = self.records.try_reserve(self.records.len().saturating_mul(times));
+        let _too_much = self.senders.try_reserve_exact(self.senders.len().saturating_mul(times));
+        for guesses in &mut self.guesses {
+            let _too_much = guesses.try_reserve_exact(guesses.len().saturating_mul(times));
+        }
     }
 
     /// How many there are.
@@ -199,7 +229,7 @@ impl Records {
 }
 
 /// Where a guess for this offset is held, if it lies close enough to the others.
-fn guess(guesses: &mut Vec<Vec<u32>>, key: usize, offset: i64) -> Option<&mut u32> {
+fn guess(guesses: &mut Vec<Vec<Guess>>, key: usize, offset: i64) -> Option<&mut Guess> {
     let offset = usize::try_from(offset).ok()?;
     if guesses.len() <= key {
         guesses.resize_with(key + 1, Vec::new);
@@ -209,7 +239,7 @@ fn guess(guesses: &mut Vec<Vec<u32>>, key: usize, offset: i64) -> Option<&mut u3
         if guesses.len() + GUESS_GAP_MAX < offset {
             return None;
         }
-        guesses.resize(offset + 1, NONE);
+        guesses.resize(offset + 1, Guess { record: NONE, is_integer: false, integer: 0 });
     }
     Some(&mut guesses[offset])
 }

@@ -41,7 +41,15 @@ impl Table {
     /// # Errors
     /// The first line that is not of the contract.
     pub fn read(source: impl BufRead) -> Result<Table, HistoryError> {
-        read(source, |_, _| {})
+        read(source, None, |_, _| {})
+    }
+
+    /// The same of a source that is known to hold so many bytes.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn read_sized(source: impl BufRead, bytes: u64) -> Result<Table, HistoryError> {
+        read(source, Some(bytes), |_, _| {})
     }
 }
 
@@ -52,19 +60,30 @@ impl History {
     /// The first line that is not of the contract.
     pub fn read(source: impl BufRead) -> Result<History, HistoryError> {
         let mut operations = Vec::new();
-        let table = read(source, |table, draft| operations.extend(table.operation(draft)))?;
+        let table = read(source, None, |table, draft| operations.extend(table.operation(draft)))?;
         let holes = table.holes.iter().map(|(key, holes)| (table.keys.key(*key), holes.clone()));
         Ok(History { operations, holes: holes.collect(), claims: table.claims })
     }
 }
 
+/// Lines after which those to come are expected to hold what those before held.
+const SAMPLE_LINES: usize = 4096;
+
 /// Reads line after line; each operation is shown before it is admitted.
-fn read(source: impl BufRead, mut show: impl FnMut(&Table, &Draft)) -> Result<Table, HistoryError> {
-    let mut lines = Lines { source, number: 0, buffer: Vec::new() };
+fn read(
+    source: impl BufRead,
+    mut bytes: Option<u64>,
+    mut show: impl FnMut(&Table, &Draft),
+) -> Result<Table, HistoryError> {
+    let mut lines = Lines { source, number: 0, bytes: 0, buffer: Vec::new() };
     let Some(text) = lines.next()? else { return Err(HistoryError::Empty) };
     let mut table = Table::new(header(text).map_err(|error| lines.error(error, HEADER))?);
     let mut draft = Draft::default();
-    while let Some(text) = lines.next()? {
+    loop {
+        if let Some(all) = bytes.take_if(|_| SAMPLE_LINES <= lines.number) {
+            table.make_room(usize::try_from(all / lines.bytes.max(1)).unwrap_or(0));
+        }
+        let Some(text) = lines.next()? else { break };
         draft.clear();
         let mut json = serde_json::Deserializer::from_str(text);
         let said = Line { draft: &mut draft, table: &mut table }.deserialize(&mut json);
@@ -95,6 +114,8 @@ fn header(text: &str) -> Result<Claims, serde_json::Error> {
 struct Lines<R> {
     source: R,
     number: usize,
+    /// Read so far.
+    bytes: u64,
     buffer: Vec<u8>,
 }
 
@@ -106,6 +127,7 @@ impl<R: BufRead> Lines<R> {
             self.number += 1;
             let limit = LINE_BYTES_MAX as u64 + 1;
             let read = self.source.by_ref().take(limit).read_until(b'\n', &mut self.buffer);
+            self.bytes += self.buffer.len() as u64;
             match read {
                 Ok(0) => return Ok(None),
                 Ok(read) if LINE_BYTES_MAX < read => {

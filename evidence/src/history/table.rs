@@ -297,6 +297,19 @@ impl Table {
         Ok(())
     }
 
+    /// Room for so many times what is held: columns that grow are copied, and their old pages given back and asked for again.
+    pub(super) fn make_room(&mut self, times: usize) {
+        fn more<T>(column: &mut Vec<T>, times: usize) {
+            let _too_much = column.try_reserve_exact(column.len().saturating_mul(times));
+        }
+        self.records.make_room(times);
+        more(&mut self.rows, times);
+        more(&mut self.answered, times);
+        more(&mut self.sends, times);
+        more(&mut self.lists, times);
+        more(&mut self.reads, times);
+    }
+
     fn ask(&mut self, process: u32, asked: Moment, draft: &mut Draft) -> Result<u32, String> {
         let operation = self.rows.len() as u32;
         let lists = self.lists.len() as u32;

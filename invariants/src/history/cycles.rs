@@ -113,7 +113,10 @@ impl Deeds {
     }
 
     fn edges(&self, by_writing: bool, by_reading: bool) -> Vec<(u32, u32)> {
-        let mut edges = Vec::new();
+        let written = self.nodes() - self.transactions.len();
+        let by_writers = if by_writing { written } else { 0 };
+        let by_readers = if by_reading { 2 * written + self.read.len() } else { 0 };
+        let mut edges = Vec::with_capacity(by_writers + by_readers);
         let mut node = self.transactions.len() as u32;
         let mut firsts = Vec::with_capacity(self.written.len());
         for written in &self.written {

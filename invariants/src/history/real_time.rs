@@ -54,7 +54,11 @@ pub(super) fn judge(case: &mut Case<'_>, told: &Told) {
 
 fn items(case: &Case<'_>, moved: &BTreeSet<u32>, read_there: &BTreeSet<(u32, i64)>) -> Vec<Vec<Item>> {
     let table = case.table;
-    let mut items: Vec<Vec<Item>> = vec![Vec::new(); table.keys.len()];
+    let mut counts = vec![0; table.keys.len()];
+    for sent in table.rows().iter().flat_map(|row| table.sends(row)) {
+        counts[table.records.key(sent.record) as usize] += 1;
+    }
+    let mut items: Vec<Vec<Item>> = counts.into_iter().map(Vec::with_capacity).collect();
     let mut is_looked_up = vec![false; table.keys.len()];
     for (operation, row) in (0..).zip(table.rows()) {
         let Some(begins) = row.asked.time else { continue };

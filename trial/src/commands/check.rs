@@ -1,10 +1,10 @@
 //! `trial check`: judges a history of what clients asked and were told.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use evidence::Table;
+use evidence::{HistoryError, Table};
 use invariants::{Finding, Gravity, Outcome, Report};
 use miette::{IntoDiagnostic, WrapErr};
 
@@ -41,16 +41,18 @@ pub(crate) fn check(arguments: &Arguments) -> miette::Result<Exit> {
 
 fn read(path: &Path) -> miette::Result<Table> {
     if path.as_os_str() == "-" {
-        return table(std::io::stdin().lock(), "standard input");
+        return told(Table::read(std::io::stdin().lock()), "standard input");
     }
     #[allow(clippy::disallowed_methods, reason = "a command reads the user's files")]
     let file = std::fs::File::open(path).into_diagnostic();
     let file = file.wrap_err_with(|| format!("cannot read {}", path.display()))?;
-    table(BufReader::with_capacity(BUFFER_BYTES, file), &path.display().to_string())
+    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    let source = BufReader::with_capacity(BUFFER_BYTES, file);
+    told(Table::read_sized(source, bytes), &path.display().to_string())
 }
 
-fn table(source: impl BufRead, name: &str) -> miette::Result<Table> {
-    Table::read(source).into_diagnostic().wrap_err_with(|| format!("{name} is no history"))
+fn told(table: Result<Table, HistoryError>, name: &str) -> miette::Result<Table> {
+    table.into_diagnostic().wrap_err_with(|| format!("{name} is no history"))
 }
 
 fn as_json(path: &Path, report: &Report) -> serde_json::Value {
