@@ -453,7 +453,7 @@ impl Three {
                 let leader = self.metadata.leader;
                 let (local, state) = (self.brokers[broker].local, &mut self.brokers[leader].replica);
                 let is_current = state.partition_epoch.0 == self.metadata.partition_epoch;
-                let is_proposed = state.leader_state().is_some_and(|leader| leader.in_sync_at_most.contains(&local));
+                let is_proposed = state.leader_state().is_some_and(|leader| leader.in_sync_at_most.contains(local));
                 if is_current && is_proposed && !self.metadata.in_sync.contains(&local) {
                     self.metadata.in_sync.push(local);
                     self.metadata.partition_epoch += 1;
