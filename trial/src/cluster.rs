@@ -71,10 +71,8 @@ pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
     let size = || usize::try_from(number()).unwrap_or(0);
     let millis = || Duration::from_millis(u64::try_from(number()).unwrap_or(0));
     match key {
-        "log.segment.bytes" => config.segment_bytes = u64::try_from(number()).unwrap_or(0),
         "num.partitions" => config.default_partitions = int(),
         "default.replication.factor" => config.default_replication_factor = i16::try_from(number()).unwrap_or(i16::MAX),
-        "min.insync.replicas" => config.min_insync_replicas = int(),
         "auto.create.topics.enable" => config.auto_create_topics = *value == ConfigValue::Bool(true),
         "replica.lag.time.max.ms" => config.replica_lag_time_max = millis(),
         "replica.fetch.wait.max.ms" => config.replica_fetch_wait_max = millis(),
@@ -85,10 +83,13 @@ pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
         "controller.quorum.fetch.timeout.ms" => config.quorum_fetch_timeout = millis(),
         "request.timeout.ms" => config.request_timeout = millis(),
         "socket.request.max.bytes" => config.request_bytes_max = size(),
-        "message.max.bytes" => config.batch_bytes_max = size(),
         "max.connections" => config.connections_max = size(),
         "controlled.shutdown.max.wait.ms" => config.controlled_shutdown_wait_max = millis(),
-        unknown => panic!("no node has a key \"{unknown}\""),
+        of_topics => {
+            if let Err(refused) = config.topic_defaults.set(of_topics, &value.to_string()) {
+                panic!("{refused}");
+            }
+        }
     }
 }
 

@@ -412,8 +412,13 @@ fn catalogue() -> String {
 #[test]
 fn no_key_and_no_flag_of_a_server_names_a_bug() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker");
-    let mut rooms =
-        vec![root.join("cli/src"), root.join("host/src"), root.join("protocol/src"), root.join("server/src/config.rs")];
+    let mut rooms = vec![
+        root.join("cli/src"),
+        root.join("host/src"),
+        root.join("protocol/src"),
+        root.join("server/src/config.rs"),
+        root.join("server/src/config"),
+    ];
     while let Some(room) = rooms.pop() {
         if room.is_dir() {
             rooms

@@ -1,24 +1,24 @@
 //! The configuration file: TOML with Kafka's keys, read strictly. Every mistake is named with its file, line and remedy.
 //!
 //! ```text
-//!  text ── entries ──► key by key ──────► rules between keys ──► server::Config
-//!          (toml)      keys.rs: the table   rules.rs
+//!  text ── entries ──► key by key ───────────► rules between keys ──► server::Config
+//!          (toml)      server::keys, values.rs   rules.rs
 //! ```
 //! `node.id = 1` is a nested table to TOML and `"node.id" = 1` is not: both are the key `node.id` here.
 
 mod entries;
-mod keys;
 mod problem;
 mod reference;
 mod rules;
+mod values;
 
 use std::path::Path;
 
 use model::Endpoint;
 use server::Config;
+use server::keys::{Draft, keys};
 
 use entries::{Entries, Origin};
-use keys::{Draft, KEYS};
 pub(crate) use problem::ConfigError;
 use problem::Source;
 pub(crate) use reference::{example, markdown, render, terminal};
@@ -61,8 +61,10 @@ pub(crate) fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Con
     let mut draft = Draft::new(default_config());
     let mut problems = Vec::new();
     for (name, entry) in entries.iter() {
-        match KEYS.iter().find(|key| key.name == name) {
-            Some(key) => problems.extend(key.read(&mut draft, entry).err().map(|wrong| wrong.at(&source, name, entry))),
+        match keys().find(|key| key.name == name) {
+            Some(key) => {
+                problems.extend(values::read(&key, &mut draft, entry).err().map(|wrong| wrong.at(&source, name, entry)))
+            }
             None => problems.push(problem::unknown_key(&source, name, entry)),
         }
     }

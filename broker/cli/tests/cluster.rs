@@ -35,7 +35,7 @@ fn a_cluster_of_three_survives_the_kill_of_any_one() {
     let call = |arguments: &[&str]| printed(run(&[arguments, &to].concat()));
     call(&["topic", "create", "orders"]);
     let described = call(&["topic", "describe", "orders"]);
-    assert_eq!(described.lines().count(), 4, "three partitions by default: {described}");
+    assert_eq!(described.lines().count(), 5, "three partitions by default, and a minimum: {described}");
     let lines = |from: u32, to: u32| {
         (from..to).fold(String::new(), |mut lines, number| {
             writeln!(lines, "{number}:value {number}").unwrap();

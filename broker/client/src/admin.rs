@@ -7,7 +7,13 @@ use host::Host;
 use model::{BrokerId, ClusterId, Endpoint};
 use protocol::ErrorCode;
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use protocol::messages::{CreateTopicsRequest, DescribeClusterRequest, string, topic_name};
+use protocol::messages::describe_configs_request::DescribeConfigsResource;
+use protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use protocol::messages::{
+    CreateTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, string,
+    topic_name,
+};
 
 use crate::{ClientConfig, ClientError, Cluster, TopicInfo};
 
@@ -27,6 +33,25 @@ pub struct ClusterInfo {
     pub id: ClusterId,
     pub controller: Option<BrokerId>,
     pub brokers: BTreeMap<BrokerId, Endpoint>,
+}
+
+/// Whose settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    Topic(String),
+    /// What holds for all topics of the cluster that say nothing themselves.
+    Cluster,
+}
+
+/// One setting as the cluster tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingInfo {
+    pub name: String,
+    pub value: Option<String>,
+    /// Somebody said it: it is no default of the program.
+    pub is_set: bool,
+    /// The resource itself says it.
+    pub is_own: bool,
 }
 
 /// Makes and describes topics, describes the cluster.
@@ -56,6 +81,8 @@ impl<H: Host> Admin<H> {
                 Ok(answer) => {
                     let result = answer.topics.first().ok_or(ClientError::Missing)?;
                     let message = result.error_message.as_deref();
+                    // The controller was asked, and may have made it.
+                    in_doubt |= result.error_code == ErrorCode::RequestTimedOut.code();
                     match ClientError::from_code(result.error_code, message) {
                         None => return Ok(()),
                         Some(ClientError::Refused { code: ErrorCode::TopicAlreadyExists, .. }) if in_doubt => {
@@ -77,6 +104,66 @@ impl<H: Host> Admin<H> {
             // Where the controller is may have changed. Without an answer the next attempt says so itself.
             let _unanswered = self.cluster.refresh(Some(&[])).await;
         }
+    }
+
+    /// Changes settings: each to its value, or without one back to what holds for who says nothing. All or none.
+    ///
+    /// # Errors
+    /// `Refused` with what is wrong; others once the operation's time is over: it may have been done.
+    pub async fn alter_settings(
+        &self,
+        resource: &Resource,
+        settings: &BTreeMap<String, Option<String>>,
+    ) -> Result<(), ClientError> {
+        let (kind, name) = wire_resource(resource);
+        let change = |(name, value): (&String, &Option<String>)| {
+            let operation = if value.is_some() { 0 } else { 1 };
+            AlterableConfig::default()
+                .with_name(string(name))
+                .with_config_operation(operation)
+                .with_value(value.as_deref().map(string))
+        };
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(string(name))
+            .with_configs(settings.iter().map(change).collect());
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        self.cluster
+            .retry(|| async {
+                let answer = self.cluster.ask_any(|_version| request.clone()).await?;
+                let result = answer.responses.first().ok_or(ClientError::Missing)?;
+                ClientError::from_code(result.error_code, result.error_message.as_deref()).map_or(Ok(()), Err)
+            })
+            .await
+    }
+
+    /// What holds for a resource, by name.
+    ///
+    /// # Errors
+    /// `Refused` with `UnknownTopicOrPartition` if there is none; others once the operation's time is over.
+    pub async fn settings(&self, resource: &Resource) -> Result<Vec<SettingInfo>, ClientError> {
+        let (kind, name) = wire_resource(resource);
+        let asked = DescribeConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(string(name))
+            .with_configuration_keys(None);
+        let request = DescribeConfigsRequest::default().with_resources(vec![asked]);
+        let mut answer = self
+            .cluster
+            .retry(|| async {
+                let answer = self.cluster.ask_any(|_version| request.clone()).await?;
+                let result = answer.results.into_iter().next().ok_or(ClientError::Missing)?;
+                ClientError::from_code(result.error_code, result.error_message.as_deref()).map_or(Ok(result), Err)
+            })
+            .await?;
+        answer.configs.sort_by(|one, other| one.name.cmp(&other.name));
+        let info = |config: &DescribeConfigsResourceResult| SettingInfo {
+            name: config.name.to_string(),
+            value: config.value.as_ref().map(ToString::to_string),
+            is_set: config.config_source != DEFAULT_SOURCE,
+            is_own: config.config_source == own_source(resource),
+        };
+        Ok(answer.configs.iter().map(info).collect())
     }
 
     /// Every topic of the cluster.
@@ -120,6 +207,24 @@ impl<H: Host> Admin<H> {
             controller: (answer.controller_id.0 >= 0).then_some(BrokerId(answer.controller_id.0)),
             brokers: brokers.collect(),
         })
+    }
+}
+
+/// Who says a value (KIP-226): nobody.
+const DEFAULT_SOURCE: i8 = 5;
+
+fn own_source(resource: &Resource) -> i8 {
+    match resource {
+        Resource::Topic(_) => 1,
+        Resource::Cluster => 3,
+    }
+}
+
+/// Type and name of a resource on the wire.
+fn wire_resource(resource: &Resource) -> (i8, &str) {
+    match resource {
+        Resource::Topic(name) => (2, name),
+        Resource::Cluster => (4, ""),
     }
 }
 

@@ -13,7 +13,7 @@ mod node;
 mod partition;
 mod producer;
 
-pub use admin::{Admin, ClusterInfo, NewTopic};
+pub use admin::{Admin, ClusterInfo, NewTopic, Resource, SettingInfo};
 pub use channel::{CallError, Channel};
 pub use cluster::{Cluster, PartitionInfo, TopicInfo};
 pub use config::ClientConfig;

@@ -171,6 +171,17 @@ pub fn patch_batch(bytes: &mut [u8], base_offset: Offset, leader_epoch: LeaderEp
     bytes[12..16].copy_from_slice(&leader_epoch.0.to_be_bytes());
 }
 
+/// Writes the leader's time into the one whole batch in `bytes`, in the place of its producer's (`message.timestamp.type`), and the
+/// checksum that follows from it.
+pub fn patch_append_time(bytes: &mut [u8], time: Timestamp) {
+    assert!(BATCH_HEADER_LENGTH <= bytes.len(), "only a parsed batch can be patched");
+    let attributes = i16_at(bytes, 21) | LOG_APPEND_TIME;
+    bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
+    bytes[35..43].copy_from_slice(&time.0.to_be_bytes());
+    let checksum = batch_checksum(bytes);
+    bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
+}
+
 /// The checksum that the one whole batch in `bytes` should carry.
 pub fn batch_checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(&bytes[CRC_START..])

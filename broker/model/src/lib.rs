@@ -11,7 +11,9 @@ mod event;
 mod ids;
 mod time;
 
-pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, patch_batch};
+pub use batch::{
+    BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, patch_append_time, patch_batch,
+};
 pub use bug::{Bug, Planted};
 pub use endpoint::Endpoint;
 pub use epochs::{EpochStart, Epochs};

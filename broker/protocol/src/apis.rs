@@ -41,6 +41,9 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::Metadata, 0, 13),
     for_clients(ApiKey::ApiVersions, 0, 4),
     for_clients(ApiKey::CreateTopics, 2, 7),
+    for_clients(ApiKey::DescribeConfigs, 1, 4),
+    for_clients(ApiKey::AlterConfigs, 0, 2),
+    for_clients(ApiKey::IncrementalAlterConfigs, 0, 1),
     between_nodes(ApiKey::Vote, 0, 2),
     between_nodes(ApiKey::BeginQuorumEpoch, 0, 1),
     between_nodes(ApiKey::EndQuorumEpoch, 0, 1),
@@ -49,6 +52,7 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::DescribeCluster, 0, 2),
     between_nodes(ApiKey::BrokerRegistration, 0, 4),
     between_nodes(ApiKey::BrokerHeartbeat, 0, 1),
+    for_clients(ApiKey::ListConfigResources, 0, 1),
 ];
 
 /// The entry of `key`, if we speak it.

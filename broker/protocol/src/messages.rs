@@ -5,23 +5,27 @@
 
 use model::TopicId;
 pub use proto_kafka::messages::{
-    AlterPartitionRequest, AlterPartitionResponse, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
-    BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerId,
-    BrokerRegistrationRequest, BrokerRegistrationResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DescribeClusterRequest, DescribeClusterResponse, DescribeQuorumRequest, DescribeQuorumResponse,
-    EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest, FetchResponse, ListOffsetsRequest,
+    AlterConfigsRequest, AlterConfigsResponse, AlterPartitionRequest, AlterPartitionResponse, ApiKey,
+    ApiVersionsRequest, ApiVersionsResponse, BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse, BrokerId, BrokerRegistrationRequest, BrokerRegistrationResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest,
+    DescribeConfigsResponse, DescribeQuorumRequest, DescribeQuorumResponse, EndQuorumEpochRequest,
+    EndQuorumEpochResponse, FetchRequest, FetchResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, ListConfigResourcesRequest, ListConfigResourcesResponse, ListOffsetsRequest,
     ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, TopicName, VoteRequest,
     VoteResponse,
 };
 /// The parts of each message, by the message's name: `fetch_response::PartitionData`.
 pub use proto_kafka::messages::{
-    alter_partition_request, alter_partition_response, api_versions_request, api_versions_response,
-    begin_quorum_epoch_request, begin_quorum_epoch_response, broker_heartbeat_request, broker_heartbeat_response,
-    broker_registration_request, broker_registration_response, create_topics_request, create_topics_response,
-    describe_cluster_request, describe_cluster_response, describe_quorum_request, describe_quorum_response,
-    end_quorum_epoch_request, end_quorum_epoch_response, fetch_request, fetch_response, list_offsets_request,
-    list_offsets_response, metadata_request, metadata_response, produce_request, produce_response, vote_request,
-    vote_response,
+    alter_configs_request, alter_configs_response, alter_partition_request, alter_partition_response,
+    api_versions_request, api_versions_response, begin_quorum_epoch_request, begin_quorum_epoch_response,
+    broker_heartbeat_request, broker_heartbeat_response, broker_registration_request, broker_registration_response,
+    create_topics_request, create_topics_response, describe_cluster_request, describe_cluster_response,
+    describe_configs_request, describe_configs_response, describe_quorum_request, describe_quorum_response,
+    end_quorum_epoch_request, end_quorum_epoch_response, fetch_request, fetch_response,
+    incremental_alter_configs_request, incremental_alter_configs_response, list_config_resources_request,
+    list_config_resources_response, list_offsets_request, list_offsets_response, metadata_request, metadata_response,
+    produce_request, produce_response, vote_request, vote_response,
 };
 /// What every request structure is: it knows its key and its response.
 pub use proto_kafka::protocol::Request as RequestMessage;

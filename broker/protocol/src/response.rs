@@ -57,6 +57,9 @@ responses! {
     Metadata(MetadataResponse),
     ApiVersions(ApiVersionsResponse),
     CreateTopics(CreateTopicsResponse),
+    DescribeConfigs(DescribeConfigsResponse),
+    AlterConfigs(AlterConfigsResponse),
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
     Vote(VoteResponse),
     BeginQuorumEpoch(BeginQuorumEpochResponse),
     EndQuorumEpoch(EndQuorumEpochResponse),
@@ -65,6 +68,7 @@ responses! {
     DescribeCluster(DescribeClusterResponse),
     BrokerRegistration(BrokerRegistrationResponse),
     BrokerHeartbeat(BrokerHeartbeatResponse),
+    ListConfigResources(ListConfigResourcesResponse),
 }
 
 /// Writes the answer to the request of `header`, length included, as parts to send one after the other. Large records of a

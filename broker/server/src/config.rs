@@ -1,8 +1,12 @@
 //! The configuration of one node: every key, its default and its reason. Names are Kafka's where Kafka has the key.
 
+pub(crate) mod keys;
+
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use model::{BrokerId, ClusterId, Endpoint};
+use roles::controller::{TopicDefaults, TopicSetting};
 
 /// When an append is safe enough to speak of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +45,12 @@ pub struct Config {
     pub rack: Option<String>,
     /// `flush.policy`
     pub flush_policy: FlushPolicy,
-    /// `log.segment.bytes`
-    pub segment_bytes: u64,
     /// `num.partitions`
     pub default_partitions: i32,
     /// `default.replication.factor`
     pub default_replication_factor: i16,
-    /// `min.insync.replicas`, for topics that do not set their own.
-    pub min_insync_replicas: i32,
+    /// What topics take that say nothing themselves: `log.segment.bytes`, `min.insync.replicas`, `message.max.bytes`, …
+    pub topic_defaults: TopicDefaults,
     /// `auto.create.topics.enable`
     pub auto_create_topics: bool,
     /// `replica.lag.time.max.ms`: a follower that has not caught up for so long leaves the in-sync set.
@@ -69,13 +71,14 @@ pub struct Config {
     pub request_timeout: Duration,
     /// `socket.request.max.bytes`: a frame that claims more closes its connection.
     pub request_bytes_max: usize,
-    /// `message.max.bytes`: the largest batch that is taken.
-    pub batch_bytes_max: usize,
     /// `max.connections`
     pub connections_max: usize,
     /// `controlled.shutdown.max.wait.ms` (ours): how long an orderly stop waits for leaders to move.
     pub controlled_shutdown_wait_max: Duration,
 }
+
+/// What every key is that nobody sets.
+pub(crate) static VOID: LazyLock<Config> = LazyLock::new(|| Config::single(Endpoint::new("localhost", 9092)));
 
 impl Config {
     /// One node, broker and controller in one, that listens at `listener`: what `broker serve` starts.
@@ -90,10 +93,9 @@ impl Config {
             log_directory: "data".into(),
             rack: None,
             flush_policy: FlushPolicy::Commit,
-            segment_bytes: 1 << 30,
             default_partitions: 1,
             default_replication_factor: 1,
-            min_insync_replicas: 1,
+            topic_defaults: TopicDefaults::default(),
             auto_create_topics: true,
             replica_lag_time_max: Duration::from_secs(10),
             replica_fetch_wait_max: Duration::from_millis(500),
@@ -104,9 +106,20 @@ impl Config {
             quorum_fetch_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
             request_bytes_max: 100 << 20,
-            batch_bytes_max: 1 << 20,
             connections_max: 10_000,
             controlled_shutdown_wait_max: Duration::from_secs(10),
+        }
+    }
+
+    /// The number that this node's configuration gives for a topic that says nothing itself, by the broker's key.
+    ///
+    /// # Panics
+    /// If no setting of topics that is a number has the key.
+    pub fn topic_number(&self, key: &str) -> u64 {
+        let number = TopicSetting::of_broker(key).and_then(|setting| self.topic_defaults.get(setting).parse().ok());
+        match number {
+            Some(number) => number,
+            None => panic!("{key} is no number of topics"),
         }
     }
 

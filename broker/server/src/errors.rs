@@ -70,6 +70,15 @@ pub(crate) fn controller_code(refusal: &controller::Refusal) -> i16 {
     .code()
 }
 
+/// The same for people.
+pub(crate) fn submit_message(error: &SubmitError) -> String {
+    match error {
+        SubmitError::NotController => "this node is not the active controller: ask that one".into(),
+        SubmitError::Refused(refusal) => refusal.to_string(),
+        SubmitError::InDoubt => "nobody knows yet whether it was done: look, and ask again".into(),
+    }
+}
+
 /// Why a command was not carried out, or nobody knows.
 pub(crate) fn submit_code(error: &SubmitError) -> i16 {
     match error {

@@ -23,6 +23,7 @@ mod metadata;
 mod node;
 mod partition;
 mod router;
+mod topic_settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,13 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 pub use config::{Config, FlushPolicy, Voter};
+
+/// The table of keys, and what their values may be.
+pub mod keys {
+    pub use roles::controller::{Kind, TOPIC_SETTINGS, TopicSetting, Unit};
+
+    pub use crate::config::keys::{Draft, Key, Roles, Shape, keys};
+}
 pub use data_directory::DataDirectoryError;
 
 use crate::lifecycle::Standing;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::controller_channel::ControllerChannel;
 use crate::metadata::Metadata;
 use crate::partition::{Errand, Partition, PartitionError};
+use crate::topic_settings::TopicSettings;
 
 /// Bytes of a segment where a trial wants many.
 const TINY_SEGMENT_BYTES: u64 = 4096;
@@ -112,16 +113,18 @@ impl<H: Host> Node<H> {
         may
     }
 
-    /// Brings this broker's partitions to what `image` says, skipping topics that did not change since `before`.
+    /// Brings this broker's partitions to what `image` says, skipping topics for which nothing changed since `before`.
     pub(crate) async fn apply(&self, before: &Image, image: &Image) {
+        let has_same_defaults = image.has_broker_configs_of(before);
         for (id, topic) in &image.topics {
-            if before.topics.get(id).is_some_and(|known| Arc::ptr_eq(known, topic)) {
+            if has_same_defaults && before.topics.get(id).is_some_and(|known| Arc::ptr_eq(known, topic)) {
                 continue;
             }
+            let settings = TopicSettings::of(image, topic, &self.config.topic_defaults);
             for (index, state) in (0..).zip(&topic.partitions) {
                 if state.replicas.contains(&self.config.node_id) {
                     let id = PartitionId { topic: topic.id, index };
-                    if let Err(error) = self.assign(id, topic, state).await {
+                    if let Err(error) = self.assign(id, topic, state, settings).await {
                         tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
                         self.note(id, &error);
                     }
@@ -135,42 +138,47 @@ impl<H: Host> Node<H> {
         id: PartitionId,
         topic: &Topic,
         state: &roles::controller::Partition,
+        settings: TopicSettings,
     ) -> Result<(), PartitionError> {
-        let partition = match self.partition(id) {
-            Some(partition) => partition,
-            None => {
-                let partition = self.open(id, &topic.name).await?;
-                let in_sync_min = self.in_sync_min(topic, state.replicas.len());
-                self.host.witness(Event::ReplicaPlaced {
-                    partition: id,
-                    replicas: state.replicas.clone(),
-                    in_sync_min: u32::try_from(in_sync_min).unwrap_or(u32::MAX),
-                });
-                partition
+        // Never more than there are replicas (KIP-966).
+        let in_sync_min = settings.in_sync_min.clamp(1, state.replicas.len().max(1));
+        let (partition, is_placed_anew) = match self.partition(id) {
+            Some(partition) => {
+                let before = partition.settings();
+                partition.configure(settings);
+                (partition, before.in_sync_min != settings.in_sync_min)
             }
+            None => (self.open(id, &topic.name, settings).await?, true),
         };
+        if is_placed_anew {
+            self.host.witness(Event::ReplicaPlaced {
+                partition: id,
+                replicas: state.replicas.clone(),
+                in_sync_min: u32::try_from(in_sync_min).unwrap_or(u32::MAX),
+            });
+        }
         partition.assign(Assignment {
             leader: state.leader,
             leader_epoch: state.leader_epoch,
             partition_epoch: state.partition_epoch,
             replicas: state.replicas.clone(),
             in_sync: state.in_sync.clone(),
-            in_sync_min: self.in_sync_min(topic, state.replicas.len()),
+            in_sync_min,
         })
     }
 
-    /// `min.insync.replicas` of the topic, or ours; never more than there are replicas (KIP-966).
-    fn in_sync_min(&self, topic: &Topic, replicas: usize) -> usize {
-        let configured = topic.configs.get("min.insync.replicas").and_then(|value| value.parse().ok());
-        usize::try_from(configured.unwrap_or(self.config.min_insync_replicas)).unwrap_or(1).clamp(1, replicas.max(1))
-    }
-
-    async fn open(&self, id: PartitionId, topic: &str) -> Result<Arc<Partition<H>>, StorageError> {
+    async fn open(
+        &self,
+        id: PartitionId,
+        topic: &str,
+        settings: TopicSettings,
+    ) -> Result<Arc<Partition<H>>, StorageError> {
         let directory = format!("{}/{topic}-{}", self.config.log_directory, id.index);
         let planted = self.host.planted();
+        // What a trial makes tiny stays so until somebody changes a setting.
         let is_small = buggify!(self.host, "segments were made tiny");
-        let segment_bytes = if is_small { TINY_SEGMENT_BYTES } else { self.config.segment_bytes };
-        let config = LogConfig { segment_bytes, planted, ..LogConfig::default() };
+        let segment_bytes = if is_small { TINY_SEGMENT_BYTES } else { settings.log.segment_bytes };
+        let config = LogConfig { segment_bytes, planted, ..settings.log };
         let (log, recovery) = Log::open(self.host.disk(), &directory, config).await?;
         self.host.witness(Event::Recovered {
             partition: id,
@@ -184,6 +192,7 @@ impl<H: Host> Node<H> {
             self.host.clone(),
             self.config.flush_policy,
             self.errands.clone(),
+            settings,
             replica,
             log,
         ));

@@ -11,17 +11,18 @@ use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
     BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId,
-    Planted, Timestamp, batch_checksum, batches, patch_batch,
+    Planted, Timestamp, batch_checksum, batches, patch_append_time, patch_batch,
 };
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
     Acks, Assignment, FetchPosition, FollowerFetch, InSyncProposal, Input, LogView, Output, Refusal, Replica, Ticket,
 };
-use storage::{Log, PendingSync, StorageError, SyncedTo};
+use storage::{Log, LogConfig, PendingSync, StorageError, SyncedTo};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
 use crate::config::FlushPolicy;
+use crate::topic_settings::TopicSettings;
 
 /// Why a partition did not do what it was asked.
 #[derive(Debug, Error)]
@@ -67,6 +68,7 @@ pub(crate) struct Partition<H: Host> {
     host: H,
     flush_policy: FlushPolicy,
     errands: tokio::sync::mpsc::UnboundedSender<Errand>,
+    settings: RwLock<TopicSettings>,
     state: Mutex<State<H>>,
 }
 
@@ -103,6 +105,7 @@ impl<H: Host> Partition<H> {
         host: H,
         flush_policy: FlushPolicy,
         errands: tokio::sync::mpsc::UnboundedSender<Errand>,
+        settings: TopicSettings,
         replica: Replica,
         log: Log<H::Disk>,
     ) -> Partition<H> {
@@ -116,25 +119,44 @@ impl<H: Host> Partition<H> {
             commit_watchers: Vec::new(),
             outputs: Vec::new(),
         };
-        Partition { id, host, flush_policy, errands, state: Mutex::new(state) }
+        Partition { id, host, flush_policy, errands, settings: RwLock::new(settings), state: Mutex::new(state) }
     }
 
-    /// Appends a producer's batches as leader. The answer comes when they are as safe as `acks` asks.
+    /// What holds for its topic.
+    pub(crate) fn settings(&self) -> TopicSettings {
+        *self.settings.read()
+    }
+
+    /// Something else holds for its topic from now on.
+    pub(crate) fn configure(&self, settings: TopicSettings) {
+        let before = std::mem::replace(&mut *self.settings.write(), settings);
+        if before.log != settings.log {
+            self.state.lock().log.reconfigure(LogConfig { planted: self.host.planted(), ..settings.log });
+        }
+    }
+
+    /// Appends a producer's batches as leader, its records with the time `append_time` if there is one. The answer comes when they
+    /// are as safe as `acks` asks.
     ///
     /// # Errors
     /// Nothing was written: the replica refused, the bytes are not whole batches, or the log failed.
-    pub(crate) fn produce(&self, records: &Bytes, acks: Acks) -> Result<Answer, PartitionError> {
+    pub(crate) fn produce(
+        &self,
+        records: &Bytes,
+        acks: Acks,
+        append_time: Option<Timestamp>,
+    ) -> Result<Answer, PartitionError> {
         let mut state = self.state.lock();
         let epoch = state.replica.admit(acks)?;
         let base = state.log.end();
         let planted = self.host.planted();
-        let mut stamped = stamp(records, base, epoch)?;
+        let mut stamped = stamp(records, base, epoch, append_time)?;
         if planted != Planted::NONE {
             alter_if_planted(planted, &mut stamped);
         }
         self.append(&mut state, &stamped)?;
         if planted.has(Bug::AppendTwice) {
-            let again = stamp(records, state.log.end(), epoch)?;
+            let again = stamp(records, state.log.end(), epoch, append_time)?;
             self.append(&mut state, &again)?;
         }
         let ticket = Ticket(state.next_ticket);
@@ -400,12 +422,22 @@ fn wake(watchers: &mut Vec<Arc<Notify>>) {
     }
 }
 
-/// Copies `records` and writes offsets from `base` and the leader's epoch into each batch.
-fn stamp(records: &[u8], base: Offset, epoch: LeaderEpoch) -> Result<BytesMut, BatchError> {
+/// Copies `records` and writes offsets from `base`, the leader's epoch, and its time if there is one, into each batch.
+fn stamp(
+    records: &[u8],
+    base: Offset,
+    epoch: LeaderEpoch,
+    append_time: Option<Timestamp>,
+) -> Result<BytesMut, BatchError> {
     let mut stamped = BytesMut::from(records);
     let (mut position, mut next) = (0, base);
     while position < stamped.len() {
         let header = BatchHeader::parse(&stamped[position..])?;
+        if let Some(time) = append_time {
+            // The time lies under the checksum: that of damaged bytes must not be made to fit.
+            BatchHeader::verify(&stamped[position..])?;
+            patch_append_time(&mut stamped[position..position + header.size], time);
+        }
         patch_batch(&mut stamped[position..], next, epoch);
         next = next.plus(i64::from(header.last_offset_delta) + 1);
         position += header.size;

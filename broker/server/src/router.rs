@@ -7,8 +7,8 @@ use host::Host;
 use protocol::{Header, Request, Response};
 
 use crate::handlers::{
-    alter_partition, api_versions, broker_heartbeat, broker_registration, create_topics, describe_cluster, fetch,
-    list_offsets, metadata, produce, quorum,
+    alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration, create_topics,
+    describe_cluster, describe_configs, fetch, list_config_resources, list_offsets, metadata, produce, quorum,
 };
 use crate::node::Node;
 
@@ -37,6 +37,10 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),
         Request::CreateTopics(request) => create_topics::handle(node, version, request),
         Request::DescribeCluster(request) => Answer::Now(describe_cluster::handle(node, version, &request)),
+        Request::DescribeConfigs(request) => Answer::Now(describe_configs::handle(node, &request)),
+        Request::IncrementalAlterConfigs(request) => alter_configs::handle_incremental(node, request),
+        Request::AlterConfigs(request) => alter_configs::handle_whole(node, request),
+        Request::ListConfigResources(request) => Answer::Now(list_config_resources::handle(node, version, &request)),
         Request::AlterPartition(request) => alter_partition::handle(node, request),
         Request::BrokerRegistration(request) => broker_registration::handle(node, request),
         Request::BrokerHeartbeat(request) => broker_heartbeat::handle(node, request),

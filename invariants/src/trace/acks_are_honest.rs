@@ -47,12 +47,12 @@ impl AcksAreHonest {
                 world.name(node)
             ));
         }
-        if !replica.in_sync.is_empty() && replica.in_sync.len() < state.in_sync_min {
+        if !replica.in_sync.is_empty() && replica.in_sync.len() < replica.in_sync_min {
             return Err(format!(
                 "{partition}: {} acknowledges {base}..{end} with {} in sync, where min.insync.replicas is {}",
                 world.name(node),
                 replica.in_sync.len(),
-                state.in_sync_min
+                replica.in_sync_min
             ));
         }
         if !self.flush_on_commit {

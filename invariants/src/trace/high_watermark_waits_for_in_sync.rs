@@ -37,8 +37,8 @@ impl HighWatermarkWaitsForInSync {
         let Some(replica) = world.replica(partition, node).filter(|replica| replica.leading == Some(epoch)) else {
             return Ok(());
         };
-        let Some(state) = world.partition(partition).filter(|state| !state.is_given_up(epoch)) else { return Ok(()) };
-        if replica.in_sync_at_most.is_empty() {
+        let is_given_up = world.partition(partition).is_none_or(|state| state.is_given_up(epoch));
+        if is_given_up || replica.in_sync_at_most.is_empty() {
             return Ok(());
         }
         self.judged += 1;
@@ -51,11 +51,11 @@ impl HighWatermarkWaitsForInSync {
                 ));
             }
         }
-        if replica.in_sync.len() < state.in_sync_min {
+        if replica.in_sync.len() < replica.in_sync_min {
             return Err(format!(
                 "{partition}: leader {name} moves the high watermark to {to} with {} in sync, where min.insync.replicas is {}",
                 replica.in_sync.len(),
-                state.in_sync_min
+                replica.in_sync_min
             ));
         }
         Ok(())

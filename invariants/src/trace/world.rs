@@ -79,6 +79,8 @@ pub(crate) struct Replica {
     pub(crate) following: Option<LeaderEpoch>,
     /// What it goes by as leader.
     pub(crate) in_sync: BTreeSet<BrokerId>,
+    /// How many must be in sync for it to commit as leader.
+    pub(crate) in_sync_min: usize,
     /// Whom it waits for as leader: everybody who may be in sync.
     pub(crate) in_sync_at_most: BTreeSet<BrokerId>,
     /// The machine went dark, and the log was not opened since.
@@ -104,7 +106,6 @@ pub(crate) struct Partition {
     unclean_epoch: Option<LeaderEpoch>,
     /// The newest state that anybody saw.
     newest: Option<InSyncState>,
-    pub(crate) in_sync_min: usize,
     /// Tails that went away, oldest first.
     pub(crate) cuts: Vec<Cut>,
 }
@@ -320,7 +321,7 @@ impl World {
                 }
             }
             Event::ReplicaPlaced { partition, in_sync_min, .. } => {
-                self.partition_mut(partition).in_sync_min = in_sync_min as usize;
+                self.replica_mut(partition, node).in_sync_min = in_sync_min as usize;
             }
             Event::InSyncKnown { partition, ref in_sync, ref at_most, .. } => {
                 let replica = self.replica_mut(partition, node);

@@ -79,17 +79,18 @@ impl Cluster {
             let home = data.join(format!("broker-{id}"));
             let file = home.join("broker.toml");
             let voter = self.voter(id);
-            let config = Config {
+            let mut config = Config {
                 node_id: voter.id,
                 cluster_id: Some(cluster_id.clone()),
                 voters: voters.clone(),
                 log_directory: home.join("data").display().to_string(),
                 default_partitions: self.brokers.into(),
                 default_replication_factor: self.brokers.min(3) as i16,
-                min_insync_replicas: if self.brokers < 3 { 1 } else { 2 },
                 controlled_shutdown_wait_max: SHUTDOWN_WAIT,
                 ..Config::single(voter.endpoint)
             };
+            let in_sync_min = if self.brokers < 3 { "1" } else { "2" };
+            config.topic_defaults.set("min.insync.replicas", in_sync_min).map_err(Failure::failed)?;
             std::fs::create_dir_all(&home).map_err(cannot)?;
             std::fs::write(&file, config_file::render(&config)).map_err(cannot)?;
             files.insert(voter.id, file);

@@ -1,17 +1,17 @@
-//! `broker topic`: make topics, list them, look at one.
+//! `broker topic`: make topics, list them, look at one, change one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::{Args, Subcommand};
-use client::{Admin, ClientConfig, NewTopic, PartitionInfo};
+use client::{Admin, ClientConfig, NewTopic, PartitionInfo, Resource, SettingInfo};
 use host::real::RealHost;
 use model::BrokerId;
 
 use super::cluster_access::{ClusterAccess, find_topic, refused};
 use crate::failure::Failure;
 
-/// Make topics, list them, look at one.
+/// Make topics, list them, look at one, change one.
 #[derive(Args)]
 pub(crate) struct Topic {
     #[command(subcommand)]
@@ -26,9 +26,13 @@ enum What {
         #[command(flatten)]
         cluster: ClusterAccess,
     },
-    /// Show who leads each partition of a topic, who replicates it, and who of them is in sync.
+    Alter(Alter),
+    /// Show who leads each partition of a topic, who replicates it, who of them is in sync, and the topic's settings.
     Describe {
         name: String,
+        /// Every setting, not only those that the topic or the cluster says.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         cluster: ClusterAccess,
     },
@@ -54,12 +58,50 @@ struct Create {
     cluster: ClusterAccess,
 }
 
+/// Change settings of a topic, or of every topic that says nothing itself. They hold at once, on every replica.
+#[derive(Args)]
+struct Alter {
+    /// The topic; without one, the cluster's own word, by the keys of a node such as log.retention.ms.
+    #[arg(required_unless_present = "cluster_wide")]
+    name: Option<String>,
+    /// For every topic of the cluster that says nothing itself.
+    #[arg(long, conflicts_with = "name")]
+    cluster_wide: bool,
+    /// A setting and its new value, such as min.insync.replicas=2. May be given more than once.
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting, required_unless_present = "unset")]
+    settings: Vec<(String, String)>,
+    /// A setting to take back. May be given more than once.
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterAccess,
+}
+
+impl Alter {
+    fn run(self) -> Result<(), Failure> {
+        let of = self.name.as_deref().map_or("the cluster".into(), |name| format!("\"{name}\""));
+        let resource = self.name.map_or(Resource::Cluster, Resource::Topic);
+        let set = self.settings.into_iter().map(|(name, value)| (name, Some(value)));
+        let mut settings: BTreeMap<String, Option<String>> = set.collect();
+        for name in self.unset {
+            if settings.insert(name.clone(), None).is_some_and(|value| value.is_some()) {
+                return Err(Failure::bad_input(format!("{name} is both set and taken back: choose one")));
+            }
+        }
+        self.cluster.run(async move |host, config| {
+            Admin::new(host, config).alter_settings(&resource, &settings).await.map_err(refused)?;
+            super::print(&format!("changed {} of {of}\n", settings.into_keys().collect::<Vec<_>>().join(", ")))
+        })
+    }
+}
+
 impl Topic {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.what {
             What::Create(command) => command.run(),
             What::List { cluster } => cluster.run(list),
-            What::Describe { name, cluster } => cluster.run(|host, config| describe(host, config, name)),
+            What::Alter(command) => command.run(),
+            What::Describe { name, all, cluster } => cluster.run(|host, config| describe(host, config, name, all)),
         }
     }
 }
@@ -95,8 +137,9 @@ async fn list(host: RealHost, config: ClientConfig) -> Result<(), Failure> {
     super::print(&text)
 }
 
-async fn describe(host: RealHost, config: ClientConfig, name: String) -> Result<(), Failure> {
-    let topic = find_topic(&Admin::new(host, config), &name).await?;
+async fn describe(host: RealHost, config: ClientConfig, name: String, all: bool) -> Result<(), Failure> {
+    let admin = Admin::new(host, config);
+    let topic = find_topic(&admin, &name).await?;
     let mut text = format!("{name}  id {:032x}\n", topic.id.0);
     for (index, PartitionInfo { leader, leader_epoch, replicas, in_sync }) in topic.partitions.iter().enumerate() {
         let leader = leader.map_or("none".into(), |leader| leader.to_string());
@@ -106,6 +149,15 @@ async fn describe(host: RealHost, config: ClientConfig, name: String) -> Result<
             joined(replicas),
             joined(in_sync)
         );
+    }
+    let settings = admin.settings(&Resource::Topic(name)).await.map_err(refused)?;
+    for SettingInfo { name, value, is_set, is_own } in settings.into_iter().filter(|setting| all || setting.is_set) {
+        let whose = match (is_own, is_set) {
+            (true, _) => "",
+            (false, true) => "  (of the cluster)",
+            (false, false) => "  (default)",
+        };
+        let _ = writeln!(text, "  {name} = {}{whose}", value.unwrap_or_default());
     }
     super::print(&text)
 }

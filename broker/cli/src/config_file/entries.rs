@@ -18,6 +18,7 @@ pub(super) enum Origin {
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Integer(String),
+    Fraction(String),
     Boolean(bool),
     Text(String),
     /// Anything else, with its name.
@@ -100,7 +101,7 @@ impl From<&DeValue<'_>> for Value {
                 Some(texts) => Value::Text(texts.join(",")),
                 None => Value::Other("a list"),
             },
-            DeValue::Float(_) => Value::Other("a fraction"),
+            DeValue::Float(number) => Value::Fraction(number.as_str().into()),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Table(_) => Value::Other("a table"),
         }
@@ -112,6 +113,7 @@ impl Value {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::Integer(_) => "a number",
+            Value::Fraction(_) => "a fraction",
             Value::Boolean(_) => "true or false",
             Value::Text(_) => "a text",
             Value::Other(kind) => kind,

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
+use server::keys::keys;
 use thiserror::Error;
 
 use super::entries::{Entry, Origin};
-use super::keys::KEYS;
 
 /// One mistake.
 #[derive(Clone, Debug, Error, Diagnostic)]
@@ -127,8 +127,7 @@ impl Wrong {
 }
 
 pub(super) fn unknown_key(source: &Source, name: &str, entry: &Entry) -> Problem {
-    let nearest = KEYS
-        .iter()
+    let nearest = keys()
         .map(|key| (strsim::damerau_levenshtein(name, key.name), key.name))
         .min()
         .filter(|&(distance, nearest)| distance <= 2 + nearest.len() / 4);

@@ -3,15 +3,16 @@
 use std::fmt::Write;
 
 use server::Config;
+use server::keys::{Key, Shape, TopicSetting, Unit, keys};
 
 use super::default_config;
-use super::keys::{KEYS, Key, Shape, Unit};
+use super::values::{Form, write};
 
 /// `broker config describe`.
 pub(crate) fn terminal() -> String {
     let mut text = String::new();
-    for key in KEYS {
-        let _ = writeln!(text, "{}\n    {}. Default: {}.\n    {}\n", key.name, takes(key), default(key), key.means);
+    for key in keys() {
+        let _ = writeln!(text, "{}\n    {}. Default: {}.\n    {}\n", key.name, takes(&key), default(&key), key.means);
     }
     text
 }
@@ -27,8 +28,23 @@ pub(crate) fn markdown() -> String {
          This page is made from the table that reads the file, by `broker config describe --format markdown`.\n\n\
          | Key | Type | Default | Meaning |\n|---|---|---|---|\n",
     );
-    for key in KEYS {
-        let _ = writeln!(text, "| `{}` | {} | {} | {} |", key.name, takes(key), default(key), key.means);
+    for key in keys() {
+        if let Shape::Topics(_) = key.shape {
+            continue;
+        }
+        let _ = writeln!(text, "| `{}` | {} | {} | {} |", key.name, takes(&key), default(&key), key.means);
+    }
+    text.push_str(
+        "\n## Settings of topics\n\n\
+         A topic has settings of its own: `broker topic create --config`, `broker topic alter --config`, or any client's \
+         CreateTopics and IncrementalAlterConfigs. What it does not say itself, the cluster says for all of its topics, by the \
+         key of the node (IncrementalAlterConfigs of the broker with the empty name); then the file of the node, by the same key; \
+         then the default holds. A change takes effect on every replica at once, without a restart.\n\n\
+         | Setting of a topic | Key of a node | Type | Default | Meaning |\n|---|---|---|---|---|\n",
+    );
+    for key in keys() {
+        let Shape::Topics(TopicSetting { name, .. }) = key.shape else { continue };
+        let _ = writeln!(text, "| `{name}` | `{}` | {} | {} | {} |", key.name, takes(&key), default(&key), key.means);
     }
     text
 }
@@ -38,7 +54,7 @@ pub(crate) fn example() -> String {
     let mut text = String::from(
         "# The configuration of one node: every key, with its default.\n# Start it with: broker serve --config broker.example.toml\n",
     );
-    for key in KEYS {
+    for key in &keys().collect::<Vec<_>>() {
         text.push('\n');
         for line in wrapped(key.means, 118) {
             let _ = writeln!(text, "# {line}");
@@ -59,23 +75,24 @@ pub(crate) fn example() -> String {
 /// The file that makes a node of `config`: the keys that differ from the defaults, and those whose default follows from others.
 pub(crate) fn render(config: &Config) -> String {
     let plain = default_config();
-    let differs = |key: &&Key| key.absent.is_some() || key.write(config) != key.write(&plain);
-    let line = |key: &Key| key.write(config).map(|value| format!("{} = {value}\n", key.name));
-    KEYS.iter().filter(differs).filter_map(line).collect()
+    let differs = |key: &Key| key.absent.is_some() || write(key, config) != write(key, &plain);
+    let line = |key: Key| write(&key, config).map(|value| format!("{} = {value}\n", key.name));
+    keys().filter(differs).filter_map(line).collect()
 }
 
 fn takes(key: &Key) -> String {
-    match &key.shape {
-        Shape::Integer { unit, from, to, .. } => {
+    match Form::of(key) {
+        Form::Integer { unit, from, to } => {
             let unit = match unit {
                 Unit::Count => "Number",
                 Unit::Bytes => "Bytes",
                 Unit::Milliseconds => "Milliseconds",
             };
-            format!("{unit}, {from} to {to}")
+            if to == i64::MAX { format!("{unit}, from {from} on") } else { format!("{unit}, {from} to {to}") }
         }
-        Shape::Boolean { .. } => "`true` or `false`".into(),
-        Shape::Text { form, .. } => {
+        Form::Ratio => "Number from 0 to 1".into(),
+        Form::Boolean => "`true` or `false`".into(),
+        Form::Text(form) => {
             let mut letters = form.chars();
             letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
         }
@@ -97,7 +114,7 @@ fn sample(key: &Key) -> String {
         "broker.rack" => "\"room-a\"",
         _ => "\"\"",
     };
-    key.write(&default_config()).unwrap_or_else(|| stands_for.into())
+    write(key, &default_config()).unwrap_or_else(|| stands_for.into())
 }
 
 /// `text` in lines of at most `width` letters.

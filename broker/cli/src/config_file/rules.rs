@@ -3,9 +3,9 @@
 use std::net::{IpAddr, ToSocketAddrs};
 
 use server::Voter;
+use server::keys::Draft;
 
 use super::entries::Entries;
-use super::keys::Draft;
 use super::problem::{Problem, Source};
 
 /// Fills in what follows from other keys, and says what contradicts.
@@ -100,6 +100,7 @@ fn addresses(draft: &Draft, entries: &Entries, source: &Source) -> Vec<Problem> 
 
 fn limits(draft: &Draft, entries: &Entries, source: &Source) -> Vec<Problem> {
     let config = &draft.config;
+    let topics = |key: &str| config.topic_number(key);
     let pairs = [
         (
             "broker.heartbeat.interval.ms",
@@ -117,16 +118,16 @@ fn limits(draft: &Draft, entries: &Entries, source: &Source) -> Vec<Problem> {
         ),
         (
             "message.max.bytes",
-            config.batch_bytes_max as u128,
+            u128::from(topics("message.max.bytes")),
             "socket.request.max.bytes",
             config.request_bytes_max as u128,
             "the largest batch would not fit into any request",
         ),
         (
             "message.max.bytes",
-            config.batch_bytes_max as u128,
+            u128::from(topics("message.max.bytes")),
             "log.segment.bytes",
-            u128::from(config.segment_bytes) + 1,
+            u128::from(topics("log.segment.bytes")) + 1,
             "the largest batch would not fit into any segment",
         ),
     ];

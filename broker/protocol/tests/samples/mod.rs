@@ -65,6 +65,35 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
                 .with_configs(vec![config.with_value(Some(string("2")))]);
             frame(version, &CreateTopicsRequest::default().with_topics(vec![topic]))
         }
+        ApiKey::DescribeConfigs => {
+            let resource = describe_configs_request::DescribeConfigsResource::default()
+                .with_resource_type(2)
+                .with_resource_name(string("orders"))
+                .with_configuration_keys(Some(vec![string("min.insync.replicas")]));
+            frame(version, &DescribeConfigsRequest::default().with_resources(vec![resource]))
+        }
+        ApiKey::AlterConfigs => {
+            let config = alter_configs_request::AlterableConfig::default().with_name(string("retention.ms"));
+            let resource = alter_configs_request::AlterConfigsResource::default()
+                .with_resource_type(2)
+                .with_resource_name(string("orders"))
+                .with_configs(vec![config.with_value(Some(string("5")))]);
+            frame(version, &AlterConfigsRequest::default().with_resources(vec![resource]))
+        }
+        ApiKey::IncrementalAlterConfigs => {
+            let config = incremental_alter_configs_request::AlterableConfig::default()
+                .with_name(string("cleanup.policy"))
+                .with_config_operation(2);
+            let resource = incremental_alter_configs_request::AlterConfigsResource::default()
+                .with_resource_type(2)
+                .with_resource_name(string("orders"))
+                .with_configs(vec![config.with_value(Some(string("compact")))]);
+            frame(version, &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]))
+        }
+        ApiKey::ListConfigResources => {
+            let request = ListConfigResourcesRequest::default();
+            frame(version, &if version == 0 { request } else { request.with_resource_types(vec![2, 4]) })
+        }
         ApiKey::Vote => {
             let partition = vote_request::PartitionData::default().with_replica_epoch(4).with_last_offset(99);
             let topic = vote_request::TopicData::default().with_topic_name(name).with_partitions(vec![partition]);

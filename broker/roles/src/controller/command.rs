@@ -12,6 +12,7 @@ pub enum Command {
     Heartbeat(Heartbeat),
     AlterPartition(AlterPartition),
     CreateTopics(CreateTopics),
+    AlterConfigs(AlterConfigs),
     /// Fences the brokers that were silent for too long. Due at [`Controller::deadline`](super::Controller::deadline).
     ExpireSessions,
 }
@@ -73,6 +74,40 @@ pub struct NewTopic {
     pub configs: Vec<(String, Option<String>)>,
 }
 
+/// Settings change (IncrementalAlterConfigs, AlterConfigs).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterConfigs {
+    pub resources: Vec<(ConfigResource, ConfigChanges)>,
+    pub validate_only: bool,
+}
+
+/// Whose settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigResource {
+    Topic(String),
+    /// None: every broker of the cluster.
+    Broker(Option<BrokerId>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigChanges {
+    /// These, and nothing else changes.
+    Single(Vec<(String, ConfigOperation)>),
+    /// These, and whatever else was set goes back to its default; so does one without a value.
+    Whole(Vec<(String, Option<String>)>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigOperation {
+    Set(String),
+    /// Back to the default.
+    Delete,
+    /// Adds to a list.
+    Append(String),
+    /// Takes out of a list.
+    Subtract(String),
+}
+
 /// What was decided: the records in one batch, and the answer once they are committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -90,6 +125,8 @@ pub enum Reply {
     PartitionsAltered(Vec<(PartitionId, Result<PartitionState, Refusal>)>),
     /// In the order asked.
     TopicsCreated(Vec<(String, Result<CreatedTopic, Refusal>)>),
+    /// In the order asked.
+    ConfigsAltered(Vec<Result<(), Refusal>>),
     SessionsExpired,
 }
 

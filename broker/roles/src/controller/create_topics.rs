@@ -8,7 +8,7 @@ use super::chance::Chance;
 use super::draft::Draft;
 use super::record::{PartitionRecord, TopicConfig, TopicRecord};
 use super::{
-    Controller, CreateTopics, CreatedTopic, Decision, NewTopic, Record, Refusal, Reply, placement, topic_config,
+    Controller, CreateTopics, CreatedTopic, Decision, NewTopic, Record, Refusal, Reply, placement, topic_settings,
 };
 use crate::limits::{PARTITIONS_CREATED_AT_ONCE_MAX, TOPIC_NAME_LENGTH_MAX};
 
@@ -49,7 +49,7 @@ impl Controller {
 
     fn create_topic(&self, draft: &mut Draft, chance: &mut Chance, topic: &NewTopic) -> Result<CreatedTopic, Refusal> {
         check_name(draft, &topic.name)?;
-        let configs = topic_config::check(&topic.configs)?;
+        let configs = topic_settings::check(&topic.configs)?;
         let assignments = if topic.assignments.is_empty() {
             self.place(draft, chance, topic)?
         } else {

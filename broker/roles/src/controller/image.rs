@@ -9,7 +9,9 @@ use std::sync::Arc;
 use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
 
 use super::fold::Fold;
-use super::record::{BrokerChange, PartitionChange, PartitionRecord, Record, RegisterBroker, TopicConfig, TopicRecord};
+use super::record::{
+    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RegisterBroker, TopicConfig, TopicRecord,
+};
 
 /// The cluster as the metadata log describes it. Cheap to clone: topics are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Image {
     pub brokers: BTreeMap<BrokerId, Registration>,
     pub topics: BTreeMap<TopicId, Arc<Topic>>,
     pub topic_ids: BTreeMap<String, TopicId>,
+    /// What was set for a broker, or for all of them (none), while they run.
+    broker_configs: Arc<BTreeMap<(Option<BrokerId>, String), String>>,
     /// The sum of the hashes of all that is above but `end`: kept up with each change, the same in any order of changes.
     digest: u64,
 }
@@ -35,7 +39,7 @@ pub struct Registration {
     pub in_controlled_shutdown: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topic {
     pub id: TopicId,
     pub name: String,
@@ -74,6 +78,7 @@ impl Image {
             Record::Partition(partition) => self.add_partition(partition),
             Record::PartitionChange(change) => self.change_partition(change),
             Record::TopicConfig(config) => self.set_config(config),
+            Record::BrokerConfig(config) => self.set_broker_config(config),
         }
         self.end = self.end.plus(1);
     }
@@ -89,6 +94,23 @@ impl Image {
 
     pub fn topic_by_name(&self, name: &str) -> Option<&Arc<Topic>> {
         self.topics.get(self.topic_ids.get(name)?)
+    }
+
+    /// What was set for one broker, or with none for all of them.
+    pub fn broker_config(&self, broker: Option<BrokerId>, name: &str) -> Option<&str> {
+        self.broker_configs_of(broker).find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// Names and values of all that was set for one broker, or with none for all of them.
+    pub fn broker_configs_of(&self, broker: Option<BrokerId>) -> impl Iterator<Item = (&str, &str)> {
+        let from = (broker, String::new());
+        let of_broker = self.broker_configs.range(from..).take_while(move |((of, _), _)| *of == broker);
+        of_broker.map(|((_, name), value)| (name.as_str(), value.as_str()))
+    }
+
+    /// True if the same is set for brokers here and there.
+    pub fn has_broker_configs_of(&self, other: &Image) -> bool {
+        Arc::ptr_eq(&self.broker_configs, &other.broker_configs)
     }
 
     /// True if this broker is registered, unfenced and not about to leave.
@@ -180,6 +202,21 @@ impl Image {
         }
         if let Some(value) = &config.value {
             self.enters(&(config.topic, &config.name, value));
+        }
+    }
+
+    fn set_broker_config(&mut self, config: &BrokerConfig) {
+        let key = (config.broker, config.name.clone());
+        let configs = Arc::make_mut(&mut self.broker_configs);
+        let before = match &config.value {
+            Some(value) => configs.insert(key.clone(), value.clone()),
+            None => configs.remove(&key),
+        };
+        if let Some(before) = before {
+            self.leaves(&(&key, &before));
+        }
+        if let Some(value) = &config.value {
+            self.enters(&(&key, value));
         }
     }
 

@@ -13,6 +13,7 @@
 //!
 //! Absent from here: the log, the quorum, clocks, chance (both are given).
 
+mod alter_configs;
 mod alter_partition;
 mod brokers;
 mod chance;
@@ -26,7 +27,7 @@ mod record;
 mod refusal;
 #[cfg(test)]
 mod tests;
-mod topic_config;
+mod topic_settings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,16 +35,18 @@ use std::time::Duration;
 use model::{BrokerId, Planted, Time};
 
 pub use self::command::{
-    AlterPartition, Command, CreateTopics, CreatedTopic, Decision, Heartbeat, HeartbeatReply, InSyncChange, NewTopic,
-    PartitionState, Registrant, Reply,
+    AlterConfigs, AlterPartition, Command, ConfigChanges, ConfigOperation, ConfigResource, CreateTopics, CreatedTopic,
+    Decision, Heartbeat, HeartbeatReply, InSyncChange, NewTopic, PartitionState, Registrant, Reply,
 };
 pub use self::create_topics::check_topic_name;
 use self::draft::Draft;
 pub use self::image::{Image, Partition, Registration, Topic};
 pub use self::record::{
-    BrokerChange, PartitionChange, PartitionRecord, Record, RecordError, RegisterBroker, TopicConfig, TopicRecord,
+    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RecordError, RegisterBroker, TopicConfig,
+    TopicRecord,
 };
 pub use self::refusal::Refusal;
+pub use self::topic_settings::{Kind, Source, TOPIC_SETTINGS, TopicDefaults, TopicSetting, Unit};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -55,6 +58,8 @@ pub struct Settings {
     pub session_timeout: Duration,
     /// `flush.policy = commit`: what a replica answered for outlives its process and its power.
     pub answers_after_sync: bool,
+    /// What this node's configuration says for topics that say nothing themselves.
+    pub topic_defaults: TopicDefaults,
     pub planted: Planted,
 }
 
@@ -82,7 +87,10 @@ impl Controller {
             Command::RegisterBroker(Registrant { broker, .. }) | Command::Heartbeat(Heartbeat { broker, .. }) => {
                 self.heard.insert(*broker, now);
             }
-            Command::AlterPartition(_) | Command::CreateTopics(_) | Command::ExpireSessions => {}
+            Command::AlterPartition(_)
+            | Command::CreateTopics(_)
+            | Command::AlterConfigs(_)
+            | Command::ExpireSessions => {}
         }
         for record in &decision.records {
             self.image.apply(record);
@@ -98,6 +106,7 @@ impl Controller {
             Command::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
             Command::AlterPartition(request) => self.alter_partition(request),
             Command::CreateTopics(request) => self.create_topics(chance, request),
+            Command::AlterConfigs(request) => Ok(self.alter_configs(request)),
             Command::ExpireSessions => Ok(self.expire_sessions(now)),
         }
     }
@@ -125,7 +134,8 @@ impl Controller {
             | Record::RegisterBroker(_)
             | Record::BrokerChange(_)
             | Record::Topic(_)
-            | Record::TopicConfig(_) => return,
+            | Record::TopicConfig(_)
+            | Record::BrokerConfig(_) => return,
         };
         let Some(partition) = self.image.partition(model::PartitionId { topic: id.0, index: id.1 }) else { return };
         assert!(!partition.in_sync.is_empty());

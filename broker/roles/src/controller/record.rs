@@ -30,6 +30,8 @@ pub enum Record {
     PartitionChange(#[n(0)] PartitionChange),
     #[n(6)]
     TopicConfig(#[n(0)] TopicConfig),
+    #[n(7)]
+    BrokerConfig(#[n(0)] BrokerConfig),
 }
 
 /// A process of a broker made itself known. Its epoch is this record's offset (KIP-631); it starts fenced.
@@ -118,6 +120,19 @@ pub struct PartitionChange {
 pub struct TopicConfig {
     #[n(0)]
     pub topic: TopicId,
+    #[n(1)]
+    pub name: String,
+    #[n(2)]
+    pub value: Option<String>,
+}
+
+/// A setting that brokers take while they run; `None` takes it back to what each one's file says.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct BrokerConfig {
+    /// None: every broker of the cluster.
+    #[n(0)]
+    pub broker: Option<BrokerId>,
     #[n(1)]
     pub name: String,
     #[n(2)]

@@ -250,8 +250,16 @@ impl Replica {
     }
 
     fn assigned(&mut self, now: Time, log: LogView<'_>, assignment: Assignment, out: &mut Vec<Output>) {
-        if assignment.leader_epoch < self.leader_epoch || assignment.partition_epoch <= self.partition_epoch {
-            return; // Metadata only moves forward; this was seen already.
+        if assignment.leader_epoch < self.leader_epoch || assignment.partition_epoch < self.partition_epoch {
+            return; // Metadata only moves forward.
+        }
+        if assignment.partition_epoch == self.partition_epoch {
+            // Of this state only the settings can have changed.
+            if let Role::Leader(state) = &mut self.role {
+                state.in_sync_min = assignment.in_sync_min;
+                self.advance(log, out);
+            }
+            return;
         }
         let is_new_leadership = self.leader_epoch < assignment.leader_epoch;
         self.partition_epoch = assignment.partition_epoch;

@@ -20,6 +20,7 @@ struct Bench {
     safe: usize,
     out: Vec<Output>,
     next_ticket: u64,
+    in_sync_min: usize,
 }
 
 impl Bench {
@@ -29,7 +30,7 @@ impl Bench {
 
     fn planted(local: BrokerId, planted: Planted) -> Bench {
         let replica = Replica::new(PARTITION, local, Duration::from_secs(10), planted, Offset(0));
-        Bench { replica, local, now: Time(0), records: vec![], safe: 0, out: vec![], next_ticket: 0 }
+        Bench { replica, local, now: Time(0), records: vec![], safe: 0, out: vec![], next_ticket: 0, in_sync_min: 2 }
     }
 
     fn epochs(&self) -> Epochs {
@@ -66,7 +67,7 @@ impl Bench {
             partition_epoch: PartitionEpoch(partition_epoch),
             replicas: vec![LEADER, FOLLOWER, OTHER],
             in_sync: in_sync.to_vec(),
-            in_sync_min: 2,
+            in_sync_min: self.in_sync_min,
         }))
     }
 
@@ -151,6 +152,21 @@ fn too_few_in_sync_replicas_refuse_acks_all_and_commit_nothing() {
     assert_eq!(leader.produce(1, Acks::All).unwrap_err(), Refusal::NotEnoughReplicas);
     assert_eq!(replies(&leader.produce(1, Acks::Leader).unwrap()), [Ok(Offset(0))]);
     assert_eq!(leader.replica.high_watermark(), Offset(0));
+}
+
+#[test]
+fn another_minimum_holds_at_once_and_in_the_same_state_of_the_partition() {
+    let mut leader = Bench::new(LEADER);
+    leader.assign(LEADER, 1, 1, &[LEADER]);
+    leader.produce(1, Acks::Leader).unwrap();
+    leader.in_sync_min = 1;
+    let outputs = leader.assign(LEADER, 1, 1, &[LEADER]);
+    assert!(outputs.contains(&Output::HighWatermark { to: Offset(1) }));
+    leader.in_sync_min = 2;
+    leader.assign(LEADER, 1, 1, &[LEADER]);
+    assert_eq!(leader.produce(1, Acks::All).unwrap_err(), Refusal::NotEnoughReplicas);
+    leader.produce(1, Acks::Leader).unwrap();
+    assert_eq!(leader.replica.high_watermark(), Offset(1));
 }
 
 #[test]

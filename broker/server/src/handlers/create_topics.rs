@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::Host;
-use model::BrokerId;
+use model::{BrokerId, TopicId};
 use protocol::messages::create_topics_request::CreatableTopic;
-use protocol::messages::create_topics_response::CreatableTopicResult;
-use protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, string, topic_name, uuid};
-use protocol::{ErrorCode, NO_ERROR, Response};
+use protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, string, topic_id, topic_name, uuid};
+use protocol::{NO_ERROR, Response};
 use roles::controller::{Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply};
 
-use crate::errors::{controller_code, submit_code};
-use crate::metadata::SubmitError;
+use super::decided::{Undecided, decide, patience, wait_until_applied};
+use super::describe_configs::describe_topic;
+use crate::errors::controller_code;
 use crate::node::Node;
 use crate::router::Answer;
 
@@ -23,10 +24,10 @@ const VERSION: i16 = 7;
 pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: CreateTopicsRequest) -> Answer {
     let node = node.clone();
     Answer::later(async move {
-        let wait_max = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let wait_max = patience(request.timeout_ms);
         let response = create(&node, request).await;
         wait_until_known(&node, &response, wait_max).await;
-        Response::CreateTopics(in_version(version, response))
+        Response::CreateTopics(in_version(version, with_settings(&node, response)))
     })
 }
 
@@ -49,21 +50,14 @@ async fn create<H: Host>(node: &Node<H>, request: CreateTopicsRequest) -> Create
         topics: request.topics.iter().map(new_topic).collect(),
         validate_only: request.validate_only,
     });
-    match node.metadata.submit(command).await {
-        Ok(Reply::TopicsCreated(created)) => {
+    let decided = decide(node, VERSION, &request, command, |reply| match reply {
+        Reply::TopicsCreated(created) => {
             let results = created.into_iter().map(|(name, result)| outcome(&name, result));
-            CreateTopicsResponse::default().with_topics(results.collect())
+            Some(CreateTopicsResponse::default().with_topics(results.collect()))
         }
-        Ok(_) => refuse_all(&request, ErrorCode::UnknownServerError.code()),
-        Err(SubmitError::NotController) => match node.controller.call(VERSION, &request).await {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::debug!(%error, "cannot pass a request on to the controller");
-                refuse_all(&request, ErrorCode::NotController.code())
-            }
-        },
-        Err(error) => refuse_all(&request, submit_code(&error)),
-    }
+        _ => None,
+    });
+    decided.await.unwrap_or_else(|undecided| refuse_all(&request, &undecided))
 }
 
 fn new_topic(topic: &CreatableTopic) -> NewTopic {
@@ -98,25 +92,40 @@ fn outcome(name: &str, result: Result<CreatedTopic, Refusal>) -> CreatableTopicR
     }
 }
 
-fn refuse_all(request: &CreateTopicsRequest, code: i16) -> CreateTopicsResponse {
-    let refused =
-        |topic: &CreatableTopic| CreatableTopicResult::default().with_name(topic.name.clone()).with_error_code(code);
+fn refuse_all(request: &CreateTopicsRequest, undecided: &Undecided) -> CreateTopicsResponse {
+    let refused = |topic: &CreatableTopic| {
+        CreatableTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_error_code(undecided.code)
+            .with_error_message(Some(string(&undecided.message)))
+    };
     CreateTopicsResponse::default().with_topics(request.topics.iter().map(refused).collect())
 }
 
 /// The controller has the topics; whoever asks this node next should find them here too, each with its leaders.
 async fn wait_until_known<H: Host>(node: &Node<H>, response: &CreateTopicsResponse, wait_max: Duration) {
-    let mut applied = node.applied.subscribe();
-    let names: Vec<&str> = response
-        .topics
-        .iter()
-        .filter(|topic| topic.error_code == NO_ERROR && !topic.topic_id.is_nil())
-        .map(|topic| topic.name.as_str())
-        .collect();
-    let known = applied.wait_for(|image| names.iter().all(|name| image.topic_ids.contains_key(*name)));
-    if host::timeout(&node.host, wait_max, known).await.is_err() {
-        tracing::debug!("created topics are not known here yet");
+    let ids: Vec<TopicId> = created(response).map(|topic| topic_id(topic.topic_id)).collect();
+    wait_until_applied(node, wait_max, |image| ids.iter().all(|id| image.topics.contains_key(id))).await;
+}
+
+fn created(response: &CreateTopicsResponse) -> impl Iterator<Item = &CreatableTopicResult> {
+    response.topics.iter().filter(|topic| topic.error_code == NO_ERROR && !topic.topic_id.is_nil())
+}
+
+/// Tells of each topic that was made which settings it has (KIP-525).
+fn with_settings<H: Host>(node: &Node<H>, mut response: CreateTopicsResponse) -> CreateTopicsResponse {
+    let image = node.image();
+    for topic in &mut response.topics {
+        let Some(known) = image.topics.get(&topic_id(topic.topic_id)) else { continue };
+        let settings = describe_topic(&node.config, &image, known).into_iter().map(|setting| {
+            CreatableTopicConfigs::default()
+                .with_name(setting.name)
+                .with_value(setting.value)
+                .with_config_source(setting.config_source)
+        });
+        topic.configs = Some(settings.collect());
     }
+    response
 }
 
 /// Older versions cannot say everything.

@@ -1,12 +1,17 @@
 //! One file an API: a request of the wire in, a response of the wire out.
 
+pub(crate) mod alter_configs;
 pub(crate) mod alter_partition;
 pub(crate) mod api_versions;
 pub(crate) mod broker_heartbeat;
 pub(crate) mod broker_registration;
+mod config_resource;
 pub(crate) mod create_topics;
+mod decided;
 pub(crate) mod describe_cluster;
+pub(crate) mod describe_configs;
 pub(crate) mod fetch;
+pub(crate) mod list_config_resources;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod produce;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future;
 use host::{Elapsed, Host, buggify, timeout};
-use model::{Offset, PartitionId, TopicId, batches};
+use model::{Offset, PartitionId, Timestamp, TopicId, batches};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string};
@@ -25,6 +25,8 @@ const COMPRESSION_MAX: i16 = 4;
 struct Outcome {
     index: i32,
     waiting: Result<Waiting, Refused>,
+    /// The leader's time, where the topic's records carry it.
+    append_time: Option<Timestamp>,
 }
 
 struct Refused {
@@ -77,12 +79,15 @@ fn append_topic<H: Host>(
 ) -> (TopicName, Vec<Outcome>) {
     let id = node.applied.borrow().topic_ids.get(topic.name.as_str()).copied();
     let append = |data: protocol::messages::produce_request::PartitionProduceData| {
-        let waiting = match (acks, id) {
+        let appended = match (acks, id) {
             (None, _) => Err(Refused::new(ErrorCode::InvalidRequiredAcks, "acks must be 0, 1 or -1")),
             (_, None) => Err(Refused { code: ErrorCode::UnknownTopicOrPartition.code(), message: None }),
             (Some(acks), Some(topic)) => append(node, topic, data.index, data.records, acks),
         };
-        Outcome { index: data.index, waiting }
+        match appended {
+            Ok((waiting, append_time)) => Outcome { index: data.index, waiting: Ok(waiting), append_time },
+            Err(refused) => Outcome { index: data.index, waiting: Err(refused), append_time: None },
+        }
     };
     let outcomes = topic.partition_data.into_iter().map(append).collect();
     (topic.name, outcomes)
@@ -94,7 +99,7 @@ fn append<H: Host>(
     index: i32,
     records: Option<Bytes>,
     acks: Acks,
-) -> Result<Waiting, Refused> {
+) -> Result<(Waiting, Option<Timestamp>), Refused> {
     let id = PartitionId { topic, index };
     let Some(partition) = node.partition(id) else {
         let is_known = node.applied.borrow().partition(id).is_some();
@@ -105,11 +110,14 @@ fn append<H: Host>(
         return Err(Refused { code: ErrorCode::NotLeaderOrFollower.code(), message: None });
     }
     let records = records.unwrap_or_default();
-    validate(&records, node.config.batch_bytes_max)?;
-    partition.produce(&records, acks).map_err(|error| {
+    let settings = partition.settings();
+    validate(&records, settings.batch_bytes_max)?;
+    let append_time = settings.stamps_append_time.then(|| node.host.wall_clock());
+    let waiting = partition.produce(&records, acks, append_time).map_err(|error| {
         node.note(id, &error);
         Refused { code: error_code(&error), message: Some(error.to_string()) }
-    })
+    })?;
+    Ok((waiting, append_time))
 }
 
 /// Refuses what no log may hold. The records themselves stay opaque.
@@ -122,7 +130,7 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<(), Refused> {
         let (header, _) =
             item.map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
         if batch_bytes_max < header.size {
-            let message = format!("a batch of {} bytes exceeds message.max.bytes, {batch_bytes_max}", header.size);
+            let message = format!("a batch of {} bytes exceeds max.message.bytes, {batch_bytes_max}", header.size);
             return Err(Refused::new(ErrorCode::MessageTooLarge, message));
         }
         if COMPRESSION_MAX < header.compression() {
@@ -131,6 +139,12 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<(), Refused> {
         }
         if header.record_count == 0 || header.record_count != header.last_offset_delta + 1 {
             return Err(Refused::new(ErrorCode::InvalidRecord, "a producer's offsets must have no holes"));
+        }
+        if header.has_log_append_time() {
+            return Err(Refused::new(
+                ErrorCode::InvalidTimestamp,
+                "a producer may not say when its leader took a batch",
+            ));
         }
         if header.is_control() {
             return Err(Refused::new(ErrorCode::InvalidRecord, "a producer may not write control records"));
@@ -159,7 +173,10 @@ async fn settle<H: Host>(host: &H, outcome: Outcome, wait_max: Duration) -> Part
         Err(refused) => Err(refused),
     };
     match result {
-        Ok(Offset(base)) => response.with_base_offset(base).with_error_code(NO_ERROR),
+        Ok(Offset(base)) => response
+            .with_base_offset(base)
+            .with_log_append_time_ms(outcome.append_time.map_or(-1, |time| time.0))
+            .with_error_code(NO_ERROR),
         Err(refused) => {
             response.with_error_code(refused.code).with_error_message(refused.message.as_deref().map(string))
         }

@@ -243,6 +243,7 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         default_replication_factor: config.default_replication_factor,
         session_timeout: config.broker_session_timeout,
         answers_after_sync: config.flush_policy == FlushPolicy::Commit,
+        topic_defaults: config.topic_defaults.clone(),
         planted: host.planted(),
     };
     let task = MetadataTask::new(Parts {

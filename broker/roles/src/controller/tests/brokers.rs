@@ -86,6 +86,7 @@ fn a_new_controller_gives_every_broker_a_whole_session() {
         default_replication_factor: 1,
         session_timeout: Duration::from_secs(9),
         answers_after_sync: true,
+        topic_defaults: TopicDefaults::default(),
         planted: Planted::NONE,
     };
     cluster.controller = Controller::new(settings, cluster.controller.image().clone(), start);

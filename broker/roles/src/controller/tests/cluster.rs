@@ -43,6 +43,7 @@ impl Cluster {
             default_replication_factor: 1,
             session_timeout: Duration::from_secs(9),
             answers_after_sync,
+            topic_defaults: TopicDefaults::default(),
             planted,
         };
         let controller = Controller::new(settings, Image::default(), Time(0));

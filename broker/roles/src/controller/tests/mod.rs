@@ -2,6 +2,7 @@
 
 mod brokers;
 mod cluster;
+mod configs;
 mod in_sync;
 mod random;
 mod topics;

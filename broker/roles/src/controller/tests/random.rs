@@ -43,6 +43,19 @@ fn take(cluster: &mut Cluster, (kind, broker, pick): Step) {
                 NewTopic { name, partitions: 3, replication_factor: (pick >> 8) as i16 % 5, ..NewTopic::default() };
             let _refused_or_not = cluster.create(topic);
         }
+        5 => {
+            let name = ["min.insync.replicas", "retention.ms", "log.retention.ms"][(pick % 3) as usize];
+            let operation = match pick >> 60 {
+                0..8 => ConfigOperation::Set((pick % 5).to_string()),
+                _ => ConfigOperation::Delete,
+            };
+            let resource = match pick >> 61 {
+                0 => ConfigResource::Broker(None),
+                _ => ConfigResource::Topic(format!("topic-{}", pick % 8)),
+            };
+            let resources = vec![(resource, ConfigChanges::Single(vec![(name.into(), operation)]))];
+            cluster.ask(Command::AlterConfigs(AlterConfigs { resources, validate_only: false })).unwrap();
+        }
         _ => {
             let Some(&partition) = partitions.get((pick % 64) as usize) else { return };
             let Some(BrokerId(leader)) = cluster.partition(partition).leader else { return };
@@ -84,7 +97,7 @@ proptest! {
 
     #[test]
     fn any_commands_keep_the_promises_and_their_records_rebuild_the_image(
-        steps in prop::collection::vec((0u8..8, 1..=BROKERS, any::<u64>()), 1..200)
+        steps in prop::collection::vec((0u8..9, 1..=BROKERS, any::<u64>()), 1..200)
     ) {
         let mut cluster = Cluster::of(BROKERS);
         for step in steps {

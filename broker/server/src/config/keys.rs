@@ -1,45 +1,47 @@
-//! The table of keys: name, type, range and meaning of each, once. Parsing, `broker config describe`, docs/configuration.md and
-//! the example file are all made from it; defaults are read from `server::Config` itself.
+//! The table of a node's keys: name, type, range and meaning of each, once. The configuration file, `broker config describe`,
+//! docs/configuration.md and DescribeConfigs are all made from it and from the table of topics' settings; defaults are read from
+//! [`Config`] itself.
 
 use std::time::Duration;
 
 use model::{BrokerId, ClusterId, Endpoint};
-use server::{Config, FlushPolicy, Voter};
+use roles::controller::{TOPIC_SETTINGS, TopicSetting, Unit};
 
-use super::entries::{Entry, Value};
-use super::problem::Wrong;
+use super::{Config, FlushPolicy, Voter};
 
 /// A configuration on its way: what the keys say, before the rules between them.
-pub(super) struct Draft {
-    pub(super) config: Config,
+pub struct Draft {
+    pub config: Config,
     /// `process.roles`, if it was given.
-    pub(super) roles: Option<Roles>,
+    pub roles: Option<Roles>,
     /// True once `controller.quorum.voters` was given.
-    pub(super) has_voters: bool,
+    pub has_voters: bool,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Roles {
-    pub(super) broker: bool,
-    pub(super) controller: bool,
+pub struct Roles {
+    pub broker: bool,
+    pub controller: bool,
 }
 
 impl Draft {
-    pub(super) fn new(config: Config) -> Draft {
+    pub fn new(config: Config) -> Draft {
         Draft { config, roles: None, has_voters: false }
     }
 }
 
 /// One key.
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) shape: Shape,
+#[derive(Clone, Copy)]
+pub struct Key {
+    pub name: &'static str,
+    pub shape: Shape,
     /// What follows from leaving it out, where that is not one plain value.
-    pub(super) absent: Option<&'static str>,
-    pub(super) means: &'static str,
+    pub absent: Option<&'static str>,
+    pub means: &'static str,
 }
 
-pub(super) enum Shape {
+#[derive(Clone, Copy)]
+pub enum Shape {
     /// From and to, both allowed.
     Integer {
         unit: Unit,
@@ -57,13 +59,31 @@ pub(super) enum Shape {
         get: fn(&Config) -> Option<String>,
         set: fn(&mut Draft, &str) -> Result<(), String>,
     },
+    /// What topics take that say nothing themselves.
+    Topics(&'static TopicSetting),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
-    Count,
-    Bytes,
-    Milliseconds,
+/// Every key: first the node's own, then what it says for topics.
+pub fn keys() -> impl Iterator<Item = Key> {
+    let of_topics = |setting: &'static TopicSetting| Key {
+        name: setting.broker_key,
+        shape: Shape::Topics(setting),
+        absent: None,
+        means: setting.means,
+    };
+    KEYS.iter().copied().chain(TOPIC_SETTINGS.iter().map(of_topics))
+}
+
+impl Key {
+    /// Its value in `config`; none if it has none.
+    pub fn value(&self, config: &Config) -> Option<String> {
+        match self.shape {
+            Shape::Integer { get, .. } => Some(get(config).to_string()),
+            Shape::Boolean { get, .. } => Some(get(config).to_string()),
+            Shape::Text { get, .. } => get(config),
+            Shape::Topics(setting) => Some(config.topic_defaults.get(setting).into()),
+        }
+    }
 }
 
 const INT_MAX: i64 = i32::MAX as i64;
@@ -104,8 +124,8 @@ macro_rules! milliseconds {
     };
 }
 
-/// Every key, in the order in which a person meets them.
-pub(super) const KEYS: &[Key] = &[
+/// The node's own keys, in the order in which a person meets them.
+const KEYS: &[Key] = &[
     Key {
         name: "node.id",
         shape: Shape::Integer {
@@ -205,12 +225,6 @@ pub(super) const KEYS: &[Key] = &[
                 everywhere at once. `os`: once the operating system has it, Kafka's way, faster and less safe.",
     },
     Key {
-        name: "log.segment.bytes",
-        shape: bytes!(segment_bytes as u64, 1024),
-        absent: None,
-        means: "A log is cut into files of at most so many bytes.",
-    },
-    Key {
         name: "num.partitions",
         shape: count!(default_partitions as i32, 1, 10_000),
         absent: None,
@@ -221,12 +235,6 @@ pub(super) const KEYS: &[Key] = &[
         shape: count!(default_replication_factor as i16, 1, i16::MAX as i64),
         absent: None,
         means: "Replicas of a topic that does not say how many it wants: 3 survives the loss of any one node, and of two with luck.",
-    },
-    Key {
-        name: "min.insync.replicas",
-        shape: count!(min_insync_replicas as i32, 1, i16::MAX as i64),
-        absent: None,
-        means: "A write with acks=all is refused while fewer replicas than this are in sync. With 3 replicas, use 2.",
     },
     Key {
         name: "auto.create.topics.enable",
@@ -292,12 +300,6 @@ pub(super) const KEYS: &[Key] = &[
         means: "A request that claims to be larger closes its connection.",
     },
     Key {
-        name: "message.max.bytes",
-        shape: bytes!(batch_bytes_max as usize, 128),
-        absent: None,
-        means: "The largest batch of records that is taken, as it comes: compressed, if it is.",
-    },
-    Key {
         name: "max.connections",
         shape: count!(connections_max as usize, 1, 1_000_000),
         absent: None,
@@ -310,95 +312,6 @@ pub(super) const KEYS: &[Key] = &[
         means: "How long an orderly stop waits for other brokers to take over what this one leads.",
     },
 ];
-
-impl Key {
-    /// Takes the value of `entry` into `draft`.
-    pub(super) fn read(&self, draft: &mut Draft, entry: &Entry) -> Result<(), Wrong> {
-        match (&self.shape, &entry.value) {
-            (Shape::Integer { from, to, set, .. }, Value::Integer(digits)) => {
-                match digits.parse::<i64>().ok().filter(|value| (from..=to).contains(&value)) {
-                    Some(value) => {
-                        set(&mut draft.config, value);
-                        Ok(())
-                    }
-                    None => Err(Wrong {
-                        why: format!("is {digits}, which is out of range"),
-                        help: format!("write a number from {from} to {to}"),
-                    }),
-                }
-            }
-            (Shape::Boolean { set, .. }, Value::Boolean(value)) => {
-                set(&mut draft.config, *value);
-                Ok(())
-            }
-            (Shape::Text { form, set, .. }, Value::Text(text)) => {
-                set(draft, text).map_err(|why| Wrong { why, help: format!("write {form}") })
-            }
-            (shape, value) => {
-                Err(Wrong { why: format!("takes {}, not {}", shape.takes(), value.kind()), help: shape.instead(value) })
-            }
-        }
-    }
-
-    /// Its value in `config` as TOML writes it; none if it has none.
-    pub(super) fn write(&self, config: &Config) -> Option<String> {
-        match self.shape {
-            Shape::Integer { get, .. } => Some(get(config).to_string()),
-            Shape::Boolean { get, .. } => Some(get(config).to_string()),
-            Shape::Text { get, .. } => get(config).map(|text| toml::Value::String(text).to_string()),
-        }
-    }
-}
-
-impl Shape {
-    fn takes(&self) -> &'static str {
-        match self {
-            Shape::Integer { unit: Unit::Count, .. } => "a whole number",
-            Shape::Integer { unit: Unit::Bytes, .. } => "a whole number of bytes",
-            Shape::Integer { unit: Unit::Milliseconds, .. } => "a whole number of milliseconds",
-            Shape::Boolean { .. } => "true or false",
-            Shape::Text { .. } => "a text in double quotes",
-        }
-    }
-
-    /// The same thought in the right type, where it can be guessed.
-    fn instead(&self, value: &Value) -> String {
-        match (self, value) {
-            (Shape::Integer { unit, .. }, Value::Text(text)) => match plain_number(text, *unit) {
-                Some(number) => format!("write {number}, without quotes or units"),
-                None => "write digits only, without quotes or units".into(),
-            },
-            (Shape::Integer { .. }, _) => "write digits only".into(),
-            (Shape::Boolean { .. }, _) => "write true or false, without quotes".into(),
-            (Shape::Text { .. }, Value::Integer(digits)) => format!("write \"{digits}\", with the quotes"),
-            (Shape::Text { form, .. }, _) => format!("write {form}, in double quotes"),
-        }
-    }
-}
-
-/// What `2s` or `1 MiB` come to in the unit of a key.
-fn plain_number(text: &str, unit: Unit) -> Option<i64> {
-    let digits =
-        text.trim().find(|letter: char| !letter.is_ascii_digit() && letter != '_').unwrap_or(text.trim().len());
-    let (number, word) = text.trim().split_at(digits);
-    let number: i64 = number.replace('_', "").parse().ok()?;
-    let factor = match (unit, word.trim()) {
-        (_, "") => 1,
-        (Unit::Milliseconds, "ms") => 1,
-        (Unit::Milliseconds, "s") => 1_000,
-        (Unit::Milliseconds, "m" | "min") => 60_000,
-        (Unit::Milliseconds, "h") => 3_600_000,
-        (Unit::Bytes, "B") => 1,
-        (Unit::Bytes, "kB" | "KB") => 1_000,
-        (Unit::Bytes, "MB") => 1_000_000,
-        (Unit::Bytes, "GB") => 1_000_000_000,
-        (Unit::Bytes, "KiB") => 1 << 10,
-        (Unit::Bytes, "MiB") => 1 << 20,
-        (Unit::Bytes, "GiB") => 1 << 30,
-        (_, _) => return None,
-    };
-    number.checked_mul(factor)
-}
 
 fn set_cluster_id(draft: &mut Draft, text: &str) -> Result<(), String> {
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
