@@ -1,5 +1,11 @@
 //! Each promise is shown to fail: a bug is planted, and a scenario must find it within so many seeds, by the promise that it breaks.
 
+#[path = "planted/tales.rs"]
+mod tales;
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
 use model::Bug;
 use scenarios::Scenario;
 use trial::Options;
@@ -252,35 +258,44 @@ impl Hunt {
         Scenario::parse("planted", &text).unwrap_or_else(|error| panic!("{error}: {:?}", error.remedy()))
     }
 
-    /// Plants the bug until a promise breaks, or something is missed; it must be one of those that are named.
     fn find(&self) {
-        let scenario = self.scenario();
-        let options = Options { source: "planted".into(), plant: Some(self.bug), ..Options::default() };
-        let mut told = Vec::new();
-        for seed in 1..=self.seeds {
-            let finished = trial::run(&scenario, seed, &options);
-            let broken: Vec<&str> = finished
-                .run
-                .verdicts
-                .iter()
-                .filter(|verdict| verdict.outcome == invariants::Outcome::Broken)
-                .map(|verdict| verdict.promise)
-                .collect();
-            let is_missed = |promise: &&str| finished.run.missed.iter().any(|missed| missed.contains(promise));
-            if self.promises.iter().any(|promise| broken.contains(promise) || is_missed(promise)) {
-                return;
-            }
-            told.push(format!("seed {seed}: broken {broken:?}, missed {:?}", finished.run.missed));
-        }
-        panic!("{} was not found by {:?}:\n{}", self.bug.name(), self.promises, told.join("\n"));
+        find(self.bug, &self.scenario(), self.seeds, self.promises);
     }
 
-    /// The same scenario without the bug keeps every promise.
     fn is_sound_without(&self) {
-        let finished = trial::run(&self.scenario(), 1, &Options { source: "sound".into(), ..Options::default() });
+        is_sound(&self.scenario(), 1..=1);
+    }
+}
+
+/// Plants the bug until a promise breaks, or something is missed; it must be one of those that are named.
+fn find(bug: Bug, scenario: &Scenario, seeds: u64, promises: &[&str]) {
+    let options = Options { source: "planted".into(), plant: Some(bug), ..Options::default() };
+    let mut told = Vec::new();
+    for seed in 1..=seeds {
+        let finished = trial::run(scenario, seed, &options);
+        let broken: Vec<&str> = finished
+            .run
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.outcome == invariants::Outcome::Broken)
+            .map(|verdict| verdict.promise)
+            .collect();
+        let is_missed = |promise: &&str| finished.run.missed.iter().any(|missed| missed.contains(promise));
+        if promises.iter().any(|promise| broken.contains(promise) || is_missed(promise)) {
+            return;
+        }
+        told.push(format!("seed {seed}: broken {broken:?}, missed {:?}", finished.run.missed));
+    }
+    panic!("{} was not found by {promises:?}:\n{}", bug.name(), told.join("\n"));
+}
+
+/// The same scenario without the bug keeps every promise.
+fn is_sound(scenario: &Scenario, seeds: RangeInclusive<u64>) {
+    for seed in seeds {
+        let finished = trial::run(scenario, seed, &Options { source: "sound".into(), ..Options::default() });
         assert!(
             finished.is_as_expected(),
-            "{:?}\n{}",
+            "seed {seed}: {:?}\n{}",
             finished.run.disappointments(),
             reports::verdicts(&finished.run)
         );
@@ -372,17 +387,12 @@ fn every_hunting_ground_is_sound_without_its_bug() {
     HUNTED.iter().for_each(Hunt::is_sound_without);
 }
 
-/// A bug of our own: the tale that it left behind finds it again.
 #[test]
-fn abandoned_sync() {
-    let tale = scenarios::catalogue().iter().find(|tale| tale.name() == "leader-elected-while-it-syncs");
-    let scenario = tale.expect("it is in the catalogue").scenario().expect("every tale can be read");
-    let options = Options { source: "planted".into(), plant: Some(Bug::AbandonedSync), ..Options::default() };
-    let is_found = (1..=40).any(|seed| {
-        let violation = trial::run(&scenario, seed, &options).violation;
-        violation.is_some_and(|violation| violation.promise == CONVERGES)
-    });
-    assert!(is_found);
+fn every_bug_has_a_hunting_ground_or_a_tale() {
+    let planted: BTreeSet<Bug> =
+        HUNTED.iter().map(|hunt| hunt.bug).chain(tales::TOLD.iter().map(|told| told.bug)).collect();
+    let forgotten: Vec<&str> = Bug::ALL.iter().filter(|bug| !planted.contains(bug)).map(|bug| bug.name()).collect();
+    assert!(forgotten.is_empty(), "nobody plants {forgotten:?}");
 }
 
 /// The catalogue that people read is the one that is planted.

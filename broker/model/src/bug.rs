@@ -49,8 +49,8 @@ bugs! {
     EndWithoutEpoch = "end-without-epoch", had: "Kafka before 2.0 (KIP-279, KAFKA-6361)", breaks: "a follower keeps batches that its leader never had: the logs differ";
     /// No request's leader epoch is compared with the leader's own.
     ZombieLeader = "zombie-leader", had: "Kafka before 2.1 (KIP-320, KAFKA-6880)", breaks: "a leader counts, or serves, brokers that believe in another epoch";
-    /// A follower takes a leader's answer by its partition alone, whatever epoch it asked in.
-    StaleFetchAnswer = "stale-fetch-answer", had: "Kafka (KAFKA-18991)", breaks: "the word of a leader of before cuts what was committed since";
+    /// A follower takes an answer by its partition alone, whatever epoch it asked in and whoever leads by now.
+    StaleFetchAnswer = "stale-fetch-answer", had: "Kafka (KAFKA-18991)", breaks: "the word of a leader of before is written, or cuts what was committed since";
     /// A voter answers before its vote is on disk.
     UnsyncedVote = "unsynced-vote", had: "a rule of Raft's figure 2 that implementations forget first", breaks: "it restarts, votes again, and two lead one epoch";
     /// A voter does not look whether it has voted in this epoch.
@@ -81,8 +81,8 @@ bugs! {
     ResumeOldEpoch = "resume-old-epoch", had: "ours, before its first trial", breaks: "it writes other records where it had written, in the same epoch, before it lost them";
     /// Recovery trusts the tail of the last segment without checking sums.
     RecoveryTrustsTornTail = "recovery-trusts-torn-tail", had: "a clean-shutdown marker on a log that was not clean (KAFKA-15375)", breaks: "a torn batch is served, or never can be";
-    /// A sync of a log syncs its files and not the directory that names them.
-    UnsyncedDirectory = "unsynced-directory", had: "LevelDB, SQLite, Git and others (Pillai et al., OSDI 2014)", breaks: "a new file is gone with the power, and synced records with it";
+    /// A log is synced without the directory that names its files, and a vote is read without it.
+    UnsyncedDirectory = "unsynced-directory", had: "LevelDB, SQLite, Git and others (Pillai et al., OSDI 2014)", breaks: "a new file is gone with the power: synced records with it, or a vote that was told";
     /// The high watermark follows the fastest follower instead of the slowest in-sync one.
     HighWatermarkFromFastest = "high-watermark-from-fastest", had: "a maximum where a minimum belongs", breaks: "records count as committed that an in-sync replica lacks";
     /// A leader commits with fewer in sync than min.insync.replicas: the number is checked when a batch comes, not when it is committed.

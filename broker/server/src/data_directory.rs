@@ -50,7 +50,8 @@ pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirec
         _ => failed(error),
     })?;
     let path = format!("{directory}/{FILE}");
-    let cluster_id = match storage::checkpoint::read_file_for_good(disk, &path).await.map_err(failed)? {
+    let known = storage::checkpoint::read_file_for_good(disk, &path, host.planted()).await.map_err(failed)?;
+    let cluster_id = match known {
         Some(bytes) => check(config, &String::from_utf8_lossy(&bytes))?,
         None => {
             let cluster_id = new_cluster_id(config, host)?;

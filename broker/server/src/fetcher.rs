@@ -43,7 +43,9 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>) {
             .filter_map(|partition| partition.leader)
             .filter(|&leader| leader != own)
             .collect();
-        fetchers.retain(|leader, _| leaders.contains(leader));
+        // Who leads nothing any more has nothing to say: what it was asked dies with its fetcher.
+        let hears_anybody = node.host.planted().has(Bug::StaleFetchAnswer);
+        fetchers.retain(|leader, _| leaders.contains(leader) || hears_anybody);
         for leader in leaders {
             fetchers.entry(leader).or_insert_with(|| host::spawn(&node.host, follow(node.clone(), leader)));
         }

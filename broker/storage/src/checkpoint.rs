@@ -3,6 +3,7 @@
 use std::io;
 
 use host::{Disk, File};
+use model::{Bug, Planted};
 
 /// Largest state file that is read: one that claims more is not ours.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -45,9 +46,9 @@ pub fn read_file<D: Disk>(disk: &D, path: &str) -> io::Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// As for [`read_file`].
-pub async fn read_file_for_good<D: Disk>(disk: &D, path: &str) -> io::Result<Option<Vec<u8>>> {
+pub async fn read_file_for_good<D: Disk>(disk: &D, path: &str, planted: Planted) -> io::Result<Option<Vec<u8>>> {
     let bytes = read_file(disk, path)?;
-    if bytes.is_some() {
+    if bytes.is_some() && !planted.has(Bug::UnsyncedDirectory) {
         disk.sync_directory(parent(path)).await?;
     }
     Ok(bytes)

@@ -6,7 +6,7 @@ use proptest::sample::select;
 use crate::cluster::Topic;
 use crate::words::{PartitionName, Selector};
 
-fn partition(topics: &[Topic]) -> impl Strategy<Value = PartitionName> + use<> {
+pub(super) fn partition(topics: &[Topic]) -> impl Strategy<Value = PartitionName> + use<> {
     select(topics.to_vec()).prop_flat_map(|topic| {
         (0..topic.partitions).prop_map(move |index| PartitionName { topic: topic.name.clone(), index })
     })

@@ -16,7 +16,7 @@ const FAULTS_FROM: Duration = Duration::from_secs(2);
 const FAULTS_TO: Duration = Duration::from_secs(24);
 
 /// Milliseconds from one to the next, and how long each lasts: rare and long, steady, restless, flickering.
-const PACES: &[(u32, (u32, u32))] =
+const PACES: &[Pace] =
     &[(10_000, (1_000, 9_000)), (5_000, (200, 6_000)), (3_000, (50, 2_000)), (1_000, (10, 500)), (300, (10, 80))];
 
 /// A range of these bounds, in milliseconds and in round numbers: people will read it.
@@ -29,19 +29,34 @@ pub(super) fn span(min_ms: u32, max_ms: u32) -> impl Strategy<Value = Range> {
     })
 }
 
+/// From one to the next, and how long each lasts: bounds in milliseconds.
+pub(super) type Pace = (u32, (u32, u32));
+
 /// The fault again and again, at one of the paces; or, seldom, once.
 pub(super) fn paced(kind: impl Strategy<Value = FaultKind>) -> impl Strategy<Value = Fault> {
-    (kind, select(PACES)).prop_flat_map(|(kind, (period, lasts))| {
-        let many = span(period / 2, period * 2)
-            .prop_map(|every| When::Every { every, between: Some(Range::between(FAULTS_FROM, FAULTS_TO)) });
+    (kind, select(PACES)).prop_flat_map(|(kind, pace)| {
         let once = (FAULTS_FROM.as_secs()..FAULTS_TO.as_secs())
             .prop_map(|at| When::At(Range::exactly(Duration::from_secs(at))));
-        (prop_oneof![6 => many, 1 => once], span(lasts.0, lasts.1)).prop_map(move |(when, lasts)| Fault {
-            when,
-            moment: None,
-            kind: kind.clone(),
-            lasts: Some(lasts),
-            during: None,
-        })
+        fault(kind, prop_oneof![6 => often(pace), 1 => once], pace)
+    })
+}
+
+/// The fault again and again, at this pace.
+pub(super) fn repeated(kind: impl Strategy<Value = FaultKind>, pace: Pace) -> impl Strategy<Value = Fault> {
+    kind.prop_flat_map(move |kind| fault(kind, often(pace), pace))
+}
+
+fn often((period, _): Pace) -> impl Strategy<Value = When> {
+    span(period / 2, period * 2)
+        .prop_map(|every| When::Every { every, between: Some(Range::between(FAULTS_FROM, FAULTS_TO)) })
+}
+
+fn fault(kind: FaultKind, when: impl Strategy<Value = When>, (_, lasts): Pace) -> impl Strategy<Value = Fault> {
+    (when, span(lasts.0, lasts.1)).prop_map(move |(when, lasts)| Fault {
+        when,
+        moment: None,
+        kind: kind.clone(),
+        lasts: Some(lasts),
+        during: None,
     })
 }

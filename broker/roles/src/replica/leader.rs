@@ -206,8 +206,12 @@ impl Replica {
         }
         if LeaderEpoch(0) <= fetch.last_epoch {
             let (epoch, end) = log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((LeaderEpoch::NONE, log.start));
-            let is_unknown = epoch < fetch.last_epoch && !self.planted.has(Bug::EndWithoutEpoch);
-            if is_unknown || end < fetch.offset {
+            let is_unknown = epoch < fetch.last_epoch;
+            if is_unknown && fetch.offset <= end {
+                // Its offset alone would seem right (KIP-279).
+                model::reached!("a leader did not know the last epoch of a follower with a shorter log");
+            }
+            if (is_unknown && !self.planted.has(Bug::EndWithoutEpoch)) || end < fetch.offset {
                 model::reached!("a follower's log parted from its leader's");
                 return Err(Refusal::Diverging { epoch, end });
             }

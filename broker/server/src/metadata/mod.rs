@@ -202,7 +202,7 @@ impl<H: Host> Metadata<H> {
 pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host: &H) -> Result<Metadata<H>, OpenError> {
     let log = MetadataLog::open(host, &config.log_directory).await?;
     let state_path = state_file::path(&config.log_directory);
-    let state = state_file::read(host.disk(), &state_path).await?;
+    let state = state_file::read(host.disk(), &state_path, host.planted()).await?;
     let positions = Positions::recovered(log.end(), log.epochs().clone());
     let quorum_config = quorum::Config {
         id: config.node_id,

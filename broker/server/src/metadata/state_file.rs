@@ -1,6 +1,7 @@
 //! The quorum's state on disk: epoch, vote, leader. Replaced whole, so that a vote is there or was never cast.
 
 use host::Disk;
+use model::Planted;
 use roles::quorum::QuorumState;
 
 use super::OpenError;
@@ -12,8 +13,8 @@ pub(super) fn path(log_directory: &str) -> String {
 }
 
 /// What is on the disk, and stays there; the beginning of all if there is nothing.
-pub(super) async fn read<D: Disk>(disk: &D, path: &str) -> Result<QuorumState, OpenError> {
-    let bytes = storage::checkpoint::read_file_for_good(disk, path)
+pub(super) async fn read<D: Disk>(disk: &D, path: &str, planted: Planted) -> Result<QuorumState, OpenError> {
+    let bytes = storage::checkpoint::read_file_for_good(disk, path, planted)
         .await
         .map_err(|source| OpenError::State { path: path.into(), source })?;
     match bytes {

@@ -1,9 +1,11 @@
 //! Random faults by family. A family lists its kinds, each with a strategy; a profile enables families.
 //!
-//! Swarm: a few faults are there and all others left out, so that no kind can always hide another.
+//! Swarm: a few faults are there and all others left out, so that no kind can always hide another. A few show most; many at once, and
+//! those that are aimed to meet, show what comes of their meeting.
 
 mod clock;
 mod disk;
+mod meeting;
 mod network;
 mod node;
 
@@ -42,8 +44,14 @@ pub(super) fn faults(profile: Profile, topics: &[Topic]) -> BoxedStrategy<Vec<Fa
         (weight, Union::new(each).boxed())
     });
     let one = Union::new_weighted(kinds.collect());
-    // A few show most; many at once show what comes of their meeting.
-    prop_oneof![3 => vec(one.clone(), 1..=3), 1 => vec(one, 4..=7)].boxed()
+    let strewn = prop_oneof![3 => vec(one.clone(), 1..=3), 1 => vec(one.clone(), 4..=7)];
+    match profile {
+        Profile::Standard => {
+            let meeting = (meeting::meeting(topics), vec(one, 0..=2));
+            prop_oneof![2 => strewn, 1 => meeting.prop_map(|(meeting, strewn)| [meeting, strewn].concat())].boxed()
+        }
+        Profile::Calm | Profile::Nodes | Profile::Network | Profile::Disk => strewn.boxed(),
+    }
 }
 
 /// How many kinds a profile has.

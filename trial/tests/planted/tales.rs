@@ -1,0 +1,62 @@
+//! Bugs that have a tale in the catalogue: with the bug it breaks the promise that is named, without it every one is kept.
+
+use model::Bug;
+use scenarios::Scenario;
+
+use super::{AGREE, CONVERGES, EPOCHS, IN_SYNC, RECOVERY, SPARES, SURVIVE, find, is_sound};
+
+/// Seeds with which a tale keeps all that it promises; one that pins a seed is told with that, too.
+const SOUND: u64 = 3;
+
+pub(super) struct Told {
+    pub(super) bug: Bug,
+    tale: &'static str,
+    seeds: u64,
+    promises: &'static [&'static str],
+}
+
+const fn told(bug: Bug, tale: &'static str, seeds: u64, promises: &'static [&'static str]) -> Told {
+    Told { bug, tale, seeds, promises }
+}
+
+impl Told {
+    fn scenario(&self) -> Scenario {
+        let tale = scenarios::catalogue().iter().find(|tale| tale.name() == self.tale);
+        tale.expect("it is in the catalogue").scenario().expect("every tale can be read")
+    }
+
+    fn shows(&self) {
+        let scenario = self.scenario();
+        find(self.bug, &scenario, self.seeds, self.promises);
+        is_sound(&scenario, 1..=SOUND);
+    }
+}
+
+macro_rules! tales {
+    ($($name:ident: $told:expr,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $told.shows();
+            }
+        )*
+
+        pub(super) const TOLD: &[Told] = &[$($told,)*];
+    };
+}
+
+const COUNT: &str = "leaders count what followers have";
+
+tales! {
+    end_without_epoch: told(Bug::EndWithoutEpoch, "two-leaders-fall-in-turn", 5, &[COUNT, AGREE]),
+    stale_fetch_answer: told(Bug::StaleFetchAnswer, "old-leader-answers-late", 5, &[AGREE, SPARES]),
+    zombie_leader: told(Bug::ZombieLeader, "follower-of-an-older-epoch", 3, &[COUNT]),
+    never_fence: told(Bug::NeverFence, "leader-never-comes-back", 2, &[CONVERGES]),
+    isr_join_too_early: told(Bug::IsrJoinTooEarly, "follower-back-too-early", 5, &[IN_SYNC]),
+    broker_epoch_unchecked: told(Bug::BrokerEpochUnchecked, "member-is-another-process", 5, &[IN_SYNC]),
+    resume_old_epoch: told(Bug::ResumeOldEpoch, "leader-is-back-before-it-was-missed", 5, &[IN_SYNC, AGREE]),
+    stale_alter_partition: told(Bug::StaleAlterPartition, "proposal-crosses-a-decision", 10, &[IN_SYNC]),
+    unsynced_directory: told(Bug::UnsyncedDirectory, "new-files-lose-power", 5, &[RECOVERY, SPARES, SURVIVE]),
+    unsynced_directory_of_a_vote: told(Bug::UnsyncedDirectory, "vote-is-read-and-forgotten", 5, &[EPOCHS]),
+    abandoned_sync: told(Bug::AbandonedSync, "leader-elected-while-it-syncs", 40, &[CONVERGES]),
+}
