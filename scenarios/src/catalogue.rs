@@ -47,6 +47,9 @@ const TALES: &[Tale] = tales![
     "replication/two-leaders-fall-in-turn.toml",
     "replication/old-leader-answers-late.toml",
     "replication/follower-of-an-older-epoch.toml",
+    "replication/same-leader-in-another-epoch.toml",
+    "replication/leader-hears-last-of-its-return.toml",
+    "replication/deposed-leader-still-syncs.toml",
     "replication/leader-never-comes-back.toml",
     "replication/follower-back-too-early.toml",
     "replication/member-is-another-process.toml",
@@ -92,4 +95,5 @@ const TALES: &[Tale] = tales![
     "clients/producer-returns-as-a-zombie.toml",
     "clients/consumer-paused-through-elections.toml",
     "clients/clients-crash.toml",
+    "clients/latest-means-committed.toml",
 ];

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod first;
 pub(crate) mod fuzz;
 pub(crate) mod hunt;
+pub(crate) mod points;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod shrink;

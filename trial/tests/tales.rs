@@ -31,6 +31,9 @@ tales! {
     one_is_gone_and_another_comes_back: "replication/one-is-gone-and-another-comes-back.toml",
     two_leaders_fall_in_turn: "replication/two-leaders-fall-in-turn.toml",
     old_leader_answers_late: "replication/old-leader-answers-late.toml",
+    same_leader_in_another_epoch: "replication/same-leader-in-another-epoch.toml",
+    leader_hears_last_of_its_return: "replication/leader-hears-last-of-its-return.toml",
+    deposed_leader_still_syncs: "replication/deposed-leader-still-syncs.toml",
     follower_of_an_older_epoch: "replication/follower-of-an-older-epoch.toml",
     leader_never_comes_back: "replication/leader-never-comes-back.toml",
     follower_back_too_early: "replication/follower-back-too-early.toml",
@@ -76,6 +79,7 @@ tales! {
     laptop_asleep_for_an_hour: "clients/laptop-asleep-for-an-hour.toml",
     producer_returns_as_a_zombie: "clients/producer-returns-as-a-zombie.toml",
     consumer_paused_through_elections: "clients/consumer-paused-through-elections.toml",
+    latest_means_committed: "clients/latest-means-committed.toml",
     clients_crash: "clients/clients-crash.toml",
 }
 

@@ -94,9 +94,7 @@ async fn keep_session<H: Host>(
                     } else {
                         Standing::Serving
                     };
-                    if standing.send_replace(now) == Standing::Serving && now == Standing::Fenced {
-                        model::reached!("a broker that served learned that it is fenced");
-                    }
+                    standing.send_replace(now);
                     let is_settled = now == Standing::Serving && !wants_to_stop;
                     interval = if is_settled { node.config.broker_heartbeat_interval } else { EAGER_INTERVAL };
                 }

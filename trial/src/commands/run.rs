@@ -1,6 +1,6 @@
 //! `trial run`: scenario files, seeds, verdicts.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,7 +10,9 @@ use reports::View;
 use scenarios::{Setting, WordError};
 use trial::{Finished, Options};
 
-use super::{Exit, Named, parse_bug, print, read_scenario_with, report_folder, tell, twice, write_file, write_report};
+use super::{
+    Exit, Named, parse_bug, points, print, read_scenario_with, report_folder, tell, twice, write_file, write_report,
+};
 
 /// The seed of a run whose scenario pins none and whose caller names none.
 pub(crate) const SEED_DEFAULT: u64 = 1;
@@ -35,6 +37,9 @@ pub(crate) struct Arguments {
     /// Write a report of each run into a folder in DIR
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Add the points that were reached to a file, for `trial fuzz --points`
+    #[arg(long, value_name = "FILE")]
+    points: Option<PathBuf>,
     /// Print one JSON object a run, and nothing else
     #[arg(long)]
     json: bool,
@@ -54,13 +59,18 @@ pub(crate) fn run(arguments: &Arguments) -> miette::Result<Exit> {
         .iter()
         .map(|file| read_scenario_with(file, &arguments.settings))
         .collect::<miette::Result<_>>()?;
-    let mut exit = Exit::AsExpected;
+    let (mut exit, mut reached) = (Exit::AsExpected, BTreeSet::new());
     let many = scenarios.len() > 1 || arguments.seeds > 1;
     for named in &scenarios {
         let first = arguments.seed.or(named.scenario.seed).unwrap_or(SEED_DEFAULT);
         for seed in (0..arguments.seeds).map(|further| first.wrapping_add(further)) {
-            exit = exit.max(one(named, seed, arguments, many)?);
+            let (ended, passed) = one(named, seed, arguments, many)?;
+            exit = exit.max(ended);
+            reached.extend(passed);
         }
+    }
+    if let Some(path) = &arguments.points {
+        points::add(path, reached)?;
     }
     Ok(exit)
 }
@@ -69,7 +79,8 @@ fn parse_setting(text: &str) -> Result<Setting, String> {
     text.parse().map_err(|WordError { message, help }| format!("{message}; {help}"))
 }
 
-fn one(named: &Named, seed: u64, arguments: &Arguments, many: bool) -> miette::Result<Exit> {
+/// How a run ended, and the points that it reached.
+fn one(named: &Named, seed: u64, arguments: &Arguments, many: bool) -> miette::Result<(Exit, BTreeSet<String>)> {
     let record = arguments.twice || arguments.record.is_some();
     let settings = arguments.settings.clone();
     let options =
@@ -105,7 +116,9 @@ fn one(named: &Named, seed: u64, arguments: &Arguments, many: bool) -> miette::R
             }
         }
     }
-    Ok(exit)
+    let seen = finished.run.reached.iter().map(ToString::to_string);
+    let passed = seen.chain(finished.run.points.keys().map(ToString::to_string)).collect();
+    Ok((exit, passed))
 }
 
 /// One line of a run that went as expected.

@@ -6,7 +6,6 @@
 //! ```
 //! A run that kills its process (an abort, a stack that overflows, a task that never waits) is an answer too: [`Reply::Died`].
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -15,7 +14,7 @@ use std::time::Duration;
 use invariants::Outcome;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use model::Bug;
-use scenarios::{Happened, Profile, Reach, Scenario, random};
+use scenarios::{Happened, Profile, Scenario, random};
 use serde::{Deserialize, Serialize};
 use trial::{Finished, Options, Reason};
 
@@ -208,10 +207,4 @@ fn death(status: ExitStatus) -> Reply {
         return Reply::Died { how: "a task never waits".into(), is_stuck: true };
     }
     Reply::Died { how: format!("the run killed its process: {status}"), is_stuck: false }
-}
-
-/// Every point that a run may reach, by name.
-pub(crate) fn points() -> BTreeSet<String> {
-    let seen = Reach::ALL.iter().map(|reach| reach.words());
-    seen.chain(model::coverage::names()).map(str::to_owned).collect()
 }

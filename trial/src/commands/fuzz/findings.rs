@@ -8,7 +8,8 @@ use serde_json::json;
 use trial::Reason;
 
 use crate::commands::Exit;
-use crate::commands::worker::{Reply, points};
+use crate::commands::points;
+use crate::commands::worker::Reply;
 
 /// Everything that was found so far.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Findings {
     pub(crate) runs: u64,
     pub(crate) simulated: Duration,
     pub(crate) reached: BTreeSet<String>,
+    /// What other commands reached.
+    pub(crate) reached_elsewhere: BTreeSet<String>,
     /// Promises that no run gave evidence for; none: no run yet.
     unknown: Option<BTreeSet<String>>,
     kinds: BTreeMap<Reason, Kind>,
@@ -113,7 +116,10 @@ impl Findings {
     }
 
     fn unreached(&self) -> Vec<String> {
-        points().into_iter().filter(|point| !self.reached.contains(point)).collect()
+        points::all()
+            .into_iter()
+            .filter(|point| !self.reached.contains(point) && !self.reached_elsewhere.contains(point))
+            .collect()
     }
 
     pub(crate) fn exit(&self) -> Exit {
@@ -140,7 +146,7 @@ impl Findings {
         for (seed, difference) in &self.different {
             text.push_str(&format!("nondeterminism: seed {seed} differs in another process: {difference}\n"));
         }
-        let (all, unreached) = (points().len(), self.unreached());
+        let (all, unreached) = (points::all().len(), self.unreached());
         text.push_str(&format!("reached   {} of {all} points\n", all - unreached.len()));
         for point in &unreached {
             text.push_str(&format!("          never: {point}\n"));

@@ -28,7 +28,7 @@ use self::seeds::{Seeds, Shard};
 use self::state::State;
 use super::shrink::{Limits, Shrinker};
 use super::worker::{Answer, Job, Reply, Told, Worker};
-use super::{Exit, Named, parse_bug, parse_span, print, twice, write_file};
+use super::{Exit, Named, parse_bug, parse_span, points, print, twice, write_file};
 
 /// Seeds of a fuzz that is told neither how many nor for how long.
 const SEEDS_DEFAULT: u64 = 100;
@@ -62,6 +62,9 @@ pub(crate) struct Arguments {
     /// Where findings go, and what is done: the same arguments continue there
     #[arg(long, value_name = "DIR", default_value = "runs/fuzz")]
     out: PathBuf,
+    /// Points that other runs reached, as `trial run --points` writes them: they are not listed as never reached
+    #[arg(long, value_name = "FILE")]
+    points: Option<PathBuf>,
     /// Plant a bug in every broker
     #[arg(long, value_name = "BUG", value_parser = parse_bug)]
     plant: Option<Bug>,
@@ -89,7 +92,9 @@ struct Fuzz<'a> {
 pub(crate) fn fuzz(arguments: &Arguments) -> miette::Result<Exit> {
     let began = Instant::now();
     let bounded = arguments.seeds.or(arguments.time.is_none().then_some(SEEDS_DEFAULT));
-    let (state, before) = State::open(&arguments.out, arguments.profile, arguments.plant)?;
+    let reached_elsewhere = arguments.points.as_deref().map(points::read).transpose()?.unwrap_or_default();
+    let (state, mut before) = State::open(&arguments.out, arguments.profile, arguments.plant)?;
+    before.findings.reached_elsewhere = reached_elsewhere;
     let seeds = Seeds::new(arguments.from, bounded, arguments.shard, before.done, before.again);
     let fuzz = Fuzz {
         arguments,

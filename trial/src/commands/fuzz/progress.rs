@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 
 use super::findings::{Findings, hours};
-use crate::commands::worker::points;
+use crate::commands::points;
 use crate::commands::{print, tell};
 
 /// Where nobody watches: a line so often.
@@ -43,7 +43,7 @@ impl Progress {
             self.bar.position() as f64 / passed.as_secs_f64().max(0.001),
             hours(findings.simulated),
             findings.reached.len(),
-            points().len(),
+            points::all().len(),
             findings.failures()
         );
         if self.is_watched {
