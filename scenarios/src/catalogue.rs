@@ -65,6 +65,7 @@ const TALES: &[Tale] = tales![
     "storage/new-files-lose-power.toml",
     "nodes/empty-disk.toml",
     "nodes/only-copy-is-lost.toml",
+    "nodes/last-copy-keeps-its-disk.toml",
     "nodes/power-fails-while-they-write.toml",
     "nodes/configuration-is-rolled-out.toml",
     "clocks/clocks-jump-and-drift.toml",

@@ -6,12 +6,12 @@
 //! Exact for logs, in n log n, since the order is known: an append at offset o stands at 2o+1, a look-up of end e at 2e. A
 //! linearization exists unless something is answered before something that stands below it begins (interval order), so one
 //! sweep upwards that remembers the latest beginning below finds all. A send with `info` that somebody read at one offset only
-//! takes part as if it were never answered. With acks other than all an acknowledgement proves no place in the log: only records
-//! that were read where they were acknowledged take part.
+//! takes part as if it were never answered, and so does one with acks=0. With acks other than all an acknowledgement proves no place
+//! in the log: only records that were read where they were acknowledged take part.
 
 use std::collections::BTreeSet;
 
-use evidence::Outcome;
+use evidence::{Acks, Outcome};
 use evidence::history::{Detail, Kind, Row, Sent};
 
 use super::anomaly::{Anomaly, ENDS, REAL_TIME};
@@ -67,7 +67,9 @@ fn items(case: &Case<'_>, moved: &BTreeSet<u32>, read_there: &BTreeSet<(u32, i64
             (Kind::Send | Kind::Txn, ..) => {
                 for sent in table.sends(row) {
                     if let Some(offset) = place(case, row, *sent, moved, read_there) {
-                        let (ends, what) = (ends.map_or(u64::MAX, |ends| ends.0), What::Append(sent.record));
+                        // With acks=0 the answer is the client's own, and says nothing of the log.
+                        let ends = ends.filter(|_| case.terms.acks != Acks::None).map_or(u64::MAX, |ends| ends.0);
+                        let what = What::Append(sent.record);
                         let place = 2 * offset as u64 + 1;
                         let item = Item { place, what, begins: begins.0, ends, operation };
                         items[table.records.key(sent.record) as usize].push(item);

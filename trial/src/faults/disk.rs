@@ -178,8 +178,8 @@ fn replace_disk(atlas: Atlas, member: usize, stage: &Stage, scene: &Scene) -> bo
     };
     match verdict {
         Verdict::MustWait => return false,
-        // It has a last copy: it keeps its disk.
-        Verdict::MustBeMended => {}
+        // It has a last copy: it keeps its disk, and whatever harm was done to it before is undone.
+        Verdict::MustBeMended => stage.node(member).disk().undo_damage(),
         Verdict::MayStart => stage.node(member).disk().wipe(),
     }
     stage.revive(member);
