@@ -49,7 +49,7 @@ const TALES: &[Tale] = tales![
     "replication/follower-of-an-older-epoch.toml",
     "replication/same-leader-in-another-epoch.toml",
     "replication/leader-hears-last-of-its-return.toml",
-    "replication/deposed-leader-still-syncs.toml",
+    "replication/where-to-cut-comes-late.toml",
     "replication/leader-never-comes-back.toml",
     "replication/follower-back-too-early.toml",
     "replication/member-is-another-process.toml",

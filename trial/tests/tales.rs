@@ -33,7 +33,7 @@ tales! {
     old_leader_answers_late: "replication/old-leader-answers-late.toml",
     same_leader_in_another_epoch: "replication/same-leader-in-another-epoch.toml",
     leader_hears_last_of_its_return: "replication/leader-hears-last-of-its-return.toml",
-    deposed_leader_still_syncs: "replication/deposed-leader-still-syncs.toml",
+    where_to_cut_comes_late: "replication/where-to-cut-comes-late.toml",
     follower_of_an_older_epoch: "replication/follower-of-an-older-epoch.toml",
     leader_never_comes_back: "replication/leader-never-comes-back.toml",
     follower_back_too_early: "replication/follower-back-too-early.toml",
