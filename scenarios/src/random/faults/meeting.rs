@@ -37,7 +37,7 @@ fn falls(partition: &PartitionName) -> impl Strategy<Value = Fault> + use<> {
         2 => Just(FaultKind::Node(NodeFault::PowerLoss(leader.clone()))),
         1 => Just(FaultKind::Node(NodeFault::Restart(leader.clone()))),
         1 => Just(FaultKind::Node(NodeFault::Pause(leader.clone()))),
-        1 => cut(leader).prop_map(|cut| FaultKind::Network(NetworkFault::Partition(cut))),
+        1 => cut(partition, leader).prop_map(|cut| FaultKind::Network(NetworkFault::Partition(cut))),
     ];
     let moment = weighted(0.7, Just(Moment::WritesInFlight));
     (select(FALLS), moment).prop_flat_map(move |(pace, moment)| {
@@ -48,17 +48,19 @@ fn falls(partition: &PartitionName) -> impl Strategy<Value = Fault> + use<> {
 fn held_back(partition: &PartitionName) -> impl Strategy<Value = Fault> + use<> {
     let one = || Selector::FollowerOf(partition.clone());
     let whom = select(vec![one(), one(), Selector::LeaderOf(partition.clone())]);
-    let kind = whom.prop_flat_map(|of| {
+    let partition = partition.clone();
+    let kind = whom.prop_flat_map(move |of| {
         let latency = prop_oneof![span(10, 400), span(100, 2_000)];
-        let slow = (latency, direction()).prop_map({
+        let slow = (latency, others(&partition), direction()).prop_map({
             let of = of.clone();
-            move |(latency, direction)| {
-                FaultKind::Network(NetworkFault::Slow(Slow { of: of.clone(), to: None, latency, direction }))
+            move |(latency, to, direction)| {
+                FaultKind::Network(NetworkFault::Slow(Slow { of: of.clone(), to, latency, direction }))
             }
         });
         prop_oneof![
             3 => slow,
-            2 => cut(of.clone()).prop_map(|cut| FaultKind::Network(NetworkFault::Hold(cut))),
+            2 => cut(&partition, of.clone()).prop_map(|cut| FaultKind::Network(NetworkFault::Partition(cut))),
+            2 => cut(&partition, of.clone()).prop_map(|cut| FaultKind::Network(NetworkFault::Hold(cut))),
             1 => Just(FaultKind::Node(NodeFault::Pause(of.clone()))),
             1 => Just(FaultKind::Disk(DiskFault::Slow(SlowDisk { of: of.clone(), times: 100 }))),
             1 => Just(FaultKind::Disk(DiskFault::Stalled(of))),
@@ -67,10 +69,13 @@ fn held_back(partition: &PartitionName) -> impl Strategy<Value = Fault> + use<> 
     select(HOLDS).prop_flat_map(move |pace| repeated(kind.clone(), pace))
 }
 
-/// From everybody, or from one other.
-fn cut(split: Selector) -> impl Strategy<Value = Cut> + Clone {
-    let from = prop_oneof![2 => Just(None), 1 => Just(Some(Selector::RandomBroker))];
-    (from, direction()).prop_map(move |(from, direction)| Cut {
+/// Everybody, one other, or the followers: a replica that hears its leader and not its next one.
+fn others(partition: &PartitionName) -> impl Strategy<Value = Option<Selector>> + Clone + use<> {
+    select(vec![None, Some(Selector::RandomBroker), Some(Selector::FollowersOf(partition.clone()))])
+}
+
+fn cut(partition: &PartitionName, split: Selector) -> impl Strategy<Value = Cut> + Clone + use<> {
+    (others(partition), direction()).prop_map(move |(from, direction)| Cut {
         split: split.clone(),
         from,
         direction,
