@@ -11,8 +11,8 @@
 
 use std::collections::BTreeSet;
 
-use evidence::{Acks, Outcome};
 use evidence::history::{Detail, Kind, Row, Sent};
+use evidence::{Acks, Outcome};
 
 use super::anomaly::{Anomaly, ENDS, REAL_TIME};
 use super::case::Case;
