@@ -94,3 +94,36 @@ fn check(config: &Config, text: &str) -> Result<ClusterId, DataDirectoryError> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Endpoint;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn config() -> Config {
+        Config::single(Endpoint::new("localhost", 9092))
+    }
+
+    #[test]
+    fn whose_a_directory_is_reads_back_and_another_ones_is_refused() {
+        let node = config().node_id;
+        let text = format!("# ours\nversion=1\ncluster.id=orders\nnode.id={node}\n");
+        assert_eq!(check(&config(), &text).unwrap(), ClusterId("orders".into()));
+        let other = Config { cluster_id: Some(ClusterId("bills".into())), ..config() };
+        assert!(matches!(check(&other, &text), Err(DataDirectoryError::OtherCluster { .. })));
+        let text = "version=1\ncluster.id=orders\nnode.id=77\n";
+        assert!(matches!(check(&config(), text), Err(DataDirectoryError::OtherNode { .. })));
+        for wrong in ["", "version=2\n", "cluster.id=orders\n", "node.id=one\n", "version=1\nnode.id=1\n", "\0\0\0"] {
+            assert!(matches!(check(&config(), wrong), Err(DataDirectoryError::Malformed { .. })), "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_more_than_an_error(text in "((version|cluster.id|node.id|#)?=?[ -~\u{0}]{0,6}\n?){0,6}") {
+            let _ = check(&config(), &text);
+        }
+    }
+}

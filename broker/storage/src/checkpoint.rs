@@ -54,6 +54,20 @@ pub async fn read_file_for_good<D: Disk>(disk: &D, path: &str, planted: Planted)
     Ok(bytes)
 }
 
+/// Bytes of a checksum.
+const CHECKSUM: usize = 4;
+
+/// `content` behind its checksum (CRC-32C, big-endian), for a file of which no other replica has a copy.
+pub fn seal(content: &[u8]) -> Vec<u8> {
+    [&crc32c::crc32c(content).to_be_bytes(), content].concat()
+}
+
+/// What was sealed; none if the bytes are not those that were.
+pub fn unseal(bytes: &[u8]) -> Option<&[u8]> {
+    let (checksum, content) = bytes.split_first_chunk::<CHECKSUM>()?;
+    (u32::from_be_bytes(*checksum) == crc32c::crc32c(content)).then_some(content)
+}
+
 /// Makes a directory and its parents, and makes them outlive a loss of power.
 ///
 /// # Errors
@@ -85,4 +99,23 @@ pub(crate) async fn write_temporary<D: Disk>(disk: &D, path: &str, bytes: &[u8])
 /// The directory that holds `path`; the empty string is the host's root.
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_reads_back_and_no_changed_or_missing_byte_goes_unseen() {
+        let sealed = seal(b"epoch 5, voted for 2");
+        assert_eq!(unseal(&sealed), Some(&b"epoch 5, voted for 2"[..]));
+        for at in 0..sealed.len() {
+            assert_eq!(unseal(&sealed[..at]), None, "cut at {at}");
+            let mut rotten = sealed.clone();
+            rotten[at] ^= 1;
+            assert_eq!(unseal(&rotten), None, "byte {at}");
+        }
+        // Nor what a device leaves that never wrote it.
+        assert_eq!(unseal(&vec![0; sealed.len()]), None);
+    }
 }

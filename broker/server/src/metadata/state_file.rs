@@ -1,4 +1,5 @@
-//! The quorum's state on disk: epoch, vote, leader. Replaced whole, so that a vote is there or was never cast.
+//! The quorum's state on disk: epoch, vote, leader. Replaced whole, so that a vote is there or was never cast, and behind a checksum, so
+//! that a rotten one is refused rather than taken for another.
 
 use host::Disk;
 use model::Planted;
@@ -17,15 +18,14 @@ pub(super) async fn read<D: Disk>(disk: &D, path: &str, planted: Planted) -> Res
     let bytes = storage::checkpoint::read_file_for_good(disk, path, planted)
         .await
         .map_err(|source| OpenError::State { path: path.into(), source })?;
-    match bytes {
-        None => Ok(QuorumState::default()),
-        Some(bytes) => minicbor::decode(&bytes)
-            .map_err(|error| OpenError::StateDamaged { path: path.into(), reason: error.to_string() }),
-    }
+    let Some(bytes) = bytes else { return Ok(QuorumState::default()) };
+    let damaged = |reason: String| OpenError::StateDamaged { path: path.into(), reason };
+    let content = storage::checkpoint::unseal(&bytes).ok_or_else(|| damaged("its checksum is wrong".into()))?;
+    minicbor::decode(content).map_err(|error| damaged(error.to_string()))
 }
 
 /// When it returns, the state outlives a loss of power.
 pub(super) async fn write<D: Disk>(disk: D, path: String, state: QuorumState) -> std::io::Result<()> {
     let bytes = minicbor::to_vec(state).map_err(std::io::Error::other)?;
-    storage::checkpoint::replace_file(&disk, &path, &bytes).await
+    storage::checkpoint::replace_file(&disk, &path, &storage::checkpoint::seal(&bytes)).await
 }
