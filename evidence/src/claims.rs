@@ -1,9 +1,12 @@
 //! What a run claims of its cluster: the ground on which an anomaly is a broken promise, or a price that was agreed to.
 
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// When producers count a record as safe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// When producers count a record as safe. Written as `"all"`, `"1"` or `"0"`; read also as Kafka's numbers: -1, 1 or 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Acks {
     /// Every in-sync replica has it.
     #[default]
@@ -15,6 +18,44 @@ pub enum Acks {
     /// It was sent.
     #[serde(rename = "0")]
     None,
+}
+
+impl<'de> Deserialize<'de> for Acks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Acks, D::Error> {
+        deserializer.deserialize_any(AcksVisitor)
+    }
+}
+
+struct AcksVisitor;
+
+impl Visitor<'_> for AcksVisitor {
+    type Value = Acks;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"all\", \"1\" or \"0\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Acks, E> {
+        match text {
+            "all" | "-1" => Ok(Acks::All),
+            "1" => Ok(Acks::Leader),
+            "0" => Ok(Acks::None),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Acks, E> {
+        match number {
+            -1 => Ok(Acks::All),
+            1 => Ok(Acks::Leader),
+            0 => Ok(Acks::None),
+            _ => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Acks, E> {
+        self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+    }
 }
 
 /// Which records of transactions a consumer sees.

@@ -28,6 +28,10 @@ fn absent_claims_are_the_strictest() {
     assert_eq!(claims.isolation, Isolation::ReadCommitted);
     let loose = read("{\"history\":1,\"claims\":{\"acks\":\"0\",\"idempotent\":false}}").claims;
     assert_eq!((loose.acks, loose.idempotent), (Acks::None, false));
+    // As Kafka's own configuration has them.
+    for (said, meant) in [("-1", Acks::All), ("1", Acks::Leader), ("0", Acks::None), ("\"1\"", Acks::Leader)] {
+        assert_eq!(read(&format!("{{\"history\":1,\"claims\":{{\"acks\":{said}}}}}")).claims.acks, meant);
+    }
 }
 
 #[test]

@@ -12,9 +12,12 @@ struct Tale {
     index: u64,
 }
 
+/// A broker, or the run itself.
 fn name(n: i32) -> NodeName {
-    NodeName(format!("broker {n}").into())
+    NodeName(if n == RUN { "trial".into() } else { format!("broker {n}").into() })
 }
+
+const RUN: i32 = 9;
 
 impl Tale {
     fn what(mut self, n: i32, what: What) -> Tale {
@@ -68,11 +71,11 @@ impl Tale {
     }
 
     fn quiet(self, core: &[i32]) -> Tale {
-        self.what(9, What::QuietBegan { core: core.iter().map(|&n| name(n)).collect() })
+        self.what(RUN, What::QuietBegan { core: core.iter().map(|&n| name(n)).collect() })
     }
 
     fn verdict(self) -> Verdict {
-        let watch = self.what(9, What::QuietEnded).watch;
+        let watch = self.what(RUN, What::QuietEnded).watch;
         let verdicts = watch.finish(&History::new(Claims::default()));
         verdicts.into_iter().find(|verdict| verdict.promise == "the cluster converges after healing").unwrap()
     }
@@ -187,4 +190,27 @@ fn a_broker_that_gave_up_excuses_its_partitions_until_it_starts_again() {
         back,
         "broker 2 has other metadata than the controller; broker 2 knows orders/0 to be committed up to 0, and it ends at 2",
     );
+}
+
+#[test]
+fn a_broker_that_gave_up_long_ago_excuses_only_what_those_that_are_left_cannot_do() {
+    let gone = |tale: Tale| {
+        let mut tale = tale.what(2, What::NodeStopped { error: Some("its disk failed".into()) });
+        tale.index += 40_000_000;
+        tale.what(RUN, What::Note { text: "forty seconds later".into() })
+    };
+    let by_three = |in_sync_min| {
+        let replicas = [1, 2, 3].map(BrokerId).to_vec();
+        let placed = begin().says(1, Event::ReplicaPlaced { partition: P, replicas, in_sync_min });
+        let in_sync = (1..=3).fold(placed, |tale, n| tale.state(n, 3, Some(1), 1, &[1, 2, 3]).appends(n, 0, 5));
+        (1..=3).fold(in_sync.quiet(&[1, 2, 3]), |tale, n| tale.commits(n, 2)).acks(1)
+    };
+    assert_eq!(by_three(2).verdict().outcome, Outcome::Kept);
+    // The two that are left have had the time to go on without it.
+    let why = "orders/0 has broker 1 and broker 2 and broker 3 in sync, not broker 1 and broker 3";
+    broken(gone(by_three(2)), why);
+    // Two are too few.
+    let verdict = gone(by_three(3)).verdict();
+    assert_eq!(verdict.outcome, Outcome::Allowed);
+    assert!(verdict.detail.contains("broker 2, which holds orders/0, gave up"), "{}", verdict.detail);
 }

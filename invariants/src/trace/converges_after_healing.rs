@@ -5,16 +5,21 @@
 //! took a record; and those replicas hold the same log, all of it committed. Broken otherwise.
 //!
 //! A stall is allowed for a reason that the trace proves, and told with it: nobody of the last in-sync set is in the core, so
-//! that nobody there may be elected; or a node of the core gave up by itself, as one does whose disk fails.
+//! that nobody there may be elected; or a node of the core gave up by itself, as one does whose disk fails, and those that are left
+//! are fewer than `min.insync.replicas`, or no majority of voters, or had less than [`NOTICED`] to go on without it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use evidence::{Entry, What};
-use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
 
 use super::{Frequent, NodeId, Promise, World};
 
 pub(crate) const NAME: &str = "the cluster converges after healing";
+
+/// By then everybody has noticed that a node is gone: more than three times the longest session that a tale gives its brokers.
+const NOTICED: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(crate) struct ConvergesAfterHealing {
@@ -22,8 +27,9 @@ pub(crate) struct ConvergesAfterHealing {
     controller: Option<(LeaderEpoch, NodeId)>,
     /// Metadata of each node, in this life of it.
     applied: BTreeMap<NodeId, (Offset, u64)>,
-    /// Nodes that gave up by themselves, and why.
-    gave_up: BTreeMap<NodeId, String>,
+    /// Nodes that gave up by themselves, when and why.
+    gave_up: BTreeMap<NodeId, (Time, String)>,
+    now: Time,
     quiet: Option<Quiet>,
     allowed: BTreeSet<String>,
     judged: u64,
@@ -123,12 +129,14 @@ impl ConvergesAfterHealing {
     fn excuse(&self, partition: PartitionId, state: &State, whole: &BTreeSet<NodeId>, world: &World) -> Option<String> {
         let name = world.words(partition);
         let is_here = |broker: &BrokerId| world.node_of(*broker).is_some_and(|node| whole.contains(&node));
-        let gave_up = state.replicas.iter().find_map(|id| {
-            let reason = self.gave_up.get(&world.node_of(*id)?)?;
-            Some(format!("broker {id}, which holds {name}, gave up: {reason}"))
-        });
         if state.in_sync.iter().any(is_here) {
-            return gave_up;
+            let left = state.replicas.iter().filter(|id| is_here(id)).count();
+            let are_too_few = world.replicas(partition).any(|(_, replica)| left < replica.in_sync_min);
+            return state.replicas.iter().find_map(|id| {
+                let (since, reason) = self.gave_up.get(&world.node_of(*id)?)?;
+                let is_new = self.now.since(*since) < NOTICED;
+                (are_too_few || is_new).then(|| format!("broker {id}, which holds {name}, gave up: {reason}"))
+            });
         }
         let left = if state.in_sync.len() == 1 { "which is left broken" } else { "which are left broken" };
         Some(format!("the only eligible replicas of {name} are {}, {left}", brokers(&state.in_sync)))
@@ -138,7 +146,7 @@ impl ConvergesAfterHealing {
     fn lost_quorum(&self, whole: &BTreeSet<NodeId>, world: &World) -> Option<String> {
         let voters: Vec<NodeId> = world.voters().collect();
         let running = voters.iter().filter(|node| whole.contains(node)).count();
-        let (gone, reason) = self.gave_up.iter().find(|(node, _)| voters.contains(node))?;
+        let (gone, (_, reason)) = self.gave_up.iter().find(|(node, _)| voters.contains(node))?;
         (running <= voters.len() / 2)
             .then(|| format!("no majority of voters is left: {} gave up: {reason}", world.name(*gone)))
     }
@@ -193,13 +201,16 @@ impl Promise for ConvergesAfterHealing {
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        self.now = entry.time;
         match &entry.what {
             What::Witnessed(event) => self.witnessed(node, event),
             What::NodeStarted => {
                 self.applied.remove(&node);
                 self.gave_up.remove(&node);
             }
-            What::NodeStopped { error: Some(error) } => _ = self.gave_up.insert(node, error.clone()),
+            What::NodeStopped { error: Some(error) } => {
+                self.gave_up.insert(node, (entry.time, error.clone()));
+            }
             What::QuietBegan { core } => {
                 let core = core.iter().filter_map(|name| before.known_node(name)).collect();
                 self.quiet = Some(Quiet { core, acked: BTreeSet::new() });
