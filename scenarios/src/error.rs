@@ -19,7 +19,12 @@ struct Placed {
     label: String,
     span: std::ops::Range<usize>,
     text: NamedSource<String>,
+    /// The place is small enough to be shown.
+    is_shown: bool,
 }
+
+/// More than this of a file is no help to anybody.
+const SHOWN_BYTES_MAX: usize = 4 << 10;
 
 impl ScenarioError {
     pub(crate) fn new(file: &str, text: &str, span: std::ops::Range<usize>, mistake: Mistake) -> ScenarioError {
@@ -27,6 +32,7 @@ impl ScenarioError {
         let start = span.start.min(text.len());
         let before = text.get(..start).unwrap_or("");
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = span.end.clamp(start, text.len());
         ScenarioError(Box::new(Placed {
             file: file.into(),
             line: before.matches('\n').count() + 1,
@@ -34,7 +40,8 @@ impl ScenarioError {
             message: mistake.message,
             help: mistake.help,
             label: mistake.label,
-            span: start..span.end.clamp(start, text.len()),
+            is_shown: with_neighbours(text, start..end).len() <= SHOWN_BYTES_MAX,
+            span: start..end,
             text: NamedSource::new(file, text.into()),
         }))
     }
@@ -53,6 +60,15 @@ impl ScenarioError {
     }
 }
 
+/// The lines of a span, and one on each side.
+fn with_neighbours(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let newline = |byte: &u8| *byte == b'\n';
+    let (before, after) = (&text.as_bytes()[..span.start], &text.as_bytes()[span.end..]);
+    let from = before.iter().rev().enumerate().filter(|(_, byte)| newline(byte)).nth(1);
+    let to = after.iter().enumerate().filter(|(_, byte)| newline(byte)).nth(1);
+    span.start - from.map_or(span.start, |(at, _)| at)..span.end + to.map_or(after.len(), |(at, _)| at)
+}
+
 /// The part of a string that a message quotes, if it quotes one that is there once.
 fn inside_a_string(text: &str, span: &std::ops::Range<usize>, message: &str) -> Option<std::ops::Range<usize>> {
     let value = text.get(span.clone())?.strip_prefix('"')?.strip_suffix('"')?;
@@ -69,10 +85,13 @@ impl Diagnostic for ScenarioError {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.0.text)
+        self.0.is_shown.then_some(&self.0.text)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if !self.0.is_shown {
+            return None;
+        }
         let label = LabeledSpan::new(Some(self.0.label.clone()), self.0.span.start, self.0.span.len());
         Some(Box::new(std::iter::once(label)))
     }

@@ -119,7 +119,8 @@ pub(crate) fn parse_bug(text: &str) -> Result<Bug, String> {
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let minutes = text.strip_suffix('m').filter(|minutes| minutes.bytes().all(|byte| byte.is_ascii_digit()));
     let text = minutes.map_or_else(|| text.to_owned(), |minutes| format!("{minutes}min"));
-    text.parse::<Span>().map(|span| span.0).map_err(|error| format!("{error}: {}", error.help))
+    let span = text.parse::<Span>().map_err(|error| format!("{error}: {}", error.help))?;
+    if span.0.is_zero() { Err("in no time nothing is done: write a span such as 10min".into()) } else { Ok(span.0) }
 }
 
 /// How many runs this machine can do at once.

@@ -50,6 +50,10 @@ fn a_file_that_is_no_scenario() {
     let wrong = b"title = \"t\"\nteaches = \"t\"\n[cluster]\nbrokrs = 3\n";
     refused(&["run", &write(folder.path(), "wrong.toml", wrong)], "brokers");
     refused(&["check", &write(folder.path(), "garbage.jsonl", &garbage)], "is no history");
+    // Of a line that nobody can read the place is told, and no more.
+    let deep = write(folder.path(), "deep.toml", format!("title = \"t\"\nx = {}\n", "[".repeat(100_000)).as_bytes());
+    refused(&["run", &deep], "deep.toml:2:");
+    assert!(trial(&["run", &deep]).stderr.len() < 2_000);
 }
 
 #[test]
@@ -60,6 +64,7 @@ fn arguments_that_make_no_sense() {
     refused(&["run", "leader-loses-power", "--seed", "minus one"], "minus one");
     refused(&["run", "leader-loses-power", "--plant", "no-such-bug"], "ack-before-replication");
     refused(&["fuzz", "--for", "a while"], "span");
+    refused(&["fuzz", "--for", "0s"], "nothing is done");
     refused(&["fuzz", "--profile", "stormy"], "standard");
     refused(&["hurry"], "hurry");
 }
