@@ -37,6 +37,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "reports",
         ],
     ),
+    (
+        "fuzz",
+        &["model", "protocol", "roles", "host", "storage", "cli", "evidence", "scenarios", "invariants", "reports"],
+    ),
     ("examples/own-tale", &["evidence", "scenarios", "trial"]),
 ];
 
