@@ -12,6 +12,7 @@ mod epochs_never_fall;
 mod frequent;
 mod high_watermark_waits_for_in_sync;
 mod in_sync_set_is_sane;
+mod indexes_equal_a_scan;
 mod leaders_count_what_followers_have;
 mod metadata_agrees;
 mod nothing_comes_from_nowhere;
@@ -20,6 +21,7 @@ mod one_leader_an_epoch;
 mod quorum_commits_by_majority;
 mod recovery_keeps_synced;
 mod replicas_agree;
+mod retention_takes_what_it_may;
 mod shadow;
 mod truncation_spares_committed;
 mod what_waits_is_answered;
@@ -31,6 +33,7 @@ use evidence::{Acks, Entry};
 use crate::Expectations;
 pub(crate) use converges_after_healing::ConvergesAfterHealing;
 pub(crate) use frequent::Frequent;
+pub(crate) use retention_takes_what_it_may::NAME as RETENTION;
 pub(crate) use whereabouts::whereabouts;
 pub(crate) use world::{NodeId, World};
 
@@ -94,6 +97,8 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<offsets_keep_their_order::OffsetsKeepTheirOrder>::default(),
         Box::<nothing_comes_from_nowhere::NothingComesFromNowhere>::default(),
         Box::<recovery_keeps_synced::RecoveryKeepsSynced>::default(),
+        Box::<indexes_equal_a_scan::IndexesEqualAScan>::default(),
+        Box::<retention_takes_what_it_may::RetentionTakesWhatItMay>::default(),
         Box::<metadata_agrees::MetadataAgrees>::default(),
         Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
         Box::<deposed_controller_steps_down::DeposedControllerStepsDown>::default(),

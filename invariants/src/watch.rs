@@ -8,7 +8,7 @@ use model::{Offset, PartitionId, TopicId};
 
 use crate::both_sides;
 use crate::history::{Calm, judge};
-use crate::trace::{ConvergesAfterHealing, Frequent, NodeId, Promise, World, promises, whereabouts};
+use crate::trace::{ConvergesAfterHealing, Frequent, NodeId, Promise, RETENTION, World, promises, whereabouts};
 use crate::{Outcome, Report, Verdict, Violation};
 
 /// What a scenario expects of its cluster, beyond and including what its history claims.
@@ -123,6 +123,20 @@ impl Watch {
             verdicts.push(self.calm.judge(table, bound));
         }
         verdicts
+    }
+
+    /// Offsets that clients must not miss: those below where a log begins by now, of each partition whose topic's name was told. None
+    /// if a log's start moved where it may not.
+    pub fn holes(&self) -> Vec<(Key, i64, i64)> {
+        if self.promises.iter().any(|watched| watched.violation.is_some() && watched.promise.name() == RETENTION) {
+            return Vec::new();
+        }
+        let starts = self.topics.iter().flat_map(|(name, topic)| {
+            let partitions = self.world.partitions().filter(move |partition| partition.topic == *topic);
+            partitions
+                .map(move |partition| (Key::new(name, partition.index), 0, self.world.furthest_start(partition).0))
+        });
+        starts.filter(|(_, from, to)| from < to).collect()
     }
 
     /// What the history shows, each finding with where the brokers say that its record went.

@@ -5,8 +5,8 @@ mod tale;
 
 use evidence::{Harm, History, What};
 use invariants::{Expectations, Outcome};
-use model::{Event, LeaderEpoch};
-use tale::{Tale, expectations, outcome};
+use model::{Event, LeaderEpoch, LogStartReason, Offset, Timestamp};
+use tale::{P, Tale, expectations, outcome};
 
 #[test]
 fn a_run_that_nobody_witnessed_is_unknown() {
@@ -20,7 +20,7 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     let verdicts = tale.applied(1, 5, 77).applied(2, 5, 77).keeps();
     let trace = verdicts.iter().take_while(|verdict| verdict.promise != "the cluster converges after healing");
     let trace: Vec<_> = trace.collect();
-    assert_eq!(trace.len(), 17);
+    assert_eq!(trace.len(), 19);
     // Of what nobody bore witness here, nothing is claimed.
     let unknown = [
         "leaders count what followers have",
@@ -191,6 +191,42 @@ fn recovery_may_lose_what_was_not_synced_and_only_with_the_power() {
     Tale::replicated().loses_power(2).recovers(2, 2).keeps();
     Tale::replicated().crashes(2).recovers(2, 4).keeps();
     Tale::replicated().syncs(2, 4).truncates(2, 4, 2).loses_power(2).recovers(2, 2).keeps();
+}
+
+#[test]
+fn an_index_that_differs_from_its_batches_is_blamed_on_the_broker_unless_the_world_hurt_them() {
+    const PROMISE: &str = "indexes equal a scan";
+    let compared = |are_equal| Event::IndexesCompared { partition: P, are_equal };
+    Tale::replicated().says(1, compared(false)).breaks(PROMISE);
+    Tale::replicated().says(1, compared(true)).keeps();
+    Tale::replicated().hurts(1, Harm::Rotted, "orders-0").says(1, compared(false)).keeps();
+}
+
+#[test]
+fn a_log_start_moves_only_where_it_may() {
+    const PROMISE: &str = "retention takes only what it may";
+    let age = |latest, now| LogStartReason::Age { latest: Timestamp(latest), now: Timestamp(now), retention_ms: 100 };
+    let size = |kept_bytes| LogStartReason::Size { kept_bytes, retention_bytes: 1_000 };
+    let ground = || Tale::replicated().commits(1, 1, 4);
+    ground().advances(1, 4, age(0, 101)).keeps();
+    ground().advances(1, 4, age(0, 100)).breaks(PROMISE);
+    ground().appends(1, 1, 4, 12).advances(1, 6, age(0, 101)).breaks(PROMISE);
+    ground().advances(1, 2, size(1_000)).advances(1, 4, size(1_001)).keeps();
+    ground().advances(1, 2, size(999)).breaks(PROMISE);
+    ground().advances(1, 4, size(1_000)).advances(1, 2, size(1_000)).breaks(PROMISE);
+    let asked = |below| Event::DeletionAsked { partition: P, below: Offset(below) };
+    ground().says(1, asked(3)).advances(1, 3, LogStartReason::Asked).keeps();
+    ground().says(1, asked(2)).advances(1, 3, LogStartReason::Asked).breaks(PROMISE);
+    let led = ground().advances(1, 2, size(1_000));
+    led.advances(2, 2, LogStartReason::Leader).keeps();
+    ground().advances(2, 2, LogStartReason::Leader).breaks(PROMISE);
+    let recovers = |log_start| {
+        let (log_start, log_end) = (Offset(log_start), Offset(4));
+        Event::Recovered { partition: P, log_start, log_end, cut_bytes: 0 }
+    };
+    let deleted = || ground().advances(1, 2, size(1_000)).crashes(1);
+    deleted().says(1, recovers(2)).keeps();
+    deleted().says(1, recovers(0)).breaks(PROMISE);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One trace entry in words: the same for the terminal and for the page.
 
 use evidence::{Entry, Harm, What};
-use model::{BrokerId, Event, Offset, PartitionId};
+use model::{BrokerId, Event, LogStartReason, Offset, PartitionId};
 
 use crate::names::Names;
 
@@ -173,6 +173,24 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         }
         Event::Truncated { partition, from, to } => {
             Telling::new('<', Transition, format!("truncates {to}..{from}")).on(*partition).end(*to)
+        }
+        Event::LogStartAdvanced { partition, from: _, to, reason } => {
+            let why = match reason {
+                LogStartReason::Age { .. } => "they are old enough",
+                LogStartReason::Size { .. } => "the log is large enough without them",
+                LogStartReason::Asked => "a client asked for it",
+                LogStartReason::Leader => "its leader's log begins there",
+                LogStartReason::BehindLeader => "its leader's log begins there, and it had nothing above",
+            };
+            Telling::new('x', Transition, format!("deletes the records below {to}: {why}")).on(*partition)
+        }
+        Event::DeletionAsked { partition, below } => {
+            Telling::new('x', Flow, format!("is asked to delete the records below {below}")).on(*partition)
+        }
+        Event::IndexesCompared { partition, are_equal } => {
+            let what =
+                if *are_equal { "finds its indexes right" } else { "finds an index that differs from its batches" };
+            Telling::new('i', Flow, what).on(*partition)
         }
         Event::Synced { partition, end } => Telling::new('s', Flow, format!("synced up to {end}")).on(*partition),
         Event::HighWatermarkAdvanced { partition, epoch, to } => {

@@ -130,6 +130,9 @@ const fn number(name: &'static str, min: i64) -> ServerKey {
 /// What `[cluster.config]` takes. Identity, addresses and directories belong to the run; `flush.policy` has its own key.
 pub const SERVER_KEYS: &[ServerKey] = &[
     number("log.segment.bytes", 1024),
+    number("log.retention.bytes", -1),
+    number("log.retention.ms", -1),
+    number("log.retention.check.interval.ms", 1),
     number("num.partitions", 1),
     number("default.replication.factor", 1),
     number("min.insync.replicas", 1),

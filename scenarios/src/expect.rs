@@ -117,6 +117,10 @@ reaches! {
     TornTailCut = "torn tail cut",
     /// A log was opened again after its broker went down.
     LogRecovered = "log recovered",
+    /// Records at a log's start were deleted: by retention, or because a client asked.
+    RecordsDeleted = "records deleted",
+    /// All that a follower had lay below its leader's log start: its log began anew there.
+    LogBegunAnew = "log begun anew",
     /// A producer sent a record again.
     ProducerRetried = "producer retried",
     /// A producer was refused or never answered, and gave a record up.
@@ -237,6 +241,8 @@ pub const PROMISES: &[&str] = &[
     "acks are honest",
     "a truncation spares what is committed",
     "recovery keeps all that was synced",
+    "indexes equal a scan",
+    "retention takes only what it may",
     "metadata agrees",
     "the in-sync set holds whom it should",
     "leaders count what followers have",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::history::{Detail, Kind, Row};
 use evidence::{Entry, Harm, NodeName, Outcome, Process, Table, What};
-use model::Event;
+use model::{Event, LogStartReason};
 use scenarios::Reach;
 
 use crate::scene::Change;
@@ -55,6 +55,13 @@ impl Reached {
                     self.note(Reach::TornTailCut);
                 }
             }
+            What::Witnessed(Event::LogStartAdvanced { reason, .. }) => self.note(match reason {
+                LogStartReason::BehindLeader => Reach::LogBegunAnew,
+                LogStartReason::Age { .. }
+                | LogStartReason::Size { .. }
+                | LogStartReason::Asked
+                | LogStartReason::Leader => Reach::RecordsDeleted,
+            }),
             What::Witnessed(Event::StorageFailed { .. }) => self.note(Reach::DiskFailureNoticed),
             What::NodeStopped { error: Some(_) } => self.note(Reach::NodeGaveUp),
             What::DiskHurt { harm, .. } => self.note(match harm {

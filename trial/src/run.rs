@@ -210,6 +210,9 @@ fn finish(
     }
     // What is exported is judged alike: it claims what the run may be held to.
     history.claims = promises.claims();
+    for (key, from, to) in promises.holes() {
+        history.holes.entry(key).or_default().push((from, to));
+    }
     let readers: Vec<BTreeSet<u64>> = conduct.readers.iter().map(|processes| processes.lock().clone()).collect();
     if outcome.points.contains_key("a producer sent a batch again") {
         reached.note(Reach::ProducerRetried);

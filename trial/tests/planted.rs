@@ -234,6 +234,41 @@ crash = "follower of orders/0"
 for = "100ms..300ms"
 "#;
 
+/// Segments end, leaders change, and who starts again looks whether it knows its log.
+const STARTS_ARE_LOOKED_AT: &str = r#"
+[cluster]
+buggify = true
+
+[cluster.config]
+"log.segment.bytes" = 4096
+
+[[faults]]
+every = "1s..2s"
+between = "3s..18s"
+crash = "leader of orders/0"
+for = "300ms..1s"
+"#;
+
+/// Logs are cut at their start all the time, while followers lag and the power goes.
+const RETENTION_IS_TIGHT: &str = r#"
+[cluster.config]
+"log.segment.bytes" = 1024
+"log.retention.bytes" = 1024
+"log.retention.check.interval.ms" = 50
+
+[[faults]]
+every = "2s..4s"
+between = "2s..16s"
+slow = { of = "leader of orders/0", to = "followers of orders/0", latency = "300ms..500ms" }
+for = "1s..2s"
+
+[[faults]]
+every = "3s..5s"
+between = "2s..16s"
+power_loss = "leader of orders/0"
+for = "500ms..2s"
+"#;
+
 const CALM: &str = "";
 
 struct Hunt {
@@ -336,6 +371,9 @@ const DEPOSED: &str = "a deposed controller steps down";
 const READ: &str = "clients read only what is committed";
 const METADATA: &str = "metadata agrees";
 const READABLE: &str = "not everything could be read";
+const RETENTION: &str = "retention takes only what it may";
+const OFFSET_ORDER: &str = "offsets keep their order";
+const INDEXES: &str = "indexes equal a scan";
 const CONVERGES: &str = "the cluster converges after healing";
 
 hunts! {
@@ -369,6 +407,13 @@ hunts! {
     ack_wrong_offset: hunt(Bug::AckWrongOffset, CALM, 2, &[OFFSETS, HONEST, ORDER]),
     alter_record: hunt(Bug::AlterRecord, CALM, 2, &[NOWHERE, INVENTED]),
     reorder_appends: Hunt { producers: PIPELINED, ..hunt(Bug::ReorderAppends, LEADER_BLINKS, 5, &[ORDER]) },
+    time_index_of_last_batch: Hunt { producers: BUSY, ..hunt(Bug::TimeIndexOfLastBatch, STARTS_ARE_LOOKED_AT, 10, &[INDEXES]) },
+    stale_epoch_checkpoint: hunt(Bug::StaleEpochCheckpoint, STARTS_ARE_LOOKED_AT, 10, &[INDEXES]),
+    retention_past_high_watermark: Hunt {
+        producers: BUSY,
+        ..hunt(Bug::RetentionPastHighWatermark, RETENTION_IS_TIGHT, 3, &[RETENTION])
+    },
+    log_start_unsynced: hunt(Bug::LogStartUnsynced, RETENTION_IS_TIGHT, 5, &[RETENTION, OFFSET_ORDER]),
     never_elect: hunt(Bug::NeverElect, NEVER_ELECTED, 3, &[CONVERGES]),
 }
 

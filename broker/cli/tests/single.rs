@@ -67,6 +67,35 @@ fn what_was_produced_is_consumed_in_order_and_again_after_a_kill() {
 }
 
 #[test]
+fn deleted_records_are_gone_for_good_and_offsets_stay() {
+    let (_directory, data) = directory();
+    let (node, address) = single(&data);
+    let call = |arguments: &[&str]| run(&[arguments, &["--bootstrap", &address]].concat());
+    printed(call(&["topic", "create", "orders", "--partitions", "1"]));
+    let produced = run_with(&["produce", "orders", "--bootstrap", &address], "one\ntwo\nthree\nfour\n");
+    assert!(produced.status.success());
+    let delete = |before: &[&str]| call(&[&["topic", "delete-records", "orders", "--partition", "0"], before].concat());
+    assert_eq!(printed(delete(&["--before", "2"])), "orders/0 begins at 2\n");
+    assert_eq!(printed(delete(&["--before", "1"])), "orders/0 begins at 2\n");
+    let said = refused(delete(&["--before", "5"]), 1);
+    assert!(said.contains("out of range") || said.contains("OffsetOutOfRange"), "{said}");
+    let read = || printed(call(&["consume", "orders", "--places"]));
+    assert_eq!(read(), "0\t2\tthree\n0\t3\tfour\n");
+    assert_eq!(printed(call(&["consume", "orders", "--from", "2020-01-01"])), "three\nfour\n");
+
+    node.kill();
+    let node = Running::start(&["serve", "--listen", &address, "--data", &data]);
+    node.says("ready");
+    assert_eq!(read(), "0\t2\tthree\n0\t3\tfour\n");
+    assert_eq!(printed(delete(&[])), "orders/0 begins at 4\n");
+    assert_eq!(read(), "");
+    let produced = run_with(&["produce", "orders", "--bootstrap", &address], "five\n");
+    assert!(produced.status.success());
+    assert_eq!(read(), "0\t4\tfive\n");
+    node.stop();
+}
+
+#[test]
 fn an_idle_node_is_small_and_stops_in_order() {
     let (_directory, data) = directory();
     let (node, _address) = single(&data);

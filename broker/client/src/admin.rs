@@ -56,7 +56,7 @@ pub struct SettingInfo {
 
 /// Makes and describes topics, describes the cluster.
 pub struct Admin<H: Host> {
-    cluster: Cluster<H>,
+    pub(crate) cluster: Cluster<H>,
 }
 
 impl<H: Host> Admin<H> {

@@ -8,6 +8,7 @@ mod channel;
 mod cluster;
 mod config;
 mod consumer;
+mod deletion;
 mod error;
 mod node;
 mod partition;

@@ -107,6 +107,14 @@ bugs! {
     NeverElect = "never-elect", had: "a timer that is not armed again", breaks: "after the controller died there is none";
     /// A sync that a follower began dies with its fetcher, and the partition waits for its end for ever.
     AbandonedSync = "abandoned-sync", had: "ours, before its first trial", breaks: "the replica never syncs again, and nothing commits";
+    /// A time index notes the timestamp of the last batch where the latest so far belongs.
+    TimeIndexOfLastBatch = "time-index-of-last-batch", had: "whoever takes producers' clocks for one clock", breaks: "a look-up by time skips records";
+    /// The checkpoint of leader epochs is not written again when epochs were added, and a start believes it.
+    StaleEpochCheckpoint = "stale-epoch-checkpoint", had: "Kafka before 3.8 (KAFKA-16541), which did not sync it", breaks: "after a start the log does not know who wrote what";
+    /// Retention looks at age and size alone, not at the high watermark.
+    RetentionPastHighWatermark = "retention-past-high-watermark", had: "nobody for long: Kafka stops there", breaks: "records go that were never committed, nor read";
+    /// A broker says where its log begins, and removes what lies below, before that is on disk.
+    LogStartUnsynced = "log-start-unsynced", had: "Kafka, which writes its checkpoint of log starts once a minute", breaks: "after a start, deleted records are there again";
 }
 
 /// The bugs that are planted in one host.

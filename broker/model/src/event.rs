@@ -4,7 +4,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId};
+use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Timestamp};
+
+/// Why a log begins later than it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStartReason {
+    /// The latest record that goes is older than `retention.ms` by this node's wall clock.
+    Age { latest: Timestamp, now: Timestamp, retention_ms: i64 },
+    /// The log is larger than `retention.bytes`, and still is without what goes, or just as large.
+    Size { kept_bytes: u64, retention_bytes: u64 },
+    /// A client asked for it (DeleteRecords).
+    Asked,
+    /// The leader's log begins there.
+    Leader,
+    /// The leader's log begins there, and all that this one had lay below: it is empty now.
+    BehindLeader,
+}
 
 /// One fact, true from now on, on the node that witnessed it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -148,6 +164,23 @@ pub enum Event {
         partition: PartitionId,
         from: Offset,
         to: Offset,
+    },
+    /// The log begins at `to` from now on, whatever happens; it began at `from`.
+    LogStartAdvanced {
+        partition: PartitionId,
+        from: Offset,
+        to: Offset,
+        reason: LogStartReason,
+    },
+    /// A client asked that everything below `below` be deleted, and the leader set about it.
+    DeletionAsked {
+        partition: PartitionId,
+        below: Offset,
+    },
+    /// After a start, the indexes and leader epochs of a log were compared with its batches.
+    IndexesCompared {
+        partition: PartitionId,
+        are_equal: bool,
     },
     /// Everything below `end` survives a loss of power.
     Synced {

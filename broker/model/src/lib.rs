@@ -17,6 +17,6 @@ pub use batch::{
 pub use bug::{Bug, Planted};
 pub use endpoint::Endpoint;
 pub use epochs::{EpochStart, Epochs};
-pub use event::Event;
+pub use event::{Event, LogStartReason};
 pub use ids::{BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
 pub use time::{Time, Timestamp};

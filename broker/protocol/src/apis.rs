@@ -41,6 +41,7 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::Metadata, 0, 13),
     for_clients(ApiKey::ApiVersions, 0, 4),
     for_clients(ApiKey::CreateTopics, 2, 7),
+    for_clients(ApiKey::DeleteRecords, 0, 2),
     for_clients(ApiKey::DescribeConfigs, 1, 4),
     for_clients(ApiKey::AlterConfigs, 0, 2),
     for_clients(ApiKey::IncrementalAlterConfigs, 0, 1),

@@ -56,6 +56,7 @@ every_response_comes_through! {
     Metadata(MetadataRequest, MetadataResponse),
     ApiVersions(ApiVersionsRequest, ApiVersionsResponse),
     CreateTopics(CreateTopicsRequest, CreateTopicsResponse),
+    DeleteRecords(DeleteRecordsRequest, DeleteRecordsResponse),
     DescribeConfigs(DescribeConfigsRequest, DescribeConfigsResponse),
     AlterConfigs(AlterConfigsRequest, AlterConfigsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse),

@@ -45,6 +45,8 @@ pub struct Config {
     pub rack: Option<String>,
     /// `flush.policy`
     pub flush_policy: FlushPolicy,
+    /// `log.retention.check.interval.ms`: how often records are looked for that retention lets go.
+    pub retention_check_interval: Duration,
     /// `num.partitions`
     pub default_partitions: i32,
     /// `default.replication.factor`
@@ -93,6 +95,7 @@ impl Config {
             log_directory: "data".into(),
             rack: None,
             flush_policy: FlushPolicy::Commit,
+            retention_check_interval: Duration::from_secs(300),
             default_partitions: 1,
             default_replication_factor: 1,
             topic_defaults: TopicDefaults::default(),

@@ -1,6 +1,6 @@
 //! What partitions leave to be done once their lock is free: syncs, and words with the controller about in-sync sets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use protocol::messages::alter_partition_request::{BrokerState, PartitionData, To
 use protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId as WireBrokerId, topic_id, uuid};
 use protocol::{ErrorCode, NO_ERROR};
 use roles::replica::InSyncProposal;
-use storage::{StorageError, SyncedTo};
+use storage::{StartKept, StorageError, SyncedTo};
 use tokio::sync::mpsc;
 
 use crate::LATE;
 use crate::controller_channel::ControllerError;
 use crate::node::Node;
-use crate::partition::{Errand, PartitionError, Syncing};
+use crate::partition::{Errand, PartitionError, Starting, Syncing};
 
 /// How often leaders look for followers that lag, and abandoned requests are dropped.
 const TICK: Duration = Duration::from_millis(500);
@@ -26,12 +26,22 @@ const TICK: Duration = Duration::from_millis(500);
 /// AlterPartition with broker epochs (KIP-903).
 const ALTER_PARTITION_VERSION: i16 = 3;
 
+/// How many logs are given a new start at once: deleting is not to be in the way of what is being written.
+const STARTS_MAX: usize = 4;
+
 /// Runs errands for as long as the node lives. Syncs of different partitions run side by side: the host groups them.
 pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::UnboundedReceiver<Errand>) {
     let (proposals, proposed) = mpsc::unbounded_channel();
     let _in_sync = host::spawn(&node.host, speak_for_in_sync_sets(node.clone(), proposed));
     let mut syncs = FuturesUnordered::new();
+    let mut starts = FuturesUnordered::new();
+    let mut starts_to_come: VecDeque<(PartitionId, Starting)> = VecDeque::new();
     loop {
+        while starts.len() < STARTS_MAX
+            && let Some((id, starting)) = starts_to_come.pop_front()
+        {
+            starts.push(async move { (id, starting.await) });
+        }
         tokio::select! {
             biased;
             Some((id, result)) = syncs.next(), if !syncs.is_empty() => {
@@ -39,7 +49,9 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
                     syncs.push(sync(node.host.clone(), id, next));
                 }
             }
+            Some((id, kept)) = starts.next(), if !starts.is_empty() => start_kept(&node, id, kept),
             errand = errands.recv() => match errand {
+                Some(Errand::KeepStart(id, starting)) => starts_to_come.push_back((id, starting)),
                 Some(Errand::Sync(id, syncing)) => syncs.push(sync(node.host.clone(), id, syncing)),
                 Some(Errand::AlterInSync(id, proposal)) => {
                     let _node_stops = proposals.send((id, proposal));
@@ -70,6 +82,25 @@ pub(crate) fn synced<H: Host>(
         node.note(id, &error);
         None
     })
+}
+
+/// Tells the partition what became of its new log start.
+fn start_kept<H: Host>(node: &Node<H>, id: PartitionId, kept: Result<StartKept, StorageError>) {
+    let Some(partition) = node.partition(id) else { return };
+    if let Err(error) = partition.start_kept(kept) {
+        tracing::error!(%id, %error, "cannot delete records");
+        node.note(id, &error);
+    }
+}
+
+/// Lets go what retention allows, now and then (`log.retention.check.interval.ms`).
+pub(crate) async fn retain<H: Host>(node: Arc<Node<H>>) {
+    loop {
+        node.host.sleep(node.config.retention_check_interval).await;
+        for partition in node.partitions() {
+            partition.retain(node.host.wall_clock());
+        }
+    }
 }
 
 /// Lets time pass for every partition.

@@ -118,6 +118,7 @@ fn request<H: Host>(node: &Node<H>, positions: &BTreeMap<PartitionId, FetchPosit
             .with_current_leader_epoch(position.leader_epoch.0)
             .with_fetch_offset(position.offset.0)
             .with_last_fetched_epoch(position.last_epoch.0)
+            .with_log_start_offset(position.log_start.0)
             .with_partition_max_bytes(node.config.replica_fetch_max_bytes);
         match topics.last_mut().filter(|topic| topic.topic_id == uuid(id.topic)) {
             Some(topic) => topic.partitions.push(partition),
@@ -206,6 +207,9 @@ fn take_one<H: Host>(
 ) -> Result<Option<Syncing>, PartitionError> {
     let Some(partition) = node.partition(id) else { return Ok(None) };
     if let Some(error) = ErrorCode::try_from_code(data.error_code) {
+        if error == ErrorCode::OffsetOutOfRange && 0 <= data.log_start_offset {
+            partition.out_of_range(position.leader_epoch, position.offset, Offset(data.log_start_offset));
+        }
         tracing::debug!(%id, ?error, leader = %position.leader, "the leader refused the fetch");
         return Err(roles::replica::Refusal::NotLeaderOrFollower.into());
     }
@@ -218,5 +222,6 @@ fn take_one<H: Host>(
         offset: position.offset,
         records: data.records.unwrap_or_default(),
         leader_high_watermark: Offset(data.high_watermark),
+        leader_start: Offset(data.log_start_offset),
     })
 }

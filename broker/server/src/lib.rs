@@ -102,6 +102,7 @@ pub async fn run<H: Host>(
     if node.config.is_broker {
         tasks.push(spawn(&host, errands::run(node.clone(), errands_to_run)));
         tasks.push(spawn(&host, errands::tick(node.clone())));
+        tasks.push(spawn(&host, errands::retain(node.clone())));
         tasks.push(spawn(&host, fetcher::run(node.clone())));
         tasks.push(spawn(&host, lifecycle::run(node.clone(), standing, wants_to_stop)));
     } else {

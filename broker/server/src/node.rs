@@ -186,6 +186,11 @@ impl<H: Host> Node<H> {
             log_end: log.end(),
             cut_bytes: recovery.cut_bytes,
         });
+        if buggify!(self.host, "indexes were compared with their segments", 0.5)
+            && let Ok(are_equal) = log.indexes_equal_a_scan()
+        {
+            self.host.witness(Event::IndexesCompared { partition: id, are_equal });
+        }
         let replica = Replica::new(id, self.config.node_id, self.config.replica_lag_time_max, planted, log.start());
         let partition = Arc::new(Partition::new(
             id,

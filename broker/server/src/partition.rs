@@ -10,14 +10,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
-    BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId,
-    Planted, Timestamp, batch_checksum, batches, patch_append_time, patch_batch,
+    BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, Offset, PartitionEpoch,
+    PartitionId, Planted, Timestamp, batch_checksum, batches, patch_append_time, patch_batch,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
     Acks, Assignment, FetchPosition, FollowerFetch, InSyncProposal, Input, LogView, Output, Refusal, Replica, Ticket,
 };
-use storage::{Log, LogConfig, PendingSync, StorageError, SyncedTo};
+use storage::{Log, LogConfig, PendingSync, StartKept, StorageError, SyncedTo};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
@@ -51,14 +51,19 @@ pub(crate) struct Fetched {
     pub(crate) offset: Offset,
     pub(crate) records: Bytes,
     pub(crate) leader_high_watermark: Offset,
+    pub(crate) leader_start: Offset,
 }
 
 /// A sync under way: what is safe after it. It must be seen to its end, or its partition waits for it for ever.
 pub(crate) type Syncing = Pin<Box<dyn Future<Output = Result<SyncedTo, StorageError>> + Send>>;
 
+/// A log start on its way to the disk. It too must be seen to its end.
+pub(crate) type Starting = Pin<Box<dyn Future<Output = Result<StartKept, StorageError>> + Send>>;
+
 /// What the shell must do once the lock is free.
 pub(crate) enum Errand {
     Sync(PartitionId, Syncing),
+    KeepStart(PartitionId, Starting),
     AlterInSync(PartitionId, InSyncProposal),
 }
 
@@ -78,10 +83,14 @@ struct State<H: Host> {
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Offset, Refusal>>>,
     next_ticket: u64,
     is_syncing: bool,
+    /// Where the log is about to begin, and why.
+    next_start: Option<(Offset, LogStartReason)>,
     /// Followers' fetches that wait for the log to grow.
     end_watchers: Vec<Arc<Notify>>,
     /// Consumers' fetches that wait for more to be committed.
     commit_watchers: Vec<Arc<Notify>>,
+    /// Deletions that wait until no in-sync replica has the records any more.
+    start_watchers: Vec<Arc<Notify>>,
     outputs: Vec<Output>,
 }
 
@@ -115,8 +124,10 @@ impl<H: Host> Partition<H> {
             answers: BTreeMap::new(),
             next_ticket: 0,
             is_syncing: false,
+            next_start: None,
             end_watchers: Vec::new(),
             commit_watchers: Vec::new(),
+            start_watchers: Vec::new(),
             outputs: Vec::new(),
         };
         Partition { id, host, flush_policy, errands, settings: RwLock::new(settings), state: Mutex::new(state) }
@@ -200,6 +211,8 @@ impl<H: Host> Partition<H> {
         if let Some(refusal) = self.step(&mut state, Input::Fetch(fetch))? {
             return Err(refusal.into());
         }
+        // It told where its log begins.
+        wake(&mut state.start_watchers);
         let below = state.log.end();
         self.read_below(&state, fetch.offset, below, bytes_max)
     }
@@ -230,7 +243,8 @@ impl<H: Host> Partition<H> {
     pub(crate) fn fetch_position(&self) -> Option<FetchPosition> {
         let state = self.state.lock();
         let view = state.view(self.flush_policy);
-        if view.safe_end < view.end {
+        let begins_anew = state.next_start.is_some_and(|(to, _)| view.end < to);
+        if view.safe_end < view.end || begins_anew {
             return None;
         }
         state.replica.fetch_position(view)
@@ -244,7 +258,74 @@ impl<H: Host> Partition<H> {
             self.append(&mut state, &fetched.records)?;
         }
         self.step(&mut state, Input::FollowerAppended { leader_high_watermark: fetched.leader_high_watermark })?;
+        let view = state.view(self.flush_policy);
+        if let Some(to) = state.replica.follow_log_start(view, fetched.leader_epoch, fetched.leader_start) {
+            self.move_start(&mut state, to, LogStartReason::Leader);
+        }
         Ok(self.begin_sync(&mut state))
+    }
+
+    /// The leader has no such offset, and its log begins at `leader_start`.
+    pub(crate) fn out_of_range(&self, leader_epoch: LeaderEpoch, offset: Offset, leader_start: Offset) {
+        let mut state = self.state.lock();
+        let view = state.view(self.flush_policy);
+        if let Some(to) = state.replica.begin_anew(view, leader_epoch, offset, leader_start) {
+            self.move_start(&mut state, to, LogStartReason::BehindLeader);
+        }
+    }
+
+    /// Lets go what retention allows; `now` is wall-clock time.
+    pub(crate) fn retain(&self, now: Timestamp) {
+        let mut state = self.state.lock();
+        if let Some((to, reason)) = state.log.retention_due(now, state.replica.high_watermark()) {
+            self.move_start(&mut state, to, reason);
+        }
+    }
+
+    /// A client asks that all below `offset` be deleted, or all that is committed, if it is negative. The answer is how far that is.
+    pub(crate) fn admit_deletion(&self, offset: Offset) -> Result<Offset, Refusal> {
+        let below = self.state.lock().replica.admit_deletion(offset)?;
+        self.host.witness(Event::DeletionAsked { partition: self.id, below });
+        Ok(below)
+    }
+
+    /// Deletes all below `below`. None until no in-sync replica has any of it; then the offset below which nobody has anything.
+    pub(crate) fn delete_below(&self, below: Offset) -> Result<Option<Offset>, Refusal> {
+        let mut state = self.state.lock();
+        let low_watermark = state.replica.low_watermark(state.view(self.flush_policy))?;
+        self.move_start(&mut state, below, LogStartReason::Asked);
+        Ok(Some(low_watermark).filter(|&low_watermark| below <= low_watermark))
+    }
+
+    /// Calls `notify` once, when this log or that of a follower may begin later.
+    pub(crate) fn watch_start(&self, notify: &Arc<Notify>) {
+        watch(&mut self.state.lock().start_watchers, notify);
+    }
+
+    /// Has the log begin at `to`, if it begins before and is not about to begin elsewhere: then whoever asks must come again.
+    fn move_start(&self, state: &mut MutexGuard<'_, State<H>>, to: Offset, reason: LogStartReason) {
+        if state.next_start.is_some() {
+            return;
+        }
+        let Some(pending) = state.log.begin_start(to) else { return };
+        state.next_start = Some((to, reason));
+        let _node_stops = self.errands.send(Errand::KeepStart(self.id, Box::pin(pending.run())));
+    }
+
+    /// A new log start is safe, or could not be kept.
+    pub(crate) fn start_kept(&self, kept: Result<StartKept, StorageError>) -> Result<(), PartitionError> {
+        let mut state = self.state.lock();
+        let next = state.next_start.take();
+        let from = state.log.start();
+        state.log.finish_start(kept?)?;
+        let to = state.log.start();
+        if let Some((_, reason)) = next.filter(|_| from < to) {
+            self.host.witness(Event::LogStartAdvanced { partition: self.id, from, to, reason });
+        }
+        self.step(&mut state, Input::LogStartMoved)?;
+        wake(&mut state.start_watchers);
+        self.sync_if_needed(&mut state);
+        Ok(())
     }
 
     /// The leader says that our logs part.
@@ -340,8 +421,12 @@ impl<H: Host> Partition<H> {
     /// Who waits here: producers for answers, fetches for more.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
-        let watchers = state.end_watchers.iter().chain(&state.commit_watchers);
+        let watchers = state.end_watchers.iter().chain(&state.commit_watchers).chain(&state.start_watchers);
         (state.answers.len(), watchers.filter(|watcher| Arc::strong_count(watcher) > 1).count())
+    }
+
+    pub(crate) fn log_start(&self) -> Offset {
+        self.state.lock().log.start()
     }
 
     pub(crate) fn high_watermark(&self) -> Offset {

@@ -7,7 +7,7 @@ use host::Host;
 use protocol::{Header, Request, Response};
 
 use crate::handlers::{
-    alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration, create_topics,
+    alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration, create_topics, delete_records,
     describe_cluster, describe_configs, fetch, list_config_resources, list_offsets, metadata, produce, quorum,
 };
 use crate::node::Node;
@@ -36,6 +36,7 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::Fetch(request) => fetch::handle(node, version, request),
         Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),
         Request::CreateTopics(request) => create_topics::handle(node, version, request),
+        Request::DeleteRecords(request) => delete_records::handle(node, &request),
         Request::DescribeCluster(request) => Answer::Now(describe_cluster::handle(node, version, &request)),
         Request::DescribeConfigs(request) => Answer::Now(describe_configs::handle(node, &request)),
         Request::IncrementalAlterConfigs(request) => alter_configs::handle_incremental(node, request),

@@ -1,60 +1,110 @@
-//! Where batches stand in a segment: a sparse index by offset and by time, in memory, made from the batch headers.
+//! Where batches stand in a segment: a sparse index by offset and one by time, made from the batch headers as they come.
+//!
+//! A place is true for ever: no position of a file is written twice. What a truncation takes is simply left out.
 
-use model::{BatchHeader, Offset, Timestamp};
+use model::{BatchHeader, Bug, Offset, Planted, Timestamp};
 
+use crate::LogConfig;
+
+/// Bytes of an entry of the offset index, as Kafka counts them.
+pub(crate) const PLACE_BYTES: usize = 8;
+
+/// A batch and where it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    /// Base offset of the batch at `position`.
-    offset: Offset,
-    position: u64,
-    /// The latest timestamp of the batches before it in the segment.
-    latest_before: Timestamp,
+pub(crate) struct Place {
+    /// Its base offset.
+    pub(crate) offset: Offset,
+    pub(crate) position: u64,
 }
 
-/// The index of one segment.
-#[derive(Clone, Debug)]
+/// The latest timestamp of a segment up to and with the batch at `offset`, the first one that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) latest: Timestamp,
+    pub(crate) offset: Offset,
+}
+
+/// The indexes of one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Index {
     interval_bytes: u64,
-    entries: Vec<Entry>,
-    latest: Timestamp,
+    /// Offsets and positions rise.
+    places: Vec<Place>,
+    /// Timestamps and offsets rise.
+    moments: Vec<Moment>,
+    latest: Option<Moment>,
+    planted: Planted,
 }
 
 impl Index {
-    pub(crate) fn new(interval_bytes: u64) -> Index {
-        Index { interval_bytes, entries: Vec::new(), latest: Timestamp(i64::MIN) }
+    pub(crate) fn new(config: &LogConfig) -> Index {
+        Index::with(config, Vec::new(), Vec::new())
+    }
+
+    fn with(config: &LogConfig, places: Vec<Place>, moments: Vec<Moment>) -> Index {
+        Index { interval_bytes: config.index_interval_bytes, places, moments, latest: None, planted: config.planted }
+    }
+
+    /// An index that was kept in files, up to its last place: from there on batches must be noted again.
+    pub(crate) fn from_entries(config: &LogConfig, places: Vec<Place>, moments: Vec<Moment>) -> Option<(Index, Place)> {
+        let mut index = Index::with(config, places, moments);
+        let last = index.forget_from(u64::MAX)?;
+        Some((index, last))
     }
 
     /// Takes note of the batch at `position`, the last one of the segment.
     pub(crate) fn note(&mut self, header: &BatchHeader, position: u64) {
-        if self.entries.last().is_none_or(|last| last.position + self.interval_bytes <= position) {
-            self.entries.push(Entry { offset: header.base_offset, position, latest_before: self.latest });
+        if self.places.last().is_none_or(|last| last.position + self.interval_bytes <= position) {
+            let told = self.moments.last().map(|moment| moment.latest);
+            self.moments.extend(self.latest.filter(|moment| told < Some(moment.latest)));
+            self.places.push(Place { offset: header.base_offset, position });
         }
-        self.latest = self.latest.max(header.max_timestamp);
+        let is_later = self.latest.is_none_or(|moment| moment.latest < header.max_timestamp);
+        if is_later || self.planted.has(Bug::TimeIndexOfLastBatch) {
+            self.latest = Some(Moment { latest: header.max_timestamp, offset: header.base_offset });
+        }
+    }
+
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Every moment that is known, the latest of all included.
+    pub(crate) fn moments(&self) -> impl Iterator<Item = Moment> {
+        let told = self.moments.last().map(|moment| moment.latest);
+        self.moments.iter().copied().chain(self.latest.filter(move |moment| told < Some(moment.latest)))
     }
 
     /// The latest timestamp of the segment; the smallest there is if it has no batch.
     pub(crate) fn latest(&self) -> Timestamp {
-        self.latest
+        self.latest.map_or(Timestamp(i64::MIN), |moment| moment.latest)
     }
 
-    /// A batch at or before the one that holds `offset`, to walk from: its position and its base offset. None: the first one.
-    pub(crate) fn before(&self, offset: Offset) -> Option<(u64, Offset)> {
-        let after = self.entries.partition_point(|entry| entry.offset <= offset);
-        after.checked_sub(1).map(|last| (self.entries[last].position, self.entries[last].offset))
+    /// Bytes of the offset index in its file.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.places.len() * PLACE_BYTES) as u64
+    }
+
+    /// A batch at or before the one that holds `offset`, to walk from. None: the first one.
+    pub(crate) fn before(&self, offset: Offset) -> Option<Place> {
+        let after = self.places.partition_point(|place| place.offset <= offset);
+        after.checked_sub(1).map(|last| self.places[last])
     }
 
     /// As [`Index::before`], of the first batch that has a timestamp at or after `at`.
-    pub(crate) fn before_time(&self, at: Timestamp) -> Option<(u64, Offset)> {
-        let after = self.entries.partition_point(|entry| entry.latest_before < at);
-        after.checked_sub(1).map(|last| (self.entries[last].position, self.entries[last].offset))
+    pub(crate) fn before_time(&self, at: Timestamp) -> Option<Place> {
+        let after = self.moments.partition_point(|moment| moment.latest < at);
+        after.checked_sub(1).and_then(|last| self.before(self.moments[last].offset))
     }
 
-    /// Forgets all entries from `position` on, and gives the position from which batches must be noted again.
-    pub(crate) fn forget_from(&mut self, position: u64) -> u64 {
-        let keep = self.entries.partition_point(|entry| entry.position < position);
-        self.entries.truncate(keep);
-        let last = self.entries.pop();
-        self.latest = last.map_or(Timestamp(i64::MIN), |entry| entry.latest_before);
-        last.map_or(0, |entry| entry.position)
+    /// Forgets all entries from `position` on, and gives the place from which batches must be noted again. None: from the first.
+    pub(crate) fn forget_from(&mut self, position: u64) -> Option<Place> {
+        let keep = self.places.partition_point(|place| place.position < position);
+        self.places.truncate(keep);
+        let last = self.places.pop();
+        let from = last.map_or(Offset(i64::MIN), |place| place.offset);
+        self.moments.retain(|moment| moment.offset < from);
+        self.latest = self.moments.last().copied();
+        last
     }
 }

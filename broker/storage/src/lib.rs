@@ -4,10 +4,13 @@
 //! ```text
 //! <directory>/00000000000000000000.log     batches, one after the other, exactly as they travel (Kafka's format)
 //!             00000000000000184213.log     the next segment, named by the offset of its first record
+//!             00000000000000184213.index   where its batches stand, and .timeindex: once it is full, or the log closed
+//!             leader-epoch-checkpoint      which epoch wrote which stretch
 //!             recovery-point-checkpoint    how far the files are known to be synced: what recovery need not check
+//!             log-start-offset-checkpoint  records below are gone
 //! ```
-//! Indexes by offset and by time, and the leader epochs, are read from the batch headers when a log is opened; no file holds
-//! a second truth about them.
+//! Indexes by offset and by time, and the leader epochs, come from the batch headers. Their files spare a start the walk below the
+//! recovery point, and are no second truth: where they do not agree with the batches, these count.
 //!
 //! Fault model. A crash of the process keeps all that was written. A loss of power keeps what was synced and any subset of
 //! the sectors that were not; creations, renames and removals in one directory happen in their order, up to some point.
@@ -27,14 +30,21 @@
 //!
 //! Absent from here: who leads, what is committed, clocks, and every wait except for the device.
 
+mod audit;
 pub mod checkpoint;
 mod config;
+mod epoch_checkpoint;
 mod error;
 mod index;
+mod index_files;
 mod log;
+mod log_start;
 mod recovery;
 mod recovery_point;
+mod retention;
+mod scan;
 mod segment;
+mod start;
 mod sync;
 mod timestamps;
 mod walk;
@@ -43,4 +53,5 @@ pub use config::{CleanupPolicy, LogConfig};
 pub use error::StorageError;
 pub use log::Log;
 pub use recovery::Recovery;
+pub use start::{PendingStart, StartKept};
 pub use sync::{PendingSync, SyncedTo};

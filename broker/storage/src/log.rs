@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::recovery::{self, Recovered, segment_path};
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
-use crate::{LogConfig, Recovery, StorageError, timestamps};
+use crate::{LogConfig, Recovery, StorageError, index_files, timestamps};
 
 /// The log of one replica. Its owner keeps it under a lock: nothing but [`Log::open`] and a [`PendingSync`](crate::PendingSync)
 /// waits. After a write or a sync that failed, every call gives [`StorageError::Failed`].
@@ -18,10 +18,14 @@ pub struct Log<D: Disk> {
     pub(crate) config: LogConfig,
     /// Oldest first, each beginning where the one before it ends; never none.
     pub(crate) segments: Vec<Segment<D::File>>,
-    epochs: Epochs,
+    /// Records below are gone. It may lie in the middle of the first segment, even of a batch.
+    pub(crate) start: Offset,
+    pub(crate) epochs: Epochs,
+    /// What the checkpoint on disk says of them.
+    pub(crate) kept_epochs: Option<Epochs>,
     pub(crate) synced: Offset,
     /// The last segment takes no more: the next append begins a new one.
-    is_sealed: bool,
+    pub(crate) is_sealed: bool,
     pub(crate) recovery_point: Option<RecoveryPoint>,
     /// Rises with every file that is made or removed; what `directory_synced` has reached is safe.
     pub(crate) directory_changes: u64,
@@ -37,13 +41,16 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `Corrupt` if bytes below the recovery point are damaged: they are left as they are; others as the disk gives them.
     pub async fn open(disk: &D, directory: &str, config: LogConfig) -> Result<(Log<D>, Recovery), StorageError> {
-        let Recovered { segments, epochs, point, recovery } = recovery::recover(disk, directory, &config).await?;
+        let Recovered { start, segments, epochs, point, recovery } =
+            recovery::recover(disk, directory, &config).await?;
         let mut log = Log {
             disk: disk.clone(),
             directory: directory.into(),
             config,
             segments,
+            start,
             epochs,
+            kept_epochs: None,
             synced: Offset::ZERO,
             is_sealed: false,
             recovery_point: point,
@@ -65,7 +72,7 @@ impl<D: Disk> Log<D> {
 
     /// The offset of the first record.
     pub fn start(&self) -> Offset {
-        self.segments[0].base
+        self.start
     }
 
     /// The offset after the last record.
@@ -87,7 +94,9 @@ impl<D: Disk> Log<D> {
         self.failure.check()?;
         let headers = self.admit(bytes)?;
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return Ok(()) };
-        if self.must_roll(bytes.len() as u64, last.end_offset()) {
+        if first.base_offset < self.end() {
+            self.begin_before_start(first.base_offset)?;
+        } else if self.must_roll(bytes.len() as u64, last) {
             self.roll(bytes.len() as u64, first.base_offset)?;
         }
 
@@ -106,7 +115,7 @@ impl<D: Disk> Log<D> {
         }
         for header in &headers {
             segment.note(header);
-            self.epochs.assign(header.leader_epoch, header.base_offset);
+            self.epochs.assign(header.leader_epoch, header.base_offset.max(self.start));
         }
         self.assert_invariants();
         Ok(())
@@ -148,7 +157,8 @@ impl<D: Disk> Log<D> {
         let end = end.max(self.start());
         let keep = self.segment_of(end);
         let Some((position, first_gone)) = self.segments[keep].locate(end)? else { return Ok(()) };
-        let end = first_gone.base_offset;
+        // A log start in the middle of a batch stays where it is.
+        let end = first_gone.base_offset.max(self.start);
         let base = self.segments[keep].base;
 
         // In this order: whatever part of it survives a loss of power, a start finds the beginning of one history.
@@ -158,6 +168,8 @@ impl<D: Disk> Log<D> {
             self.recovery_point = None;
             self.remove(&format!("{}/{}", self.directory, recovery_point::FILE_NAME))?;
         }
+        // Their names go to other files.
+        self.remove_indexes_from(if position == 0 { keep } else { keep + 1 })?;
         let is_in_last = keep + 1 == self.segments.len();
         if !is_in_last {
             model::reached!("a truncation reached into an older segment");
@@ -181,6 +193,9 @@ impl<D: Disk> Log<D> {
             // The tail's file has taken the place of this one.
             self.segments.remove(keep);
         }
+        if end == self.start {
+            self.remove_whole_segments_below_start()?;
+        }
         self.assert_invariants();
         Ok(())
     }
@@ -192,11 +207,15 @@ impl<D: Disk> Log<D> {
     /// As for [`Log::read`].
     pub fn offset_for_time(&self, at: Timestamp) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, StorageError> {
         self.failure.check()?;
+        let mut from = self.start;
         for segment in &self.segments {
-            let Some((position, header)) = segment.locate_time(at)? else { continue };
-            let batch = segment.read_exactly(position, header.size)?;
-            let (offset, timestamp) = timestamps::first_record_from(&header, &batch, at);
-            return Ok(Some((offset, timestamp, header.leader_epoch)));
+            while let Some((position, header)) = segment.locate_time(at, from)? {
+                let batch = segment.read_exactly(position, header.size)?;
+                if let Some((offset, timestamp)) = timestamps::first_record_from(&header, &batch, at, from) {
+                    return Ok(Some((offset, timestamp, header.leader_epoch)));
+                }
+                from = header.end_offset();
+            }
         }
         Ok(None)
     }
@@ -206,8 +225,18 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// As for [`Log::read`].
     pub fn offset_of_latest_time(&self) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, StorageError> {
-        let latest = self.segments.iter().map(|segment| segment.index.latest()).max();
-        self.offset_for_time(latest.unwrap_or(Timestamp(i64::MIN)))
+        let later = self.segments[1..].iter().map(|segment| segment.index.latest()).max();
+        let latest_with = |first: Timestamp| later.map_or(first, |later| later.max(first));
+        let first = &self.segments[0];
+        if first.base == self.start {
+            return self.offset_for_time(latest_with(first.index.latest()));
+        }
+        // The latest time of the batch that holds the start may be that of a record below it.
+        let found = self.offset_for_time(latest_with(first.latest_from(self.start)?))?;
+        match (found, first.locate(self.start)?) {
+            (None, Some((_, spanning))) => self.offset_for_time(latest_with(first.latest_from(spanning.end_offset())?)),
+            (found, _) => Ok(found),
+        }
     }
 
     /// Are these batches as they were written? If not, at which offset and why. Offsets and epochs are not under the checksums.
@@ -220,7 +249,7 @@ impl<D: Disk> Log<D> {
             if base != offset {
                 return Err((offset, format!("the batch has offset {base} in the place of {offset}")));
             }
-            if self.epochs.epoch_at(base) != Some(header.leader_epoch) {
+            if self.epochs.epoch_at(base.max(self.start)) != Some(header.leader_epoch) {
                 return Err((offset, format!("the batch at offset {base} has epoch {}", header.leader_epoch)));
             }
             expected = Some(header.end_offset());
@@ -245,7 +274,9 @@ impl<D: Disk> Log<D> {
             let (_, batch) = batch?;
             // A batch that fails its checksum would be cut at the next start, and all that follow it.
             let header = BatchHeader::verify(batch)?;
-            if header.base_offset != end {
+            let is_first = self.start == end && self.active().length == 0;
+            let spans_start = is_first && header.base_offset < end && end < header.end_offset();
+            if header.base_offset != end && !spans_start {
                 return Err(StorageError::Gap { end, base: header.base_offset });
             }
             end = header.end_offset();
@@ -254,16 +285,22 @@ impl<D: Disk> Log<D> {
         Ok(headers)
     }
 
-    fn must_roll(&self, bytes: u64, end: Offset) -> bool {
+    /// Do `bytes` more, the last batch of which is `last`, belong into a new segment?
+    fn must_roll(&self, bytes: u64, last: &BatchHeader) -> bool {
         let active = self.active();
-        let is_full = 0 < active.length && self.config.segment_bytes < active.length + bytes;
-        // Kafka's index files count from the segment's base in 32 bits.
-        let is_wide = i64::from(i32::MAX) < end.0 - active.base.0 && active.base < active.end;
-        self.is_sealed || is_full || is_wide
+        let is_full = self.config.segment_bytes < active.length + bytes
+            || self.config.segment_index_bytes <= active.index.bytes();
+        // By the records' own time, so that a clock that jumps rolls nothing.
+        let age_ms = i64::try_from(self.config.segment_age.as_millis()).unwrap_or(i64::MAX);
+        let is_old = active.first_time.is_some_and(|first| age_ms <= last.max_timestamp.0.saturating_sub(first.0));
+        // Index files count from the segment's base, and from its first byte, in 32 bits.
+        let most = i64::from(i32::MAX);
+        let is_wide = most < last.end_offset().0 - active.base.0 || most < (active.length + bytes) as i64;
+        self.is_sealed || 0 < active.length && (is_full || is_old || is_wide)
     }
 
     /// Begins a new segment at `base`, the log's end.
-    fn roll(&mut self, bytes: u64, base: Offset) -> Result<(), StorageError> {
+    pub(crate) fn roll(&mut self, bytes: u64, base: Offset) -> Result<(), StorageError> {
         let path = segment_path(&self.directory, base);
         let is_again = self.active().base == base;
         if self.is_sealed {
@@ -282,7 +319,7 @@ impl<D: Disk> Log<D> {
         if !self.is_sealed {
             model::reached!("a full segment was followed by the next");
         }
-        self.segments.push(Segment::new(base, path, file, self.config.index_interval_bytes));
+        self.segments.push(Segment::new(base, path, file, &self.config));
         self.is_sealed = false;
         Ok(())
     }
@@ -312,7 +349,7 @@ impl<D: Disk> Log<D> {
             self.disk.rename(&place, &next_place).map_err(|error| self.failure.note(&place, &error))?;
             place = next_place;
         }
-        self.segments.push(Segment::new(end, path, file, self.config.index_interval_bytes));
+        self.segments.push(Segment::new(end, path, file, &self.config));
         self.is_sealed = false;
         Ok(())
     }
@@ -325,13 +362,37 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    fn remove(&mut self, path: &str) -> Result<(), StorageError> {
+    /// The log is empty, and the batch that holds its start begins at `base`, before it (KAFKA-6975).
+    fn begin_before_start(&mut self, base: Offset) -> Result<(), StorageError> {
+        let path = segment_path(&self.directory, base);
+        self.directory_changes += 1;
+        let active = self.segments.len() - 1;
+        let renamed = self.disk.rename(&self.segments[active].path, &path);
+        renamed.map_err(|error| self.failure.note(&path, &error))?;
+        let segment = &mut self.segments[active];
+        (segment.base, segment.end, segment.path) = (base, base, path);
+        Ok(())
+    }
+
+    /// Takes away the index files of the segments from the one numbered `first` on.
+    pub(crate) fn remove_indexes_from(&mut self, first: usize) -> Result<(), StorageError> {
+        for segment in self.segments.iter_mut().skip(first).filter(|segment| segment.has_index_files) {
+            self.directory_changes += 1;
+            let removed = index_files::remove(&self.disk, &self.directory, segment.base);
+            removed.map_err(|error| self.failure.note(&segment.path, &error))?;
+            (segment.has_index_files, segment.is_index_kept) = (false, false);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, path: &str) -> Result<(), StorageError> {
         self.directory_changes += 1;
         self.disk.remove(path).map_err(|error| self.failure.note(path, &error))
     }
 
     pub(crate) fn assert_invariants(&self) {
-        assert!(self.start() <= self.synced);
+        assert!(self.segments[0].base <= self.start);
+        assert!(self.start <= self.synced);
         assert!(self.synced <= self.end());
         assert!(self.directory_synced <= self.directory_changes);
         assert!(self.active().synced_length <= self.active().length);

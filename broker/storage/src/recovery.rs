@@ -4,14 +4,18 @@
 //! is not whole, its checksum is wrong or its offset is not the next one, the log's end was torn, and everything from there on
 //! goes, later segments too. Unless it lies below the recovery point: those bytes were safe, and losing them is not ours to
 //! decide.
+//!
+//! Of what lies below the recovery point nothing is read but the index files and the checkpoint of the leader epochs, and the batches
+//! after each index's last entry. Should these not agree, the batch headers are walked as if they were not there.
 
 use host::{Disk, File};
-use model::{BatchHeader, Bug, Epochs, Offset};
+use model::{Bug, Epochs, Offset, Planted};
 
 use crate::recovery_point::RecoveryPoint;
+use crate::scan::{Damage, Known, Scan};
 use crate::segment::Segment;
-use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
-use crate::{LogConfig, StorageError, checkpoint};
+use crate::walk::WHOLE_CHUNK;
+use crate::{LogConfig, StorageError, checkpoint, epoch_checkpoint, index_files, log_start};
 
 /// What opening a log found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +24,12 @@ pub struct Recovery {
     pub cut_bytes: u64,
     /// Bytes whose checksums were verified; the rest lies below the recovery point.
     pub verified_bytes: u64,
+    /// Segments whose batch headers were walked; the others have an index on disk.
+    pub walked_segments: usize,
 }
 
 pub(crate) struct Recovered<F: File> {
+    pub(crate) start: Offset,
     pub(crate) segments: Vec<Segment<F>>,
     pub(crate) epochs: Epochs,
     pub(crate) point: Option<RecoveryPoint>,
@@ -51,47 +58,63 @@ pub(crate) async fn recover<D: Disk>(
         model::reached!("a half-written file was left by a crash");
         disk.remove(&format!("{directory}/{leftover}")).map_err(failed)?;
     }
+    let mut start = read_start(disk, directory, config.planted).await?;
+    let mut bases: Vec<Offset> = names.iter().filter_map(|name| base_of(name)).collect();
+    let dead = bases.partition_point(|&base| base <= start).saturating_sub(1);
+    for base in bases.drain(..dead) {
+        model::reached!("a start removed a segment below the log's start");
+        disk.remove(&segment_path(directory, base)).map_err(failed)?;
+    }
+    let indexed = names.iter().filter_map(|name| Some((name, index_files::base_of(name)?)));
+    for (orphan, _) in indexed.filter(|(_, base)| bases.binary_search(base).is_err()) {
+        disk.remove(&format!("{directory}/{orphan}")).map_err(failed)?;
+    }
+
     let point = RecoveryPoint::read(disk, directory).map_err(failed)?;
-    let bases: Vec<Offset> = names.iter().filter_map(|name| base_of(name)).collect();
-    if let Some(point) = point
-        && !bases.contains(&point.segment)
-    {
-        let file = segment_path(directory, point.segment);
-        return Err(StorageError::Corrupt { file, position: 0, reason: "the file is missing".into() });
+    let missing = |base| {
+        let file = segment_path(directory, base);
+        Err(StorageError::Corrupt { file, position: 0, reason: "the file is missing".into() })
+    };
+    if config.planted.has(Bug::LogStartUnsynced) {
+        start = start.max(bases.first().copied().unwrap_or(start));
     }
-
-    let mut recovered =
-        Recovered { segments: Vec::new(), epochs: Epochs::default(), point, recovery: Recovery::default() };
-    let mut bases = bases.into_iter().peekable();
-    while let Some(base) = bases.next() {
-        let path = segment_path(directory, base);
-        let file = disk.open(&path).map_err(|error| StorageError::of(&path, &error))?;
-        let file_length = file.length().map_err(|error| StorageError::of(&path, &error))?;
-        let mut segment = Segment::new(base, path, file, config.index_interval_bytes);
-        let synced_bytes = point.map_or(0, |point| point.synced_bytes(base));
-        let torn = scan(&mut segment, file_length, bases.peek().copied(), synced_bytes, config, &mut recovered)?;
-        segment.synced_length = segment.length.min(synced_bytes);
-
-        if segment.length < file_length {
-            segment.file.set_length(segment.length).map_err(|error| StorageError::of(&segment.path, &error))?;
-            segment.has_surplus = true;
+    match (bases.first(), point) {
+        (Some(&first), _) if start < first => return missing(start),
+        (first, Some(point))
+            if first.is_none_or(|&first| first <= point.segment) && !bases.contains(&point.segment) =>
+        {
+            return missing(point.segment);
         }
-        if torn {
-            recovered.recovery.cut_bytes += file_length - segment.length;
-            // Last to first: should the power go meanwhile, what is left is still the beginning of the log.
-            let later: Vec<Offset> = bases.by_ref().collect();
-            for base in later.into_iter().rev() {
-                model::reached!("a segment after a torn one was removed");
-                recovered.recovery.cut_bytes += remove(disk, &segment_path(directory, base))?;
+        _ => {}
+    }
+    // A segment that retention took may have had the recovery point in it: the next one was not synced yet.
+    let point = point.filter(|point| bases.contains(&point.segment));
+
+    let known = match point {
+        Some(point) => epoch_checkpoint::read(disk, directory).map_err(failed)?.map(|epochs| Known { epochs, point }),
+        None => None,
+    };
+    let scan = Scan { disk, directory, config, point, start };
+    let gathered = match known {
+        Some(known) => match scan.run(&bases, Some(&known)) {
+            Err(Damage::Epochs) => {
+                tracing::warn!(
+                    directory,
+                    "the checkpoint of leader epochs does not agree with the log, which is walked"
+                );
+                scan.run(&bases, None)
             }
-        }
-        recovered.segments.push(segment);
+            gathered => gathered,
+        },
+        None => scan.run(&bases, None),
+    };
+    let mut recovered = gathered.map_err(Damage::into_error)?;
+    recovered.recovery.cut_bytes = cut(disk, directory, &bases, &mut recovered)?;
+    if recovered.segments.last().is_none_or(|last| last.end < start) {
+        begin_at(disk, directory, config, start, &mut recovered)?;
     }
-    if recovered.segments.is_empty() {
-        let path = segment_path(directory, Offset::ZERO);
-        let file = disk.create(&path).map_err(|error| StorageError::of(&path, &error))?;
-        recovered.segments.push(Segment::new(Offset::ZERO, path, file, config.index_interval_bytes));
-    }
+    recovered.epochs.start_at(start);
+    recovered.epochs.truncate_to(recovered.segments.last().map_or(start, |last| last.end));
 
     // What a crash left in the page cache, and what was cut, must be safe before anything is built on it.
     for segment in &mut recovered.segments {
@@ -104,6 +127,65 @@ pub(crate) async fn recover<D: Disk>(
     }
     disk.sync_directory(directory).await.map_err(failed)?;
     Ok(recovered)
+}
+
+async fn read_start<D: Disk>(disk: &D, directory: &str, planted: Planted) -> Result<Offset, StorageError> {
+    let file = format!("{directory}/{}", log_start::FILE_NAME);
+    let read = log_start::read(disk, directory, planted).await.map_err(|error| StorageError::of(&file, &error))?;
+    match read {
+        None => Ok(Offset::ZERO),
+        Some(Ok(start)) => Ok(start),
+        Some(Err(reason)) => Err(StorageError::Corrupt { file, position: 0, reason: reason.into() }),
+    }
+}
+
+/// Takes away what the files have beyond what was gathered, and says how many bytes of a torn tail went.
+fn cut<D: Disk>(
+    disk: &D,
+    directory: &str,
+    bases: &[Offset],
+    recovered: &mut Recovered<D::File>,
+) -> Result<u64, StorageError> {
+    let mut cut_bytes = 0;
+    let count = recovered.segments.len();
+    for (index, segment) in recovered.segments.iter_mut().enumerate() {
+        let file_length = segment.file.length().map_err(|error| StorageError::of(&segment.path, &error))?;
+        if segment.length < file_length {
+            segment.file.set_length(segment.length).map_err(|error| StorageError::of(&segment.path, &error))?;
+            segment.has_surplus = true;
+            if index + 1 == count {
+                cut_bytes += file_length - segment.length;
+            }
+        }
+    }
+    // Last to first: should the power go meanwhile, what is left is still the beginning of the log.
+    for &base in bases[count..].iter().rev() {
+        model::reached!("a segment after a torn one was removed");
+        cut_bytes += remove_segment(disk, directory, base)?;
+    }
+    Ok(cut_bytes)
+}
+
+/// Makes the log an empty one that begins at `start`: it is new, or what it had lies wholly below its start.
+fn begin_at<D: Disk>(
+    disk: &D,
+    directory: &str,
+    config: &LogConfig,
+    start: Offset,
+    recovered: &mut Recovered<D::File>,
+) -> Result<(), StorageError> {
+    if recovered.point.take().is_some() {
+        let path = format!("{directory}/{}", crate::recovery_point::FILE_NAME);
+        disk.remove(&path).map_err(|error| StorageError::of(&path, &error))?;
+    }
+    let path = segment_path(directory, start);
+    let file = disk.create(&path).map_err(|error| StorageError::of(&path, &error))?;
+    for segment in std::mem::take(&mut recovered.segments) {
+        remove_segment(disk, directory, segment.base)?;
+    }
+    recovered.epochs = Epochs::default();
+    recovered.segments.push(Segment::new(start, path, file, config));
+    Ok(())
 }
 
 /// Writes what may not be safe once more, the same bytes: if a sync failed before, the page cache counts them as written though the
@@ -123,69 +205,13 @@ fn write_again<F: File>(segment: &Segment<F>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Takes the whole batches of a segment's file, and says whether they end before they should.
-fn scan<F: File>(
-    segment: &mut Segment<F>,
-    file_length: u64,
-    next_base: Option<Offset>,
-    synced_bytes: u64,
-    config: &LogConfig,
-    recovered: &mut Recovered<F>,
-) -> Result<bool, StorageError> {
-    let verify = !config.planted.has(Bug::RecoveryTrustsTornTail);
-    let mut expected = recovered.segments.last().map_or(segment.base, |last| last.end);
-    let file = segment.file.clone();
-    let chunk = if synced_bytes < file_length { WHOLE_CHUNK } else { HEADER_CHUNK };
-    let mut walk = Walk::new(&file, 0, file_length, chunk);
-    let damage = loop {
-        if next_base == Some(expected) {
-            return Ok(false);
-        }
-        let position = walk.position();
-        let header = match walk.peek() {
-            Ok(Some(header)) => header,
-            Ok(None) if next_base.is_some() => break format!("the file ends before offset {expected}"),
-            Ok(None) if position < synced_bytes && synced_bytes != u64::MAX => {
-                break format!("the file ends before byte {synced_bytes}");
-            }
-            Ok(None) => return Ok(false),
-            Err(WalkError::Damage(error)) => break error.to_string(),
-            Err(error) => return Err(segment.refused(position, error)),
-        };
-        if header.base_offset != expected {
-            break format!("the batch has offset {} in the place of {expected}", header.base_offset);
-        }
-        if next_base.is_some_and(|next| next < header.end_offset()) {
-            break format!("the batch ends at {} and reaches into the next file", header.end_offset());
-        }
-        if recovered.epochs.last().is_some_and(|last| header.leader_epoch < last) {
-            break format!("the batch at offset {expected} has an epoch before the last one");
-        }
-        if synced_bytes < position + header.size as u64 && verify {
-            let batch = walk.batch(&header).map_err(|error| segment.refused(position, error))?;
-            if let Err(error) = BatchHeader::verify(batch) {
-                break error.to_string();
-            }
-            recovered.recovery.verified_bytes += header.size as u64;
-        }
-        recovered.epochs.assign(header.leader_epoch, header.base_offset);
-        segment.note(&header);
-        walk.step(&header);
-        expected = header.end_offset();
-    };
-    if walk.position() < synced_bytes {
-        return Err(StorageError::Corrupt { file: segment.path.clone(), position: walk.position(), reason: damage });
-    }
-    model::reached!("a torn tail was cut");
-    tracing::warn!(file = segment.path, position = walk.position(), damage, "a torn tail is cut");
-    Ok(true)
-}
-
-/// Removes a file and says how long it was.
-fn remove<D: Disk>(disk: &D, path: &str) -> Result<u64, StorageError> {
-    let failed = |error| StorageError::of(path, &error);
-    let length = disk.open(path).map_err(failed)?.length().map_err(failed)?;
-    disk.remove(path).map_err(failed)?;
+/// Removes a segment's file, its index files before it, and says how long it was.
+fn remove_segment<D: Disk>(disk: &D, directory: &str, base: Offset) -> Result<u64, StorageError> {
+    let path = segment_path(directory, base);
+    let failed = |error| StorageError::of(&path, &error);
+    index_files::remove(disk, directory, base).map_err(failed)?;
+    let length = disk.open(&path).map_err(failed)?.length().map_err(failed)?;
+    disk.remove(&path).map_err(failed)?;
     Ok(length)
 }
 

@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 use host::File;
 use model::{BatchError, BatchHeader, Offset, Timestamp, batches};
 
-use crate::StorageError;
-use crate::index::Index;
+use crate::index::{Index, Place};
 use crate::walk::{HEADER_CHUNK, Walk, WalkError};
+use crate::{LogConfig, StorageError};
 
 /// Batches at a segment's end whose place is known without reading: whoever keeps up reads these.
 const TAIL_MAX: usize = 16;
@@ -26,6 +26,12 @@ pub(crate) struct Segment<F: File> {
     /// The file is longer than `length`: the next segment's file says where it ends.
     pub(crate) has_surplus: bool,
     pub(crate) index: Index,
+    /// Index files stand beside it: nothing in them is wrong, but they may lack what came later.
+    pub(crate) has_index_files: bool,
+    /// Those files have all of it.
+    pub(crate) is_index_kept: bool,
+    /// The timestamp of its first batch: how old it is, for whoever rolls it by age.
+    pub(crate) first_time: Option<Timestamp>,
     /// The last batches, oldest first.
     tail: VecDeque<Found>,
 }
@@ -34,7 +40,7 @@ pub(crate) struct Segment<F: File> {
 type Found = (u64, BatchHeader);
 
 impl<F: File> Segment<F> {
-    pub(crate) fn new(base: Offset, path: String, file: F, index_interval_bytes: u64) -> Segment<F> {
+    pub(crate) fn new(base: Offset, path: String, file: F, config: &LogConfig) -> Segment<F> {
         Segment {
             base,
             end: base,
@@ -43,7 +49,10 @@ impl<F: File> Segment<F> {
             length: 0,
             synced_length: 0,
             has_surplus: false,
-            index: Index::new(index_interval_bytes),
+            index: Index::new(config),
+            has_index_files: false,
+            is_index_kept: false,
+            first_time: None,
             tail: VecDeque::new(),
         }
     }
@@ -51,6 +60,10 @@ impl<F: File> Segment<F> {
     /// Takes the batch at the segment's end for its own.
     pub(crate) fn note(&mut self, header: &BatchHeader) {
         self.index.note(header, self.length);
+        self.is_index_kept = false;
+        if self.length == 0 {
+            self.first_time = Some(header.max_timestamp).filter(|&time| Timestamp(0) <= time);
+        }
         if self.tail.len() == TAIL_MAX {
             self.tail.pop_front();
         }
@@ -59,16 +72,31 @@ impl<F: File> Segment<F> {
         self.end = header.end_offset();
     }
 
+    /// Takes over an index that was kept, whose last place was `place`: from there on batches are noted again.
+    pub(crate) fn begin_from(&mut self, index: Index, place: Place) {
+        self.index = index;
+        self.length = place.position;
+        self.end = place.offset;
+    }
+
+    /// The timestamp of the first batch, if there is one and it has any.
+    pub(crate) fn read_first_time(&self, file_length: u64) -> Result<Option<Timestamp>, StorageError> {
+        let mut walk = Walk::new(&self.file, 0, file_length, HEADER_CHUNK);
+        let first = walk.peek().map_err(|error| self.refused(0, error))?;
+        Ok(first.map(|header| header.max_timestamp).filter(|&time| Timestamp(0) <= time))
+    }
+
     /// Gives up the batches from `position` on, the first of which begins at `end`. The file keeps its bytes.
     pub(crate) fn cut(&mut self, position: u64, end: Offset) -> Result<(), StorageError> {
         let mut index = self.index.clone();
-        let from = index.forget_from(position);
+        let from = index.forget_from(position).map_or(0, |place| place.position);
         let mut walk = Walk::new(&self.file, from, position, HEADER_CHUNK);
         while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
             index.note(&header, walk.position());
             walk.step(&header);
         }
         self.index = index;
+        self.is_index_kept = false;
         self.tail.retain(|(start, _)| *start < position);
         self.has_surplus |= position < self.length;
         self.length = position;
@@ -86,21 +114,40 @@ impl<F: File> Segment<F> {
         self.find(self.index.before(offset), |header| offset <= header.last_offset())
     }
 
-    /// The first batch that has a timestamp at or after `at`.
-    pub(crate) fn locate_time(&self, at: Timestamp) -> Result<Option<Found>, StorageError> {
-        if self.index.latest() < at {
+    /// The first batch that has a timestamp at or after `at`, and an offset at or after `from`.
+    pub(crate) fn locate_time(&self, at: Timestamp, from: Offset) -> Result<Option<Found>, StorageError> {
+        if self.index.latest() < at || self.end <= from {
             return Ok(None);
         }
-        self.find(self.index.before_time(at), |header| at <= header.max_timestamp)
+        let places = [self.index.before_time(at), self.index.before(from)];
+        let place = places.into_iter().flatten().max_by_key(|place| place.position);
+        self.find(place, |header| from <= header.last_offset() && at <= header.max_timestamp)
     }
 
-    fn find(
-        &self,
-        from: Option<(u64, Offset)>,
-        is_it: impl Fn(&BatchHeader) -> bool,
-    ) -> Result<Option<Found>, StorageError> {
-        let (from, mut expected) = from.unwrap_or((0, self.base));
-        let mut walk = Walk::new(&self.file, from, self.length, HEADER_CHUNK);
+    /// The latest timestamp from the batch on that holds `from`; the smallest there is if there is no such batch.
+    pub(crate) fn latest_from(&self, from: Offset) -> Result<Timestamp, StorageError> {
+        let mut latest = Timestamp(i64::MIN);
+        let mut next = from;
+        while let Some((_, header)) = self.locate(next)? {
+            latest = latest.max(header.max_timestamp);
+            next = header.end_offset();
+        }
+        Ok(latest)
+    }
+
+    /// Walks from the place that the index knows. Should that be wrong, from the beginning: the segment is what counts.
+    fn find(&self, from: Option<Place>, is_it: impl Fn(&BatchHeader) -> bool) -> Result<Option<Found>, StorageError> {
+        let first = Place { offset: self.base, position: 0 };
+        let from = from.unwrap_or(first);
+        match self.find_from(from, &is_it) {
+            Err(_) if from != first => self.find_from(first, &is_it),
+            result => result,
+        }
+    }
+
+    fn find_from(&self, from: Place, is_it: impl Fn(&BatchHeader) -> bool) -> Result<Option<Found>, StorageError> {
+        let mut expected = from.offset;
+        let mut walk = Walk::new(&self.file, from.position, self.length, HEADER_CHUNK);
         while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
             self.follows(expected, &header, walk.position())?;
             if is_it(&header) {

@@ -1,12 +1,12 @@
 //! Making a log safe: begun and finished under its owner's lock, waited for outside of it.
 
 use host::{Disk, File};
-use model::{Bug, Offset};
+use model::{Bug, Epochs, Offset};
 
-use crate::checkpoint;
 use crate::error::Failure;
 use crate::recovery_point::{self, RecoveryPoint};
-use crate::{Log, StorageError};
+use crate::segment::Segment;
+use crate::{Log, StorageError, checkpoint, epoch_checkpoint, index_files};
 
 /// Bytes that may be synced before the recovery point follows, within one segment. A start checks at most about so much.
 const RECOVERY_POINT_INTERVAL_BYTES: u64 = 16 << 20;
@@ -31,8 +31,38 @@ pub struct SyncedTo {
     lengths: Vec<(Offset, u64)>,
     directory_changes: u64,
     truncations: u64,
-    /// A recovery point, and the temporary file that holds it.
-    point: Option<(RecoveryPoint, String)>,
+    checkpoint: Option<Checkpoint>,
+}
+
+/// What spares the next start work: in temporary files after the sync, and put in place by [`Log::finish_sync`].
+#[derive(Debug)]
+struct Checkpoint {
+    /// Told from those of other syncs by this.
+    number: u64,
+    /// Base offset and index files of each segment that has grown no more since these were last kept.
+    indexes: Vec<(Offset, [Vec<u8>; 2])>,
+    /// Leader epochs, if the file has others.
+    epochs: Option<Epochs>,
+    point: RecoveryPoint,
+}
+
+impl Checkpoint {
+    fn temporary(&self, path: &str) -> String {
+        format!("{path}.{}.tmp", self.number)
+    }
+
+    /// The files that it consists of, in the order in which they are put in place: the recovery point vouches for the others.
+    fn files(&self, directory: &str) -> Vec<(String, Vec<u8>)> {
+        let indexes = self.indexes.iter().flat_map(|(base, [index, time_index])| {
+            let paths = [index_files::index_path(directory, *base), index_files::time_index_path(directory, *base)];
+            paths.into_iter().zip([index.clone(), time_index.clone()])
+        });
+        let epochs = self.epochs.iter().map(|epochs| {
+            (format!("{directory}/{}", epoch_checkpoint::FILE_NAME), epoch_checkpoint::to_text(epochs).into_bytes())
+        });
+        let point = (format!("{directory}/{}", recovery_point::FILE_NAME), self.point.to_text().into_bytes());
+        indexes.chain(epochs).chain([point]).collect()
+    }
 }
 
 impl<D: Disk> Log<D> {
@@ -45,14 +75,16 @@ impl<D: Disk> Log<D> {
             let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.start(), position: 0 });
             let is_due =
                 before.segment != point.segment || before.position + RECOVERY_POINT_INTERVAL_BYTES <= point.position;
-            self.pending(is_due.then_some(point))
+            let checkpoint = is_due.then(|| self.checkpoint(point, self.segments.len() - 1));
+            self.pending(checkpoint)
         })
     }
 
     /// Begins the last sync of an orderly stop: afterwards a start checks nothing.
     pub fn begin_close(&mut self) -> PendingSync<D> {
         let point = self.current_point();
-        self.pending((self.recovery_point != Some(point)).then_some(point))
+        let checkpoint = (self.recovery_point != Some(point)).then(|| self.checkpoint(point, self.segments.len()));
+        self.pending(checkpoint)
     }
 
     /// Takes note that a sync has ended, and gives the end below which everything is safe. A truncation that happened
@@ -71,15 +103,10 @@ impl<D: Disk> Log<D> {
         }
         self.synced = self.synced.max(done.end);
         self.drop_surplus();
-        if let Some((point, temporary)) = done.point
-            && self.recovery_point.is_none_or(|before| before < point)
+        if let Some(checkpoint) = done.checkpoint
+            && self.recovery_point.is_none_or(|before| before < checkpoint.point)
         {
-            let path = format!("{}/{}", self.directory, recovery_point::FILE_NAME);
-            // Not worth failing for: the point only saves time.
-            match self.disk.rename(&temporary, &path) {
-                Ok(()) => self.recovery_point = Some(point),
-                Err(error) => tracing::warn!(path, %error, "the recovery point stays where it was"),
-            }
+            self.put_in_place(checkpoint);
         }
         self.assert_invariants();
         self.synced
@@ -95,7 +122,53 @@ impl<D: Disk> Log<D> {
         RecoveryPoint { segment: active.base, position: active.length }
     }
 
-    fn pending(&mut self, point: Option<RecoveryPoint>) -> PendingSync<D> {
+    /// What the next start need not find out again, once everything below `point` is synced: the index of each of the first
+    /// `segments` segments among it.
+    fn checkpoint(&self, point: RecoveryPoint, segments: usize) -> Checkpoint {
+        let unkept = self.segments[..segments].iter().filter(|segment| !segment.is_index_kept && 0 < segment.length);
+        Checkpoint {
+            number: self.syncs_begun,
+            indexes: unkept.map(|segment| (segment.base, index_files::encode(&segment.index, segment.base))).collect(),
+            epochs: self.unkept_epochs(),
+            point,
+        }
+    }
+
+    /// The leader epochs, if their checkpoint has others.
+    fn unkept_epochs(&self) -> Option<Epochs> {
+        let is_kept = match &self.kept_epochs {
+            Some(kept) => *kept == self.epochs || self.config.planted.has(Bug::StaleEpochCheckpoint),
+            None => false,
+        };
+        (!is_kept).then(|| self.epochs.clone())
+    }
+
+    /// Gives the files of a checkpoint their names. Not worth failing for: they only save time.
+    fn put_in_place(&mut self, checkpoint: Checkpoint) {
+        let found = |segments: &[Segment<D::File>], base| segments.binary_search_by_key(&base, |segment| segment.base);
+        for (base, _) in &checkpoint.indexes {
+            if let Ok(index) = found(&self.segments, *base) {
+                self.segments[index].has_index_files = true;
+            }
+        }
+        for (path, _) in checkpoint.files(&self.directory) {
+            if let Err(error) = self.disk.rename(&checkpoint.temporary(&path), &path) {
+                tracing::warn!(path, %error, "the recovery point stays where it was");
+                return;
+            }
+        }
+        for (base, _) in &checkpoint.indexes {
+            if let Ok(index) = found(&self.segments, *base) {
+                self.segments[index].is_index_kept = index + 1 < self.segments.len();
+            }
+        }
+        if checkpoint.epochs.is_some() {
+            self.kept_epochs = checkpoint.epochs;
+        }
+        self.recovery_point = Some(checkpoint.point);
+    }
+
+    fn pending(&mut self, checkpoint: Option<Checkpoint>) -> PendingSync<D> {
         self.syncs_begun += 1;
         let dirty = || self.segments.iter().filter(|segment| segment.synced_length < segment.length);
         PendingSync {
@@ -110,10 +183,7 @@ impl<D: Disk> Log<D> {
                 lengths: dirty().map(|segment| (segment.base, segment.length)).collect(),
                 directory_changes: self.directory_changes,
                 truncations: self.truncations,
-                point: point.map(|point| {
-                    let name = recovery_point::FILE_NAME;
-                    (point, format!("{}/{name}.{}.tmp", self.directory, self.syncs_begun))
-                }),
+                checkpoint,
             },
         }
     }
@@ -148,12 +218,15 @@ impl<D: Disk> PendingSync<D> {
             synced.map_err(|error| self.failure.note(&self.directory, &error))?;
         }
         let mut done = self.done;
-        if let Some((point, temporary)) = &done.point {
-            let written = checkpoint::write_temporary(&self.disk, temporary, point.to_text().as_bytes()).await;
-            if let Err(error) = written {
-                // A full disk, say: the log itself is safe, and a start has more to check.
-                tracing::warn!(path = temporary, %error, "the recovery point stays where it was");
-                done.point = None;
+        if let Some(checkpoint) = &done.checkpoint {
+            for (path, bytes) in checkpoint.files(&self.directory) {
+                let temporary = checkpoint.temporary(&path);
+                if let Err(error) = checkpoint::write_temporary(&self.disk, &temporary, &bytes).await {
+                    // A full disk, say: the log itself is safe, and a start has more to check.
+                    tracing::warn!(path, %error, "the recovery point stays where it was");
+                    done.checkpoint = None;
+                    break;
+                }
             }
         }
         Ok(done)

@@ -2,17 +2,26 @@
 
 use model::{BATCH_HEADER_LENGTH, BatchHeader, Offset, Timestamp};
 
-/// The first record of `batch` whose timestamp is at or after `at`. A compressed batch answers with its first record: a
-/// reader that begins there misses nothing.
-pub(crate) fn first_record_from(header: &BatchHeader, batch: &[u8], at: Timestamp) -> (Offset, Timestamp) {
+/// The first record of `batch` whose timestamp is at or after `at` and whose offset is at or after `from`. A compressed batch answers
+/// with its first record: a reader that begins there misses nothing. None if all that are so late lie below `from`.
+pub(crate) fn first_record_from(
+    header: &BatchHeader,
+    batch: &[u8],
+    at: Timestamp,
+    from: Offset,
+) -> Option<(Offset, Timestamp)> {
+    let first = header.base_offset.max(from);
     if header.has_log_append_time() {
-        return (header.base_offset, header.max_timestamp);
+        return Some((first, header.max_timestamp));
     }
-    let first = (header.base_offset, header.base_timestamp);
-    if header.compression() != 0 || at <= header.base_timestamp {
-        return first;
+    if header.compression() != 0 {
+        return Some((first, header.base_timestamp));
     }
-    records(header, &batch[BATCH_HEADER_LENGTH..]).find(|&(_, timestamp)| at <= timestamp).unwrap_or(first)
+    if at <= header.base_timestamp && from <= header.base_offset {
+        return Some((first, header.base_timestamp));
+    }
+    let mut records = records(header, &batch[BATCH_HEADER_LENGTH..]);
+    records.find(|&(offset, timestamp)| from <= offset && at <= timestamp)
 }
 
 /// Offset and timestamp of each record of an uncompressed batch, as far as its bytes make sense.

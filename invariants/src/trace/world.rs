@@ -220,6 +220,11 @@ impl World {
         (0..).map(NodeId).zip(replicas).filter_map(|(node, replica)| Some((node, replica.as_ref()?)))
     }
 
+    /// Where the replica begins that begins last: records below may be gone from what clients read.
+    pub(crate) fn furthest_start(&self, partition: PartitionId) -> Offset {
+        self.replicas(partition).map(|(_, replica)| replica.start).max().unwrap_or(Offset::ZERO)
+    }
+
     pub(crate) fn partition(&self, partition: PartitionId) -> Option<&Partition> {
         Some(&self.known[self.place(partition)?].partition)
     }
@@ -360,6 +365,16 @@ impl World {
                 let cut = Cut { at: entry.index, time: entry.time, node, from, to, why };
                 self.partition_mut(partition).cuts.push(cut);
             }
+            Event::LogStartAdvanced { partition, to, .. } => {
+                let replica = self.replica_mut(partition, node);
+                replica.start = replica.start.max(to);
+                if replica.end < to {
+                    // It had less than its leader's log begins with, and goes on there.
+                    replica.log.cut(Offset::ZERO);
+                    (replica.end, replica.reached, replica.reached_safely) = (to, to, to);
+                    (replica.synced, replica.on_disk) = (Some(to), Some(to));
+                }
+            }
             Event::Synced { partition, end } => {
                 let replica = self.replica_mut(partition, node);
                 replica.synced = replica.synced.max(Some(end));
@@ -388,6 +403,8 @@ impl World {
             | Event::InSyncInDoubt { .. }
             | Event::FollowerCounted { .. }
             | Event::LogsParted { .. }
+            | Event::DeletionAsked { .. }
+            | Event::IndexesCompared { .. }
             | Event::BatchSent { .. }
             | Event::Burden { .. }
             | Event::StorageFailed { .. } => {}

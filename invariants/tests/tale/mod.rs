@@ -3,7 +3,7 @@
 
 use evidence::{Claims, Entry, Harm, History, NodeName, What};
 use invariants::{Expectations, Outcome, Verdict, Violation, Watch};
-use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
+use model::{BrokerId, Event, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, Time, TopicId};
 
 pub(crate) const P: PartitionId = PartitionId { topic: TopicId(7), index: 0 };
 
@@ -114,6 +114,10 @@ impl Tale {
     pub(crate) fn recovers(self, n: i32, log_end: i64) -> Tale {
         let log_end = Offset(log_end);
         self.says(n, Event::Recovered { partition: P, log_start: Offset(0), log_end, cut_bytes: 0 })
+    }
+
+    pub(crate) fn advances(self, n: i32, to: i64, reason: LogStartReason) -> Tale {
+        self.says(n, Event::LogStartAdvanced { partition: P, from: Offset(0), to: Offset(to), reason })
     }
 
     /// The world hurts the file of this log on the disk of `n`.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::{Args, Subcommand};
-use client::{Admin, ClientConfig, NewTopic, PartitionInfo, Resource, SettingInfo};
+use client::{Admin, ClientConfig, NewTopic, PartitionInfo, Resource, SettingInfo, TopicPartition};
 use host::real::RealHost;
-use model::BrokerId;
+use model::{BrokerId, Offset};
 
 use super::cluster_access::{ClusterAccess, find_topic, refused};
 use crate::failure::Failure;
@@ -27,6 +27,7 @@ enum What {
         cluster: ClusterAccess,
     },
     Alter(Alter),
+    DeleteRecords(DeleteRecords),
     /// Show who leads each partition of a topic, who replicates it, who of them is in sync, and the topic's settings.
     Describe {
         name: String,
@@ -77,6 +78,21 @@ struct Alter {
     cluster: ClusterAccess,
 }
 
+/// Delete the first records of a partition, for good.
+///
+/// Offsets stay as they are: the partition begins later. Every in-sync replica has let go of the records when this ends.
+#[derive(Args)]
+struct DeleteRecords {
+    name: String,
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    partition: i32,
+    /// The first offset that stays; without it, all records go that are committed.
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+    before: Option<i64>,
+    #[command(flatten)]
+    cluster: ClusterAccess,
+}
+
 impl Alter {
     fn run(self) -> Result<(), Failure> {
         let of = self.name.as_deref().map_or("the cluster".into(), |name| format!("\"{name}\""));
@@ -99,6 +115,7 @@ impl Topic {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.what {
             What::Create(command) => command.run(),
+            What::DeleteRecords(command) => command.run(),
             What::List { cluster } => cluster.run(list),
             What::Alter(command) => command.run(),
             What::Describe { name, all, cluster } => cluster.run(|host, config| describe(host, config, name, all)),
@@ -117,6 +134,17 @@ impl Create {
         self.cluster.run(async move |host, config| {
             Admin::new(host, config).create_topic(&topic).await.map_err(refused)?;
             super::print(&format!("created {}\n", topic.name))
+        })
+    }
+}
+
+impl DeleteRecords {
+    fn run(self) -> Result<(), Failure> {
+        let DeleteRecords { name, partition, before, cluster } = self;
+        cluster.run(async move |host, config| {
+            let place = TopicPartition::new(&name, partition);
+            let deleted = Admin::new(host, config).delete_records(&place, before.map(Offset)).await;
+            super::print(&format!("{name}/{partition} begins at {}\n", deleted.map_err(refused)?))
         })
     }
 }

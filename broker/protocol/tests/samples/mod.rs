@@ -65,6 +65,12 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
                 .with_configs(vec![config.with_value(Some(string("2")))]);
             frame(version, &CreateTopicsRequest::default().with_topics(vec![topic]))
         }
+        ApiKey::DeleteRecords => {
+            let partition = delete_records_request::DeleteRecordsPartition::default().with_offset(99);
+            let topic =
+                delete_records_request::DeleteRecordsTopic::default().with_name(name).with_partitions(vec![partition]);
+            frame(version, &DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(1000))
+        }
         ApiKey::DescribeConfigs => {
             let resource = describe_configs_request::DescribeConfigsResource::default()
                 .with_resource_type(2)

@@ -18,7 +18,42 @@ impl Replica {
             leader_epoch: self.leader_epoch,
             offset: log.safe_end,
             last_epoch: log.epochs.epoch_at(log.safe_end.plus(-1)).unwrap_or(LeaderEpoch::NONE),
+            log_start: log.start,
         })
+    }
+
+    /// Where this follower's log should begin, now that the log of the leader of `leader_epoch` begins at `leader_start`: no further
+    /// than what is known to be committed. None if it stays.
+    pub fn follow_log_start(
+        &self,
+        log: LogView<'_>,
+        leader_epoch: LeaderEpoch,
+        leader_start: Offset,
+    ) -> Option<Offset> {
+        let is_following = matches!(self.role, Role::Follower(_)) && leader_epoch == self.leader_epoch;
+        Some(leader_start.min(self.high_watermark)).filter(|&to| is_following && log.start < to)
+    }
+
+    /// What lies below a log's start was committed, whoever says so. A leader knows that itself.
+    pub(super) fn log_start_moved(&mut self, log: LogView<'_>, out: &mut Vec<Output>) {
+        if let Role::Follower(_) | Role::Waiting = &self.role {
+            self.raise_high_watermark(log.start, out);
+        }
+    }
+
+    /// The leader of `leader_epoch` has no offset `offset`, and its log begins at `leader_start`. If all that this follower has lies
+    /// below, it goes on there. Otherwise it keeps what it has: what is out of range for a moment must not cost a log
+    /// (KAFKA-2143).
+    pub fn begin_anew(
+        &self,
+        log: LogView<'_>,
+        leader_epoch: LeaderEpoch,
+        offset: Offset,
+        leader_start: Offset,
+    ) -> Option<Offset> {
+        let is_following = matches!(self.role, Role::Follower(_)) && leader_epoch == self.leader_epoch;
+        let is_behind = offset == log.end && log.end < leader_start;
+        Some(leader_start).filter(|_| is_following && is_behind)
     }
 
     /// May what the leader of `leader_epoch` sent for `offset` be appended? An answer to an older question must not touch the log

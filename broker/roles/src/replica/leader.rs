@@ -35,6 +35,8 @@ pub(crate) struct Progress {
     /// When it last fetched, and where our log ended then.
     last_fetch: (Time, Offset),
     pub(crate) broker_epoch: Option<BrokerEpoch>,
+    /// Where its log begins.
+    log_start: Offset,
 }
 
 struct Waiting {
@@ -46,7 +48,13 @@ struct Waiting {
 impl Leader {
     pub(crate) fn new(now: Time, local: BrokerId, log_end: Offset, assignment: &Assignment) -> Leader {
         let in_sync: Members = assignment.in_sync.iter().copied().collect();
-        let unknown = Progress { end: Offset(-1), caught_up_at: now, last_fetch: (now, log_end), broker_epoch: None };
+        let unknown = Progress {
+            end: Offset(-1),
+            caught_up_at: now,
+            last_fetch: (now, log_end),
+            broker_epoch: None,
+            log_start: Offset::ZERO,
+        };
         Leader {
             epoch_start: log_end,
             in_sync_at_most: in_sync.clone(),
@@ -140,6 +148,31 @@ impl Replica {
         Ok(self.high_watermark)
     }
 
+    /// How far a client may have records deleted that asks for all below `offset`; a negative one asks for all that is committed.
+    ///
+    /// # Errors
+    /// `NotLeaderOrFollower`; `OffsetOutOfRange` past the high watermark.
+    pub fn admit_deletion(&self, offset: Offset) -> Result<Offset, Refusal> {
+        self.leading(LeaderEpoch::NONE)?;
+        if offset < Offset::ZERO {
+            return Ok(self.high_watermark);
+        }
+        if self.high_watermark < offset {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        Ok(offset)
+    }
+
+    /// The offset below which no in-sync replica holds a record any more.
+    ///
+    /// # Errors
+    /// `NotLeaderOrFollower`.
+    pub fn low_watermark(&self, log: LogView<'_>) -> Result<Offset, Refusal> {
+        let leader = self.leading(LeaderEpoch::NONE)?;
+        let followers = leader.followers.iter().filter(|(id, _)| leader.in_sync.contains(**id));
+        Ok(followers.map(|(_, progress)| progress.log_start).fold(log.start, Offset::min))
+    }
+
     fn leading(&self, epoch: LeaderEpoch) -> Result<&Leader, Refusal> {
         let Role::Leader(leader) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
         self.check_epoch(epoch)?;
@@ -189,6 +222,7 @@ impl Replica {
             }));
         }
         progress.broker_epoch = Some(fetch.broker_epoch);
+        progress.log_start = fetch.log_start;
         if log.end <= fetch.offset {
             progress.caught_up_at = now;
         } else if progress.last_fetch.1 <= fetch.offset {
@@ -204,8 +238,15 @@ impl Replica {
         if !leader.followers.contains_key(&fetch.replica) {
             return Err(Refusal::UnknownReplica);
         }
+        // Whoever has nothing that is still here need not cut anything off: it begins anew.
+        if fetch.offset < log.start {
+            model::reached!("a follower asked for what its leader had deleted");
+            return Err(Refusal::OffsetOutOfRange);
+        }
         if LeaderEpoch(0) <= fetch.last_epoch {
-            let (epoch, end) = log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((LeaderEpoch::NONE, log.start));
+            // Of an epoch older than any record here nothing is known but that it ended before the first of these.
+            let first = log.epochs.entries().first().map_or(log.end, |first| first.start);
+            let (epoch, end) = log.epochs.end_of(fetch.last_epoch, log.end).unwrap_or((fetch.last_epoch, first));
             let is_unknown = epoch < fetch.last_epoch;
             if is_unknown && fetch.offset <= end {
                 // Its offset alone would seem right (KIP-279).
@@ -216,7 +257,7 @@ impl Replica {
                 return Err(Refusal::Diverging { epoch, end });
             }
         }
-        if fetch.offset < log.start || log.end < fetch.offset {
+        if log.end < fetch.offset {
             return Err(Refusal::OffsetOutOfRange);
         }
         Ok(())

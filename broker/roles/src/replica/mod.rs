@@ -75,6 +75,8 @@ pub struct FollowerFetch {
     pub offset: Offset,
     /// The epoch of the record before `offset`; NONE if the follower's log is empty.
     pub last_epoch: LeaderEpoch,
+    /// Where the follower's log begins.
+    pub log_start: Offset,
 }
 
 /// Where a follower goes on, and with whom.
@@ -84,6 +86,7 @@ pub struct FetchPosition {
     pub leader_epoch: LeaderEpoch,
     pub offset: Offset,
     pub last_epoch: LeaderEpoch,
+    pub log_start: Offset,
 }
 
 #[derive(Debug)]
@@ -103,6 +106,8 @@ pub enum Input {
     FollowerAppended {
         leader_high_watermark: Offset,
     },
+    /// The log begins later than it did. What lies below was committed.
+    LogStartMoved,
     /// The leader of `leader_epoch` says that the logs part: it ends `epoch` at `end` (KIP-595).
     Diverging {
         leader_epoch: LeaderEpoch,
@@ -228,6 +233,7 @@ impl Replica {
             Input::FollowerAppended { leader_high_watermark } => {
                 self.follower_appended(log, leader_high_watermark, out);
             }
+            Input::LogStartMoved => self.log_start_moved(log, out),
             Input::Diverging { leader_epoch, epoch, end } => self.diverging(log, leader_epoch, epoch, end, out),
             Input::InSyncRefused { partition_epoch } => self.in_sync_refused(partition_epoch, out),
             Input::InSyncInDoubt { partition_epoch } => self.in_sync_in_doubt(partition_epoch, out),

@@ -1,5 +1,7 @@
 //! The replica role, input by input; then three of them over random schedules.
 
+mod log_start;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -17,6 +19,8 @@ struct Bench {
     now: Time,
     /// The epoch of every record: a log without its bytes.
     records: Vec<i32>,
+    /// Those before are gone.
+    start: i64,
     safe: usize,
     out: Vec<Output>,
     next_ticket: u64,
@@ -30,16 +34,24 @@ impl Bench {
 
     fn planted(local: BrokerId, planted: Planted) -> Bench {
         let replica = Replica::new(PARTITION, local, Duration::from_secs(10), planted, Offset(0));
-        Bench { replica, local, now: Time(0), records: vec![], safe: 0, out: vec![], next_ticket: 0, in_sync_min: 2 }
+        Bench {
+            replica,
+            local,
+            now: Time(0),
+            records: vec![],
+            start: 0,
+            safe: 0,
+            out: vec![],
+            next_ticket: 0,
+            in_sync_min: 2,
+        }
     }
 
     fn epochs(&self) -> Epochs {
-        Epochs::from_entries(
-            self.records
-                .iter()
-                .enumerate()
-                .map(|(offset, &epoch)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(offset as i64) }),
-        )
+        let records = self.records.iter().enumerate().skip(self.start as usize);
+        let entry =
+            |(offset, &epoch): (usize, &i32)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(offset as i64) };
+        Epochs::from_entries(records.map(entry))
     }
 
     fn end(&self) -> Offset {
@@ -48,7 +60,8 @@ impl Bench {
 
     fn step(&mut self, input: Input) -> Vec<Output> {
         let epochs = self.epochs();
-        let log = LogView { start: Offset(0), end: self.end(), safe_end: Offset(self.safe as i64), epochs: &epochs };
+        let (start, safe_end) = (Offset(self.start), Offset(self.safe as i64));
+        let log = LogView { start, end: self.end(), safe_end, epochs: &epochs };
         self.replica.step(self.now, log, input, &mut self.out);
         let outputs = std::mem::take(&mut self.out);
         for output in &outputs {
@@ -100,7 +113,14 @@ impl Bench {
             leader_epoch,
             offset: Offset(offset),
             last_epoch: LeaderEpoch(last_epoch),
+            log_start: Offset(0),
         }))
+    }
+
+    fn with_log<T>(&self, ask: impl FnOnce(&Replica, LogView<'_>) -> T) -> T {
+        let epochs = self.epochs();
+        let (start, safe_end) = (Offset(self.start), Offset(self.safe as i64));
+        ask(&self.replica, LogView { start, end: self.end(), safe_end, epochs: &epochs })
     }
 }
 
@@ -191,6 +211,7 @@ fn a_fetch_of_another_epoch_is_refused_and_counts_for_nothing() {
             leader_epoch: LeaderEpoch(epoch),
             offset: Offset(1),
             last_epoch: LeaderEpoch(5),
+            log_start: Offset(0),
         }));
         assert_eq!(outputs, [Output::FetchRefused(refusal)]);
     }
@@ -397,6 +418,7 @@ impl Three {
             leader_epoch: position.leader_epoch,
             offset: position.offset,
             last_epoch: position.last_epoch,
+            log_start: position.log_start,
         }));
         self.note(leader, &outputs);
         let refused = outputs.iter().find_map(|output| match output {

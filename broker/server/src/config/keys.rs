@@ -225,6 +225,12 @@ const KEYS: &[Key] = &[
                 everywhere at once. `os`: once the operating system has it, Kafka's way, faster and less safe.",
     },
     Key {
+        name: "log.retention.check.interval.ms",
+        shape: milliseconds!(retention_check_interval, 1),
+        absent: None,
+        means: "How often a broker looks for records that retention lets go.",
+    },
+    Key {
         name: "num.partitions",
         shape: count!(default_partitions as i32, 1, 10_000),
         absent: None,

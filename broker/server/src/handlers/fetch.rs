@@ -191,9 +191,9 @@ fn one<H: Host>(
     let read = match fetcher {
         Fetcher::Consumer => partition.read(leader_epoch, offset, bytes_max),
         Fetcher::Follower { replica, broker_epoch } => {
-            let last_epoch = LeaderEpoch(asked.last_fetched_epoch);
-            partition
-                .read_for_follower(FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch }, bytes_max)
+            let (last_epoch, log_start) = (LeaderEpoch(asked.last_fetched_epoch), Offset(asked.log_start_offset));
+            let fetch = FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch, log_start };
+            partition.read_for_follower(fetch, bytes_max)
         }
     };
     let answer = PartitionData::default().with_partition_index(asked.partition).with_records(Some(Bytes::new()));
@@ -214,11 +214,17 @@ fn one<H: Host>(
                     .with_leader_id(wire_id(known.leader))
                     .with_leader_epoch(known.leader_epoch.0)
             });
+            // Whoever follows must know where to go on.
+            let is_out_of_range = matches!(error, PartitionError::Refused(Refusal::OffsetOutOfRange));
+            let log_start = match fetcher {
+                Fetcher::Follower { .. } if is_out_of_range => partition.log_start(),
+                Fetcher::Follower { .. } | Fetcher::Consumer => Offset(-1),
+            };
             answer
                 .with_error_code(error_code(&error))
                 .with_high_watermark(-1)
                 .with_last_stable_offset(-1)
-                .with_log_start_offset(-1)
+                .with_log_start_offset(log_start.0)
                 .with_current_leader(leader.unwrap_or_default())
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod broker_registration;
 mod config_resource;
 pub(crate) mod create_topics;
 mod decided;
+pub(crate) mod delete_records;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
 pub(crate) mod fetch;

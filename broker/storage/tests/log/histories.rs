@@ -12,16 +12,36 @@ use crate::{everything, open, sync};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append { batches: usize, records: usize, value_bytes: usize },
+    Append {
+        batches: usize,
+        records: usize,
+        value_bytes: usize,
+    },
     NextEpoch,
-    Truncate { to: f64 },
-    Read { from: f64, below: f64, bytes_max: usize },
+    Truncate {
+        to: f64,
+    },
+    Read {
+        from: f64,
+        below: f64,
+        bytes_max: usize,
+    },
     Sync,
     SyncBegun,
     SyncEnded,
     Crash,
-    LosePower { seed: u64 },
+    LosePower {
+        seed: u64,
+    },
     Close,
+    /// The log's start moves; how far along that is may be cut off by what comes next.
+    Advance {
+        to: f64,
+        is_finished: bool,
+    },
+    BeginAnew {
+        beyond: i64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -38,6 +58,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Crash),
         2 => any::<u64>().prop_map(|seed| Step::LosePower { seed }),
         1 => Just(Step::Close),
+        1 => (0.0..1.0f64, any::<bool>()).prop_map(|(to, is_finished)| Step::Advance { to, is_finished }),
+        1 => (1..5i64).prop_map(|beyond| Step::BeginAnew { beyond }),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -51,16 +73,22 @@ struct Known {
     bytes: Vec<u8>,
 }
 
-fn bytes_of(batches: &[Known]) -> Vec<u8> {
-    batches.iter().flat_map(|batch| batch.bytes.clone()).collect()
+/// The bytes of the batches that a reader gets from `start` on.
+fn bytes_from(start: i64, batches: &[Known]) -> Vec<u8> {
+    batches.iter().filter(|batch| start < batch.end).flat_map(|batch| batch.bytes.clone()).collect()
 }
 
-fn epochs_of(batches: &[Known]) -> Epochs {
+fn epochs_from(start: i64, batches: &[Known]) -> Epochs {
     let mut epochs = Epochs::default();
-    for batch in batches {
-        epochs.assign(LeaderEpoch(batch.epoch), Offset(batch.base));
+    for batch in batches.iter().filter(|batch| start < batch.end) {
+        epochs.assign(LeaderEpoch(batch.epoch), Offset(batch.base.max(start)));
     }
     epochs
+}
+
+/// A place in `from..=to`.
+fn between(part: f64, from: i64, to: i64) -> i64 {
+    from + (part * (to + 1 - from) as f64) as i64
 }
 
 proptest! {
@@ -69,12 +97,15 @@ proptest! {
         let disk = MemoryDisk::default();
         let mut log = open(&disk);
         let mut known: Vec<Known> = Vec::new();
+        let mut start = 0;
+        // Where a start will find that the log begins.
+        let mut kept_start = 0;
         // What the log was before each truncation that no sync has settled.
         let mut earlier: Vec<Vec<Known>> = Vec::new();
         let mut begun: Option<SyncedTo> = None;
         let mut epoch = 1;
         for step in steps {
-            let end = known.last().map_or(0, |last| last.end);
+            let end = known.last().map_or(0, |last| last.end).max(start);
             match step {
                 Step::Append { batches, records, value_bytes } => {
                     let mut base = end;
@@ -92,17 +123,17 @@ proptest! {
                 Step::Truncate { to } => {
                     let to = (to * (end + 1) as f64) as i64;
                     earlier.push(known.clone());
-                    known.retain(|batch| batch.end <= to);
+                    known.retain(|batch| batch.end <= to.max(start));
                     log.truncate_to(Offset(to)).unwrap();
                 }
                 Step::Read { from, below, bytes_max } => {
-                    let from = (from * (end + 1) as f64) as i64;
+                    let from = between(from, start, end);
                     let below = (below * (end + 1) as f64) as i64;
                     let read = log.read(Offset(from), Offset(below), bytes_max).unwrap();
                     let all: Vec<Known> =
                         known.iter().filter(|batch| from < batch.end && batch.base < below && from < below).cloned().collect();
                     prop_assert_eq!(read.is_empty(), all.is_empty());
-                    prop_assert!(bytes_of(&all).starts_with(&read));
+                    prop_assert!(bytes_from(0, &all).starts_with(&read));
                     let most = bytes_max.max(all.first().map_or(0, |batch| batch.bytes.len()));
                     prop_assert!(read.len() <= most);
                 }
@@ -118,12 +149,30 @@ proptest! {
                         log.finish_sync(done);
                     }
                 }
+                Step::Advance { to, is_finished } => {
+                    let to = between(to, start, end);
+                    if let Some(pending) = log.begin_start(Offset(to.max(kept_start))) {
+                        kept_start = kept_start.max(to);
+                        let kept = pending.run().now_or_never().unwrap().unwrap();
+                        if is_finished {
+                            log.finish_start(kept).unwrap();
+                            start = kept_start;
+                        }
+                    }
+                }
+                Step::BeginAnew { beyond } => {
+                    kept_start = kept_start.max(end + beyond);
+                    let pending = log.begin_start(Offset(kept_start)).unwrap();
+                    log.finish_start(pending.run().now_or_never().unwrap().unwrap()).unwrap();
+                    start = kept_start;
+                }
                 Step::Crash => {
                     begun = None;
                     drop(log);
                     log = open(&disk);
+                    start = kept_start;
                     // The new history is complete or, while its file was not begun, the same.
-                    prop_assert_eq!(log.end(), Offset(end));
+                    prop_assert_eq!(log.end(), Offset(end.max(start)));
                     earlier.clear();
                 }
                 Step::LosePower { seed } => {
@@ -133,10 +182,11 @@ proptest! {
                     let mut random = TestRng::from_seed(prop::test_runner::RngAlgorithm::ChaCha, &seed_bytes(seed));
                     disk.lose_power(|count| random.next_u32() as usize % count);
                     log = open(&disk);
+                    start = kept_start;
                     prop_assert!(synced <= log.end(), "synced to {}, recovered to {}", synced, log.end());
                     let recovered = everything(&log);
                     earlier.push(known);
-                    let origin = earlier.iter().find(|whole| bytes_of(whole).starts_with(&recovered));
+                    let origin = earlier.iter().find(|whole| bytes_from(start, whole).starts_with(&recovered));
                     prop_assert!(origin.is_some(), "what was recovered never was");
                     known = origin.unwrap().iter().filter(|batch| batch.end <= log.end().0).cloned().collect();
                     earlier.clear();
@@ -145,17 +195,23 @@ proptest! {
                     let done = log.begin_close().run().now_or_never().unwrap().unwrap();
                     prop_assert_eq!(log.finish_sync(done), Offset(end));
                     log = open(&disk);
+                    start = kept_start;
                     begun = None;
                     earlier.clear();
                 }
             }
-            prop_assert_eq!(log.end(), Offset(known.last().map_or(0, |last| last.end)));
-            prop_assert_eq!(log.epochs(), &epochs_of(&known));
-            prop_assert_eq!(everything(&log), bytes_of(&known));
-            let time = 1_000 + log.end().0 / 2;
-            let expected = (log.end() != Offset(0)).then_some((Offset(time - 1_000), Timestamp(time)));
-            let found = log.offset_for_time(Timestamp(time)).unwrap();
+            known.retain(|batch| start < batch.end);
+            prop_assert_eq!(log.start(), Offset(start));
+            prop_assert_eq!(log.end(), Offset(known.last().map_or(0, |last| last.end).max(start)));
+            prop_assert_eq!(log.epochs(), &epochs_from(start, &known));
+            prop_assert_eq!(everything(&log), bytes_from(start, &known));
+            prop_assert!(log.indexes_equal_a_scan().unwrap());
+            let middle = start + (log.end().0 - start) / 2;
+            let expected = (start < log.end().0).then_some((Offset(middle), Timestamp(1_000 + middle)));
+            let found = log.offset_for_time(Timestamp(1_000 + middle)).unwrap();
             prop_assert_eq!(found.map(|(offset, time, _)| (offset, time)), expected);
+            let latest = log.offset_of_latest_time().unwrap().map(|(offset, _, _)| offset.plus(1));
+            prop_assert_eq!(latest, (start < log.end().0).then_some(log.end()));
         }
     }
 }

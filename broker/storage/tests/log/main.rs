@@ -4,8 +4,10 @@
 mod batch;
 mod disk;
 mod histories;
+mod indexes;
 mod recovery;
 mod sentences;
+mod start;
 
 use futures_util::FutureExt;
 use model::Offset;

@@ -73,6 +73,12 @@ fn damage_below_the_recovery_point_is_named_and_not_cut() {
     let mut bytes = all.clone();
     bytes[ends[1] + 8] ^= 0x40;
     disk.overwrite(FIRST_SEGMENT, bytes.clone());
+    // A start reads what the index does not tell; the rest is seen by whoever reads it.
+    let (log, recovery) = try_open(&disk, large()).unwrap();
+    assert_eq!((recovery.cut_bytes, log.end()), (0, Offset(10)));
+    let error = log.read(Offset(2), log.end(), 1).err().unwrap();
+    assert!(matches!(&error, StorageError::Corrupt { position, .. } if *position == ends[1] as u64), "{error}");
+    host::Disk::remove(&disk, "orders-0/00000000000000000000.index").unwrap();
     let error = try_open(&disk, large()).err().unwrap();
     assert!(matches!(&error, StorageError::Corrupt { position, .. } if *position == ends[1] as u64), "{error}");
     assert_eq!(disk.content(FIRST_SEGMENT), bytes);

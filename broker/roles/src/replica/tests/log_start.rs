@@ -1,0 +1,116 @@
+//! Logs that begin later than at zero: who is told what, and who goes on where.
+
+use super::*;
+
+/// A leader of epoch 4 that has records 6..10, of epochs 2 and 4; older ones are deleted.
+fn leader() -> Bench {
+    let mut leader = Bench::new(LEADER);
+    leader.records = vec![1, 1, 1, 1, 1, 2, 2, 2, 4, 4];
+    (leader.start, leader.safe) = (6, 10);
+    leader.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
+    leader
+}
+
+fn refusal(outputs: &[Output]) -> Option<Refusal> {
+    outputs.iter().find_map(|output| match output {
+        Output::FetchRefused(refusal) => Some(*refusal),
+        _ => None,
+    })
+}
+
+#[test]
+fn who_needs_what_was_deleted_is_out_of_range_whatever_its_epochs() {
+    for last_epoch in [-1, 0, 1, 2, 3] {
+        assert_eq!(refusal(&leader().fetched_by(FOLLOWER, 5, last_epoch)), Some(Refusal::OffsetOutOfRange));
+    }
+}
+
+#[test]
+fn who_stands_at_the_start_with_an_epoch_of_which_nothing_is_left_cuts_nothing() {
+    assert_eq!(refusal(&leader().fetched_by(FOLLOWER, 6, 1)), None);
+    let mut empty = leader();
+    empty.start = 10;
+    assert_eq!(refusal(&empty.fetched_by(FOLLOWER, 10, 1)), None);
+}
+
+#[test]
+fn who_went_on_in_an_epoch_of_which_nothing_is_left_cuts_back_to_the_first_record_that_is() {
+    let (epoch, end) = (LeaderEpoch(1), Offset(6));
+    assert_eq!(refusal(&leader().fetched_by(FOLLOWER, 8, 1)), Some(Refusal::Diverging { epoch, end }));
+
+    let mut follower = Bench::new(FOLLOWER);
+    follower.records = vec![1; 8];
+    follower.safe = 8;
+    follower.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
+    follower.step(Input::Diverging { leader_epoch: LeaderEpoch(4), epoch, end });
+    assert_eq!(follower.records.len(), 6);
+}
+
+#[test]
+fn a_follower_begins_anew_only_if_all_that_it_has_lies_below_the_leaders_start() {
+    let mut follower = Bench::new(FOLLOWER);
+    follower.records = vec![1; 5];
+    follower.safe = 5;
+    follower.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
+    let asked = |epoch, offset, leader_start| {
+        follower
+            .with_log(|replica, log| replica.begin_anew(log, LeaderEpoch(epoch), Offset(offset), Offset(leader_start)))
+    };
+    assert_eq!(asked(4, 5, 6), Some(Offset(6)));
+    assert_eq!(asked(4, 5, 5), None, "it has what comes before the start, and may go on");
+    assert_eq!(asked(4, 5, 0), None, "out of range for a moment (KAFKA-2143)");
+    assert_eq!(asked(4, 3, 6), None, "an answer to another question");
+    assert_eq!(asked(3, 5, 6), None, "a leader of before");
+}
+
+#[test]
+fn a_follower_follows_its_leaders_start_no_further_than_what_is_committed() {
+    let mut follower = Bench::new(FOLLOWER);
+    follower.records = vec![1; 5];
+    follower.safe = 5;
+    follower.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
+    follower.step(Input::FollowerAppended { leader_high_watermark: Offset(3) });
+    let follows = |epoch, start| {
+        follower.with_log(|replica, log| replica.follow_log_start(log, LeaderEpoch(epoch), Offset(start)))
+    };
+    assert_eq!(follows(4, 2), Some(Offset(2)));
+    assert_eq!(follows(4, 4), Some(Offset(3)));
+    assert_eq!(follows(4, 0), None);
+    assert_eq!(follows(3, 2), None);
+}
+
+#[test]
+fn a_deletion_is_done_when_no_in_sync_replica_has_the_records() {
+    let mut leader = leader();
+    leader.fetched_by(FOLLOWER, 10, 4);
+    assert_eq!(leader.replica.high_watermark(), Offset(10));
+    assert_eq!(leader.replica.admit_deletion(Offset(-1)), Ok(Offset(10)));
+    assert_eq!(leader.replica.admit_deletion(Offset(8)), Ok(Offset(8)));
+    assert_eq!(leader.replica.admit_deletion(Offset(11)), Err(Refusal::OffsetOutOfRange));
+    let low = |leader: &Bench| leader.with_log(|replica, log| replica.low_watermark(log));
+    assert_eq!(low(&leader), Ok(Offset(0)), "the follower's log begins at zero");
+    leader.step(Input::Fetch(FollowerFetch {
+        replica: FOLLOWER,
+        broker_epoch: BrokerEpoch(1),
+        leader_epoch: LeaderEpoch(4),
+        offset: Offset(10),
+        last_epoch: LeaderEpoch(4),
+        log_start: Offset(7),
+    }));
+    assert_eq!(low(&leader), Ok(Offset(6)), "our own begins before");
+    leader.start = 8;
+    assert_eq!(low(&leader), Ok(Offset(7)));
+    leader.assign(FOLLOWER, 5, 2, &[FOLLOWER, LEADER]);
+    assert_eq!(low(&leader), Err(Refusal::NotLeaderOrFollower));
+    assert_eq!(leader.replica.admit_deletion(Offset(-1)), Err(Refusal::NotLeaderOrFollower));
+}
+
+#[test]
+fn what_lies_below_a_log_start_was_committed() {
+    let mut follower = Bench::new(FOLLOWER);
+    follower.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
+    follower.records = vec![1; 6];
+    (follower.start, follower.safe) = (6, 6);
+    follower.step(Input::LogStartMoved);
+    assert_eq!(follower.replica.high_watermark(), Offset(6));
+}

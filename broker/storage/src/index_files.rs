@@ -1,0 +1,107 @@
+//! The two files beside a sealed segment that spare a start the walk over its batches, in Kafka's formats.
+//!
+//! ```text
+//! <base>.index       8 bytes an entry: offset i32, relative to the base | position i32
+//! <base>.timeindex  12 bytes an entry: timestamp i64 | offset i32, relative to the base
+//! ```
+//! Fault model. Both are put in place only once they are synced, and taken away before their segment's file gives its name to
+//! another, so neither a crash nor a loss of power leaves one that is torn or speaks of another file. A truncation may leave
+//! entries beyond the segment's end, which are dropped. Rot is seen by bounds and order, by the walk from the last entry to the
+//! segment's end, and whenever an entry is used: the batch must begin there. A file that is missing or wrong is made again
+//! from the segment; nothing but time is lost. Not seen: rot that gives a timestamp of the time index another value in order.
+
+use std::io;
+
+use host::Disk;
+use model::{Offset, Timestamp};
+
+use crate::index::{Index, Moment, PLACE_BYTES, Place};
+use crate::{LogConfig, checkpoint};
+
+const MOMENT_BYTES: usize = 12;
+
+/// Path of the offset index of the segment at `base`.
+pub(crate) fn index_path(directory: &str, base: Offset) -> String {
+    format!("{directory}/{base:0>20}.index")
+}
+
+/// Path of its time index.
+pub(crate) fn time_index_path(directory: &str, base: Offset) -> String {
+    format!("{directory}/{base:0>20}.timeindex")
+}
+
+/// The base offset in the name of an index file.
+pub(crate) fn base_of(name: &str) -> Option<Offset> {
+    let digits = name.strip_suffix(".index").or_else(|| name.strip_suffix(".timeindex"))?;
+    digits.parse().ok().map(Offset)
+}
+
+/// The content of both files for the segment at `base`.
+pub(crate) fn encode(index: &Index, base: Offset) -> [Vec<u8>; 2] {
+    let relative = |offset: Offset| ((offset.0 - base.0) as i32).to_be_bytes();
+    let places = index.places().iter();
+    let moments = index.moments();
+    [
+        places.flat_map(|place| [relative(place.offset), (place.position as i32).to_be_bytes()].concat()).collect(),
+        moments.flat_map(|moment| [&moment.latest.0.to_be_bytes()[..], &relative(moment.offset)].concat()).collect(),
+    ]
+}
+
+/// The index of the segment at `base` as its files have it, and its last place, from which on the segment must be walked.
+/// Entries at or after `end`, or past `length` bytes, are of a tail that was cut. None if a file is missing or makes no sense.
+pub(crate) fn read<D: Disk>(
+    disk: &D,
+    directory: &str,
+    base: Offset,
+    end: Offset,
+    length: u64,
+    config: &LogConfig,
+) -> Option<(Index, Place)> {
+    let places = entries(disk, &index_path(directory, base), PLACE_BYTES)?;
+    let mut places: Vec<Place> = places
+        .chunks_exact(PLACE_BYTES)
+        .map(|entry| Place { offset: base.plus(number(&entry[..4])), position: number(&entry[4..]) as u64 })
+        .collect();
+    places.truncate(places.partition_point(|place| place.offset < end && place.position < length));
+    let moments = entries(disk, &time_index_path(directory, base), MOMENT_BYTES)?;
+    let moments: Vec<Moment> = moments
+        .chunks_exact(MOMENT_BYTES)
+        .map(|entry| Moment { latest: Timestamp(number(&entry[..8])), offset: base.plus(number(&entry[8..])) })
+        .collect();
+    let begins_well = places.first().is_some_and(|first| first.position == 0);
+    let places_rise = places.is_sorted_by(|a, b| a.offset < b.offset && a.position < b.position);
+    let moments_rise = moments.is_sorted_by(|a, b| a.latest < b.latest && a.offset < b.offset);
+    let is_within = moments.first().is_none_or(|first| base <= first.offset);
+    if !(begins_well && places_rise && moments_rise && is_within) {
+        return None;
+    }
+    Index::from_entries(config, places, moments)
+}
+
+/// Removes the index files of the segment at `base`, as far as they are there.
+pub(crate) fn remove<D: Disk>(disk: &D, directory: &str, base: Offset) -> io::Result<()> {
+    for path in [index_path(directory, base), time_index_path(directory, base)] {
+        match disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of an index file, if they can be entries.
+fn entries<D: Disk>(disk: &D, path: &str, entry_bytes: usize) -> Option<Vec<u8>> {
+    match checkpoint::read_file(disk, path) {
+        Ok(bytes) => bytes.filter(|bytes| bytes.len() % entry_bytes == 0),
+        Err(error) => {
+            tracing::warn!(path, %error, "an index cannot be read, and is made again");
+            None
+        }
+    }
+}
+
+/// A signed number of four or eight bytes.
+fn number(bytes: &[u8]) -> i64 {
+    let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
+    bytes.iter().fold(sign, |value, &byte| value << 8 | i64::from(byte))
+}

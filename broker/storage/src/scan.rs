@@ -1,0 +1,205 @@
+//! Gathers the segments of a log that is being opened, from their index files where these can be trusted, else from the batches.
+
+use host::{Disk, File};
+use model::{BatchHeader, Bug, Epochs, Offset};
+
+use crate::recovery::{Recovered, segment_path};
+use crate::recovery_point::RecoveryPoint;
+use crate::segment::Segment;
+use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
+use crate::{LogConfig, Recovery, StorageError, index_files};
+
+/// What a start knows before it reads a segment.
+pub(crate) struct Scan<'a, D: Disk> {
+    pub(crate) disk: &'a D,
+    pub(crate) directory: &'a str,
+    pub(crate) config: &'a LogConfig,
+    pub(crate) point: Option<RecoveryPoint>,
+    pub(crate) start: Offset,
+}
+
+/// The leader epochs as the checkpoint has them, and the recovery point up to which it is true.
+pub(crate) struct Known {
+    pub(crate) epochs: Epochs,
+    pub(crate) point: RecoveryPoint,
+}
+
+/// Why segments could not be gathered.
+pub(crate) enum Damage {
+    /// A batch has another epoch than the checkpoint says: one of them is wrong.
+    Epochs,
+    Final(StorageError),
+}
+
+impl Damage {
+    pub(crate) fn into_error(self) -> StorageError {
+        match self {
+            Damage::Epochs => unreachable!("without a checkpoint there is nothing to disagree with"),
+            Damage::Final(error) => error,
+        }
+    }
+}
+
+impl From<StorageError> for Damage {
+    fn from(error: StorageError) -> Damage {
+        Damage::Final(error)
+    }
+}
+
+/// One segment's file, and what bounds it.
+struct Bounds {
+    file_length: u64,
+    next_base: Option<Offset>,
+    /// Bytes that are known to be synced.
+    synced_bytes: u64,
+    /// The epochs of its batches are known from the checkpoint.
+    has_known_epochs: bool,
+}
+
+impl<D: Disk> Scan<'_, D> {
+    /// Takes the segments that begin at `bases`, up to the first damage above the recovery point.
+    pub(crate) fn run(&self, bases: &[Offset], known: Option<&Known>) -> Result<Recovered<D::File>, Damage> {
+        let mut recovered = Recovered {
+            start: self.start,
+            segments: Vec::new(),
+            epochs: Epochs::default(),
+            point: self.point,
+            recovery: Recovery::default(),
+        };
+        for (index, &base) in bases.iter().enumerate() {
+            let path = segment_path(self.directory, base);
+            let file = self.disk.open(&path).map_err(|error| StorageError::of(&path, &error))?;
+            let file_length = file.length().map_err(|error| StorageError::of(&path, &error))?;
+            let next_base = bases.get(index + 1).copied();
+            let synced_bytes = self.point.map_or(0, |point| point.synced_bytes(base));
+            let is_below_point = synced_bytes == u64::MAX || next_base.is_none() && synced_bytes == file_length;
+            let bounds =
+                Bounds { file_length, next_base, synced_bytes, has_known_epochs: known.is_some() && is_below_point };
+            if index == 0
+                && let Some(known) = known
+            {
+                recovered.epochs = known.epochs.clone();
+            }
+            if known.is_some_and(|known| known.point.segment == base) && !bounds.has_known_epochs {
+                recovered.epochs.truncate_to(base);
+            }
+            let mut segment = Segment::new(base, path, file, self.config);
+            let is_indexed = bounds.has_known_epochs && self.take_index(&mut segment, &bounds, &recovered.epochs)?;
+            let is_torn = !is_indexed && self.walk(&mut segment, &bounds, &mut recovered)?;
+            segment.synced_length = segment.length.min(synced_bytes);
+            recovered.segments.push(segment);
+            if is_torn {
+                break;
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Takes a segment by its index files and the batches after their last entry. False if these do not tell a whole segment.
+    fn take_index(&self, segment: &mut Segment<D::File>, bounds: &Bounds, epochs: &Epochs) -> Result<bool, Damage> {
+        let end = bounds.next_base.unwrap_or(Offset(i64::MAX));
+        let read = index_files::read(self.disk, self.directory, segment.base, end, bounds.file_length, self.config);
+        let Some((index, place)) = read else { return Ok(false) };
+        let file = segment.file.clone();
+        let mut indexed = Segment::new(segment.base, segment.path.clone(), file.clone(), self.config);
+        indexed.begin_from(index, place);
+        let mut walk = Walk::new(&file, place.position, bounds.file_length, HEADER_CHUNK);
+        while bounds.next_base != Some(indexed.end) {
+            let Ok(Some(header)) = walk.peek() else { break };
+            if header.base_offset != indexed.end || end < header.end_offset() {
+                break;
+            }
+            self.compare(epochs, &header)?;
+            indexed.note(&header);
+            walk.step(&header);
+        }
+        let is_whole = match bounds.next_base {
+            Some(next) => indexed.end == next,
+            None => indexed.length == bounds.file_length,
+        };
+        if !is_whole {
+            tracing::warn!(file = segment.path, "an index does not agree with its segment, and is made again");
+            return Ok(false);
+        }
+        if bounds.next_base.is_none() {
+            indexed.first_time = segment.read_first_time(bounds.file_length)?;
+        }
+        indexed.has_index_files = true;
+        indexed.is_index_kept = bounds.next_base.is_some();
+        *segment = indexed;
+        Ok(true)
+    }
+
+    /// Is the batch's epoch the one that the checkpoint has there?
+    fn compare(&self, epochs: &Epochs, header: &BatchHeader) -> Result<(), Damage> {
+        let known = epochs.epoch_at(header.base_offset.max(self.start));
+        if known == Some(header.leader_epoch) || self.config.planted.has(Bug::StaleEpochCheckpoint) {
+            Ok(())
+        } else {
+            Err(Damage::Epochs)
+        }
+    }
+
+    /// Takes the whole batches of a segment's file, and says whether they end before they should.
+    fn walk(
+        &self,
+        segment: &mut Segment<D::File>,
+        bounds: &Bounds,
+        recovered: &mut Recovered<D::File>,
+    ) -> Result<bool, Damage> {
+        let Bounds { file_length, next_base, synced_bytes, has_known_epochs } = *bounds;
+        let verify = !self.config.planted.has(Bug::RecoveryTrustsTornTail);
+        let mut expected = recovered.segments.last().map_or(segment.base, |last| last.end);
+        let file = segment.file.clone();
+        let chunk = if synced_bytes < file_length { WHOLE_CHUNK } else { HEADER_CHUNK };
+        let mut walk = Walk::new(&file, 0, file_length, chunk);
+        recovered.recovery.walked_segments += 1;
+        let damage = loop {
+            if next_base == Some(expected) {
+                return Ok(false);
+            }
+            let position = walk.position();
+            let header = match walk.peek() {
+                Ok(Some(header)) => header,
+                Ok(None) if next_base.is_some() => break format!("the file ends before offset {expected}"),
+                Ok(None) if position < synced_bytes && synced_bytes != u64::MAX => {
+                    break format!("the file ends before byte {synced_bytes}");
+                }
+                Ok(None) => return Ok(false),
+                Err(WalkError::Damage(error)) => break error.to_string(),
+                Err(error) => return Err(segment.refused(position, error).into()),
+            };
+            if header.base_offset != expected {
+                break format!("the batch has offset {} in the place of {expected}", header.base_offset);
+            }
+            if next_base.is_some_and(|next| next < header.end_offset()) {
+                break format!("the batch ends at {} and reaches into the next file", header.end_offset());
+            }
+            if has_known_epochs {
+                self.compare(&recovered.epochs, &header)?;
+            } else if recovered.epochs.last().is_some_and(|last| header.leader_epoch < last) {
+                break format!("the batch at offset {expected} has an epoch before the last one");
+            }
+            if synced_bytes < position + header.size as u64 && verify {
+                let batch = walk.batch(&header).map_err(|error| segment.refused(position, error))?;
+                if let Err(error) = BatchHeader::verify(batch) {
+                    break error.to_string();
+                }
+                recovered.recovery.verified_bytes += header.size as u64;
+            }
+            if !has_known_epochs {
+                recovered.epochs.assign(header.leader_epoch, header.base_offset);
+            }
+            segment.note(&header);
+            walk.step(&header);
+            expected = header.end_offset();
+        };
+        if walk.position() < synced_bytes {
+            let (file, position) = (segment.path.clone(), walk.position());
+            return Err(StorageError::Corrupt { file, position, reason: damage }.into());
+        }
+        model::reached!("a torn tail was cut");
+        tracing::warn!(file = segment.path, position = walk.position(), damage, "a torn tail is cut");
+        Ok(true)
+    }
+}

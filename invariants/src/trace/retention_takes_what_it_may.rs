@@ -1,0 +1,123 @@
+//! Retention and deletion take only what they may.
+//!
+//! Broken if a log's start moves (a) past what was committed, the true high watermark; (b) back; (c) by age, when the latest record
+//! that goes is younger than `retention.ms`; (d) by size, when less than `retention.bytes` are left; (e) by deletion, past what a
+//! client had asked for; (f) on a follower, past where a leader's log began. A node's word on ages and sizes is taken: its
+//! clock may be wrong, and what it says must fit. A log begins after a start where it began before, at the least.
+
+use std::collections::BTreeMap;
+
+use evidence::{Entry, Harm, What};
+use model::{Event, LogStartReason, Offset, PartitionId};
+
+use super::{NodeId, Promise, World};
+
+pub(crate) const NAME: &str = "retention takes only what it may";
+
+#[derive(Default)]
+pub(super) struct RetentionTakesWhatItMay {
+    /// The furthest that clients asked to be deleted.
+    asked: BTreeMap<PartitionId, Offset>,
+    /// The furthest start of any log that did not take it from its leader.
+    led: BTreeMap<PartitionId, Offset>,
+    starts: BTreeMap<(PartitionId, NodeId), Offset>,
+    judged: u64,
+}
+
+impl RetentionTakesWhatItMay {
+    fn advanced(
+        &mut self,
+        partition: PartitionId,
+        to: Offset,
+        reason: LogStartReason,
+        node: NodeId,
+        world: &World,
+    ) -> Result<(), String> {
+        self.judged += 1;
+        let high_watermark = world.high_watermark(partition);
+        let refuse =
+            |why: String| Err(format!("{partition}: {} deletes its records below {to}, {why}", world.name(node)));
+        if high_watermark < to {
+            return refuse(format!("and only those below {high_watermark} are committed"));
+        }
+        let start = self.starts.entry((partition, node)).or_default();
+        if to < *start {
+            return refuse(format!("where it had deleted those below {start}"));
+        }
+        *start = to;
+        let led = self.led.entry(partition).or_default();
+        match reason {
+            LogStartReason::Leader | LogStartReason::BehindLeader if *led < to => {
+                return refuse(format!("because its leader did, and no leader deleted more than those below {led}"));
+            }
+            LogStartReason::Leader | LogStartReason::BehindLeader => return Ok(()),
+            LogStartReason::Age { latest, now, retention_ms } if now.0 - latest.0 <= retention_ms => {
+                return refuse(format!(
+                    "the latest of which is {} ms old, where retention.ms is {retention_ms}",
+                    now.0 - latest.0
+                ));
+            }
+            LogStartReason::Size { kept_bytes, retention_bytes } if kept_bytes < retention_bytes => {
+                return refuse(format!("keeps {kept_bytes} bytes, where retention.bytes is {retention_bytes}"));
+            }
+            LogStartReason::Asked => {
+                let asked = self.asked.get(&partition).copied().unwrap_or_default();
+                if asked < to {
+                    return refuse(format!("and clients asked for those below {asked}"));
+                }
+            }
+            LogStartReason::Age { .. } | LogStartReason::Size { .. } => {}
+        }
+        *led = (*led).max(to);
+        Ok(())
+    }
+}
+
+impl Promise for RetentionTakesWhatItMay {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
+        match &entry.what {
+            What::Witnessed(Event::DeletionAsked { partition, below }) => {
+                let asked = self.asked.entry(*partition).or_default();
+                *asked = (*asked).max(*below);
+                Ok(())
+            }
+            What::Witnessed(Event::LogStartAdvanced { partition, to, reason, .. }) => {
+                self.advanced(*partition, *to, *reason, node, before)
+            }
+            What::Witnessed(Event::Recovered { partition, log_start, .. }) => {
+                self.judged += 1;
+                // It may have been on disk before its node could say so.
+                let led = self.led.entry(*partition).or_default();
+                *led = (*led).max(*log_start);
+                let last = self.starts.insert((*partition, node), *log_start).unwrap_or_default();
+                if *log_start < last {
+                    return Err(format!(
+                        "{partition}: the log of {} begins at {log_start} after a start, and its records below {last} were deleted",
+                        before.name(node)
+                    ));
+                }
+                let high_watermark = before.high_watermark(*partition);
+                if high_watermark < *log_start {
+                    return Err(format!(
+                        "{partition}: the log of {} begins at {log_start} after a start, and only what is below {high_watermark} was committed",
+                        before.name(node)
+                    ));
+                }
+                Ok(())
+            }
+            What::DiskHurt { harm: Harm::Wiped | Harm::MovedAway, .. } => {
+                self.starts.retain(|(_, owner), _| *owner != node);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}
