@@ -127,6 +127,40 @@ impl History {
     pub fn new(claims: Claims) -> History {
         History { claims, operations: Vec::new(), holes: BTreeMap::new() }
     }
+
+    /// Takes out whatever speaks of a topic: sends, what polls brought, ends.
+    pub fn forget_topic(&mut self, topic: &str) {
+        let is_other = |key: &Key| key.0.rsplit_once('/').is_none_or(|(name, _)| name != topic);
+        self.operations.retain_mut(|operation| match &mut operation.action {
+            Action::Send(micro) | Action::Poll(micro) | Action::Txn(micro) => {
+                let had_any = !micro.is_empty();
+                micro.retain_mut(|one| match one {
+                    MicroOperation::Send { key, .. } => is_other(key),
+                    MicroOperation::Poll => true,
+                    MicroOperation::Polled(records) => {
+                        records.retain(|key, _| is_other(key));
+                        true
+                    }
+                });
+                !had_any || !micro.is_empty()
+            }
+            Action::Assign(keys) | Action::Subscribe(keys) => {
+                keys.retain(is_other);
+                true
+            }
+            Action::End(ends) => {
+                let had_any = !ends.is_empty();
+                ends.retain(|key, _| is_other(key));
+                !had_any || !ends.is_empty()
+            }
+            Action::Commit(offsets) | Action::Committed(offsets) => {
+                offsets.offsets.retain(|key, _| is_other(key));
+                true
+            }
+            Action::Assigned(_) | Action::Revoked(_) | Action::Lost(_) | Action::Crash => true,
+        });
+        self.holes.retain(|key, _| is_other(key));
+    }
 }
 
 impl Key {

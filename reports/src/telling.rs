@@ -135,6 +135,8 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let what = format!("follows {}", names.node(*leader));
             Telling::new('\\', Transition, what).on(*partition).epoch(*epoch).end(*log_end)
         }
+        Event::TopicRemoved { topic } => Telling::new('d', Flow, format!("knows no topic {topic} any more")),
+        Event::ReplicaRemoved { partition } => Telling::new('d', Flow, "gave its replica up").on(*partition),
         Event::ReplicaPlaced { partition, replicas, in_sync_min } => {
             let replicas = list(replicas);
             Telling::new('p', Flow, format!("holds a replica, with {{{replicas}}}, {in_sync_min} in sync at least"))

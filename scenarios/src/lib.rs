@@ -7,6 +7,7 @@
 //! selectors resolved, by whoever runs it. Absent from here: running, time, files, the broker.
 
 mod catalogue;
+mod change;
 mod check;
 mod client;
 mod cluster;
@@ -23,6 +24,7 @@ mod words;
 mod write;
 
 pub use catalogue::{Tale, catalogue};
+pub use change::{AddPartitions, AlterTopic, Change, ChangeKind};
 pub use client::{Acks, Consumer, Producer, ReadFrom, Sleep};
 pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Topic};
 pub use error::ScenarioError;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::change::Change;
 use crate::client::{Consumer, Producer};
 use crate::cluster::{Cluster, Topic};
 use crate::expect::{Claims, Expect};
@@ -40,6 +41,9 @@ pub struct Scenario {
     pub consumers: Vec<Consumer>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// What an administrator changes meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// What the cluster claims, where it is not what clients and topics say.
     #[serde(default, skip_serializing_if = "Claims::is_empty")]
     pub claims: Claims,

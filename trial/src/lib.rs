@@ -12,6 +12,7 @@
 
 mod assert;
 mod bounds;
+mod changes;
 mod cluster;
 mod faults;
 mod happened;

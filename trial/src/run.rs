@@ -17,11 +17,12 @@ use invariants::{Expectations, Violation, Watch};
 use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
 use reports::{Run, Stats};
-use scenarios::{FaultKind, FlushPolicy, Reach, ReadFrom, Scenario, Setting};
+use scenarios::{ChangeKind, FaultKind, FlushPolicy, Reach, ReadFrom, Scenario, Setting};
 use sim::{Reason, Recording, Tally, World};
 use tokio::sync::watch;
 
 use crate::bounds;
+use crate::changes::Changes;
 use crate::cluster::{bootstrap, plans};
 use crate::faults::{Faults, draw};
 use crate::phases::Windows;
@@ -205,6 +206,10 @@ fn finish(
     wall: Duration,
 ) -> Finished {
     let Judged { mut promises, mut reached, violation } = judged;
+    // What was in them is lost by decision; a name that stands for two topics says nothing of either.
+    for change in scenario.changes.iter().filter(|change| change.loses_topic()) {
+        history.forget_topic(change.topic());
+    }
     for (name, info) in &conduct.topics {
         promises.name_topic(name, info.id);
     }
@@ -370,7 +375,10 @@ async fn conduct_run(
 
     let zero = world.now();
     world.note(What::Note { text: WORKLOAD_BEGINS.into() });
-    let ground = Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics), probes: Arc::default() };
+    let changes = Changes::start(world, scenario, zero, &bootstrap);
+    let grown = changes.grown.clone();
+    let ground =
+        Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics), grown, probes: Arc::default() };
     let length = scenario.length();
     let windows = Windows::new(scenario, zero, world);
     conduct.lock().workload = Some((zero, zero + length));
@@ -397,6 +405,9 @@ async fn conduct_run(
     world.note(What::Note { text: "the workload is over, and the world is healed".into() });
 
     let left = quiet::leave(scenario, &stage, &scene, &sufferings, &recorder);
+    let late = changes.wait(world, LAST_RECORD_MAX).await;
+    conduct.lock().missed.extend(late);
+    let ground = ground.without(&gone(scenario));
     let producers = |role: Role| matches!(role, Role::Producer(_));
     await_clients(&stage, producers, LAST_RECORD_MAX).await;
     end_clients(&stage, producers, &recorder);
@@ -410,6 +421,12 @@ async fn conduct_run(
     conduct.lock().missed.extend(missed);
     let missed = close(world, &ground, &stage, &ends, conduct).await;
     conduct.lock().missed.extend(missed);
+}
+
+/// The topics that are not there in the end.
+fn gone(scenario: &Scenario) -> BTreeSet<&str> {
+    let gone = scenario.changes.iter().filter(|change| matches!(change.kind, ChangeKind::DeleteTopic(_)));
+    gone.map(|change| change.topic()).collect()
 }
 
 /// How soon a quiet phase must come to its end.

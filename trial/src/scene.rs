@@ -76,6 +76,12 @@ impl Scene {
                 self.opened.entry(entry.node.0.to_string()).or_default().insert(*partition);
                 Vec::new()
             }
+            Event::ReplicaRemoved { partition } => {
+                if let Some(opened) = self.opened.get_mut(&*entry.node.0) {
+                    opened.remove(partition);
+                }
+                Vec::new()
+            }
             Event::QuorumLeader { epoch, .. } => self.controller_is(*epoch, number_of(&entry.node.0)),
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
                 let seen = self.partitions.entry(*partition).or_default();

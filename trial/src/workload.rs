@@ -6,7 +6,7 @@ pub(crate) mod consumer;
 pub(crate) mod errands;
 pub(crate) mod producer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use client::{ClientConfig, Polled, TopicInfo, TopicPartition};
 use evidence::{Action, Key, MicroOperation, Recorder, Value};
 use host::Host;
 use model::{Endpoint, Time};
+use parking_lot::Mutex;
 use sim::SimHost;
 
 use crate::stage::ClientLife;
@@ -25,6 +26,8 @@ pub(crate) struct Ground {
     pub(crate) bootstrap: Vec<Endpoint>,
     pub(crate) recorder: Recorder,
     pub(crate) topics: Arc<BTreeMap<String, TopicInfo>>,
+    /// How many partitions topics were given since.
+    pub(crate) grown: Arc<Mutex<BTreeMap<String, i32>>>,
     /// How many probes there were: their values lie below those of all producers.
     pub(crate) probes: Arc<AtomicI64>,
 }
@@ -40,7 +43,15 @@ impl Ground {
     }
 
     pub(crate) fn partitions(&self, topic: &str) -> i32 {
-        self.topics.get(topic).map_or(0, |topic| i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX))
+        let made = self.topics.get(topic).map_or(0, |topic| i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
+        self.grown.lock().get(topic).map_or(made, |grown| made.max(*grown))
+    }
+
+    /// The same without topics that are gone.
+    pub(crate) fn without(&self, gone: &BTreeSet<&str>) -> Ground {
+        let kept = self.topics.iter().filter(|(name, _)| !gone.contains(name.as_str()));
+        let topics = kept.map(|(name, info)| (name.clone(), info.clone())).collect();
+        Ground { topics: Arc::new(topics), ..self.clone() }
     }
 
     /// Every partition of these topics.

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use host::Host;
 use model::{BrokerId, ClusterId, Endpoint};
 use protocol::ErrorCode;
+use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use protocol::messages::describe_configs_request::DescribeConfigsResource;
 use protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use protocol::messages::{
-    CreateTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, string,
-    topic_name,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest, string, topic_name,
 };
 
 use crate::{ClientConfig, ClientError, Cluster, TopicInfo};
@@ -104,6 +106,80 @@ impl<H: Host> Admin<H> {
             // Where the controller is may have changed. Without an answer the next attempt says so itself.
             let _unanswered = self.cluster.refresh(Some(&[])).await;
         }
+    }
+
+    /// Deletes a topic and all that is in it, and waits until the cluster says so. One that is not there is an error, unless an
+    /// earlier attempt of this very call had no answer and may have deleted it.
+    ///
+    /// # Errors
+    /// `Refused` with `UnknownTopicOrPartition` if there is none; others once the operation's time is over: it may be deleted.
+    pub async fn delete_topic(&self, name: &str) -> Result<(), ClientError> {
+        let timeout_ms = self.cluster.config().request_timeout.as_millis() as i32;
+        let request =
+            DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(timeout_ms);
+        let in_doubt = AtomicBool::new(false);
+        self.cluster
+            .retry(|| async {
+                let answer = match self.cluster.ask_any(|_version| request.clone()).await {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        in_doubt.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                };
+                let result = answer.responses.first().ok_or(ClientError::Missing)?;
+                match ErrorCode::try_from_code(result.error_code) {
+                    None => Ok(()),
+                    Some(ErrorCode::UnknownTopicOrPartition) if in_doubt.load(Ordering::Relaxed) => Ok(()),
+                    Some(code) => {
+                        in_doubt.fetch_or(code == ErrorCode::RequestTimedOut, Ordering::Relaxed);
+                        let message = result.error_message.as_ref().map(ToString::to_string);
+                        // Of one that is not there this is the last word.
+                        match code {
+                            ErrorCode::UnknownTopicOrPartition => Err(ClientError::Unknown(name.to_owned())),
+                            code => Err(ClientError::Refused { code, message }),
+                        }
+                    }
+                }
+            })
+            .await
+    }
+
+    /// Gives a topic more partitions, so that it has `count` of them then.
+    ///
+    /// # Errors
+    /// `Refused` with what is wrong; others once the operation's time is over: it may have them.
+    pub async fn add_partitions(&self, name: &str, count: i32) -> Result<(), ClientError> {
+        let timeout_ms = self.cluster.config().request_timeout.as_millis() as i32;
+        let topic =
+            CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(count).with_assignments(None);
+        let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms);
+        let in_doubt = AtomicBool::new(false);
+        self.cluster
+            .retry(|| async {
+                let answer = match self.cluster.ask_any(|_version| request.clone()).await {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        in_doubt.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                };
+                let result = answer.results.first().ok_or(ClientError::Missing)?;
+                match ErrorCode::try_from_code(result.error_code) {
+                    None => Ok(()),
+                    // An attempt that had no answer may have done it.
+                    Some(ErrorCode::InvalidPartitions) if in_doubt.load(Ordering::Relaxed) => Ok(()),
+                    Some(ErrorCode::UnknownTopicOrPartition) => Err(ClientError::Unknown(name.to_owned())),
+                    Some(code) => {
+                        in_doubt.fetch_or(code == ErrorCode::RequestTimedOut, Ordering::Relaxed);
+                        Err(ClientError::Refused {
+                            code,
+                            message: result.error_message.as_ref().map(ToString::to_string),
+                        })
+                    }
+                }
+            })
+            .await
     }
 
     /// Changes settings: each to its value, or without one back to what holds for who says nothing. All or none.

@@ -19,6 +19,8 @@ pub enum ClientError {
     Refused { code: ErrorCode, message: Option<String> },
     #[error("{topic}/{partition} has no leader")]
     NoLeader { topic: String, partition: i32 },
+    #[error("there is no topic \"{0}\"")]
+    Unknown(String),
     #[error("the answer leaves out what was asked for")]
     Missing,
 }
@@ -34,7 +36,7 @@ impl ClientError {
             ClientError::NoBroker(_) | ClientError::NoLeader { .. } | ClientError::Missing => true,
             ClientError::Call(error) => !matches!(error, CallError::Request(_)),
             ClientError::Refused { code, .. } => code.is_retriable() || *code == ErrorCode::NotController,
-            ClientError::NoBootstrap | ClientError::Version(_) => false,
+            ClientError::NoBootstrap | ClientError::Version(_) | ClientError::Unknown(_) => false,
         }
     }
 

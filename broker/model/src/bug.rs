@@ -115,6 +115,8 @@ bugs! {
     RetentionPastHighWatermark = "retention-past-high-watermark", had: "nobody for long: Kafka stops there", breaks: "records go that were never committed, nor read";
     /// A broker says where its log begins, and removes what lies below, before that is on disk.
     LogStartUnsynced = "log-start-unsynced", had: "Kafka, which writes its checkpoint of log starts once a minute", breaks: "after a start, deleted records are there again";
+    /// A broker opens the directory of a partition's name without looking whose it is.
+    StaleDirectory = "stale-directory", had: "Kafka before topic ids (KIP-516)", breaks: "a topic that is made again begins with the records of the one before";
 }
 
 /// The bugs that are planted in one host.

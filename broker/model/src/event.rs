@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Timestamp};
+use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Timestamp, TopicId};
 
 /// Why a log begins later than it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,12 +89,21 @@ pub enum Event {
         in_sync: Vec<BrokerId>,
     },
 
+    /// Metadata has no topic of this id any more.
+    TopicRemoved {
+        topic: TopicId,
+    },
+
     // The replica on this node.
     /// This node holds a replica: who else does, and how many must be in sync for a record to be committed.
     ReplicaPlaced {
         partition: PartitionId,
         replicas: Vec<BrokerId>,
         in_sync_min: u32,
+    },
+    /// This node gave its replica up: its topic is gone, or it lives elsewhere now.
+    ReplicaRemoved {
+        partition: PartitionId,
     },
     /// What a leader goes by: the in-sync set of its metadata, and everybody who may be in sync by what it asked for since.
     InSyncKnown {

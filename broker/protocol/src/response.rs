@@ -57,9 +57,11 @@ responses! {
     Metadata(MetadataResponse),
     ApiVersions(ApiVersionsResponse),
     CreateTopics(CreateTopicsResponse),
+    DeleteTopics(DeleteTopicsResponse),
     DeleteRecords(DeleteRecordsResponse),
     DescribeConfigs(DescribeConfigsResponse),
     AlterConfigs(AlterConfigsResponse),
+    CreatePartitions(CreatePartitionsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
     Vote(VoteResponse),
     BeginQuorumEpoch(BeginQuorumEpochResponse),
@@ -70,6 +72,7 @@ responses! {
     BrokerRegistration(BrokerRegistrationResponse),
     BrokerHeartbeat(BrokerHeartbeatResponse),
     ListConfigResources(ListConfigResourcesResponse),
+    DescribeTopicPartitions(DescribeTopicPartitionsResponse),
 }
 
 /// Writes the answer to the request of `header`, length included, as parts to send one after the other. Large records of a

@@ -25,6 +25,7 @@ pub(crate) fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
         Refusal::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
         Refusal::OffsetNotAvailable => ErrorCode::OffsetNotAvailable,
+        Refusal::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
         Refusal::UnknownReplica => ErrorCode::NotLeaderOrFollower,
         // Not an error on the wire: the response says where the logs part.
         Refusal::Diverging { .. } => return protocol::NO_ERROR,
@@ -61,7 +62,7 @@ pub(crate) fn controller_code(refusal: &controller::Refusal) -> i16 {
         Refusal::InvalidRequest(_) => ErrorCode::InvalidRequest,
         Refusal::InvalidTopic(_) => ErrorCode::InvalidTopicException,
         Refusal::TopicAlreadyExists(_) => ErrorCode::TopicAlreadyExists,
-        Refusal::InvalidPartitions(_) => ErrorCode::InvalidPartitions,
+        Refusal::InvalidPartitions(_) | Refusal::NoMorePartitions { .. } => ErrorCode::InvalidPartitions,
         Refusal::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
         Refusal::InvalidReplicaAssignment(_) => ErrorCode::InvalidReplicaAssignment,
         Refusal::InvalidConfig(_) => ErrorCode::InvalidConfig,

@@ -14,6 +14,7 @@ mod config;
 mod connection;
 mod controller_channel;
 mod data_directory;
+mod directories;
 mod errands;
 mod errors;
 mod fetcher;

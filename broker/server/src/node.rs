@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::{Host, buggify};
-use model::{BrokerEpoch, BrokerId, ClusterId, Event, PartitionId, Time};
+use host::{Disk, Host, buggify};
+use model::{BrokerEpoch, BrokerId, Bug, ClusterId, Event, Offset, PartitionId, Time, TopicId};
 use parking_lot::{Mutex, RwLock};
 use roles::controller::{Image, Topic};
 use roles::replica::{Assignment, Replica};
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
 use crate::controller_channel::ControllerChannel;
+use crate::directories;
 use crate::metadata::Metadata;
 use crate::partition::{Errand, Partition, PartitionError};
 use crate::topic_settings::TopicSettings;
@@ -115,6 +116,14 @@ impl<H: Host> Node<H> {
 
     /// Brings this broker's partitions to what `image` says, skipping topics for which nothing changed since `before`.
     pub(crate) async fn apply(&self, before: &Image, image: &Image) {
+        if before.end == Offset::ZERO {
+            self.remove_leftovers(image).await;
+        }
+        for (id, topic) in before.topics.iter().filter(|(id, _)| !image.topics.contains_key(id)) {
+            for index in (0..).take(topic.partitions.len()) {
+                self.remove(PartitionId { topic: *id, index }, &topic.name).await;
+            }
+        }
         let has_same_defaults = image.has_broker_configs_of(before);
         for (id, topic) in &image.topics {
             if has_same_defaults && before.topics.get(id).is_some_and(|known| Arc::ptr_eq(known, topic)) {
@@ -167,13 +176,87 @@ impl<H: Host> Node<H> {
         })
     }
 
+    /// Gives up a replica that nobody wants any more, and its directory.
+    async fn remove(&self, id: PartitionId, topic: &str) {
+        let Some(partition) = self.partitions.write().remove(&id) else { return };
+        partition.remove().await;
+        self.host.witness(Event::ReplicaRemoved { partition: id });
+        self.bury(&format!("{topic}-{}", id.index), id.topic, partition.settings().file_delete_delay).await;
+    }
+
+    /// Gives a directory another name now, and removes it later (`file.delete.delay.ms`).
+    async fn bury(&self, name: &str, topic: TopicId, delay: Duration) {
+        match directories::doom(self.host.disk(), &self.config.log_directory, name, topic).await {
+            Ok(doomed) => self.remove_later(doomed, delay),
+            Err(error) => {
+                tracing::error!(name, %error, "cannot remove the directory of a partition that is gone: the next start will")
+            }
+        }
+    }
+
+    fn remove_later(&self, doomed: String, delay: Duration) {
+        let host = self.host.clone();
+        self.host.spawn_detached(async move {
+            host.sleep(delay).await;
+            if let Err(error) = host.disk().remove_directory(&doomed) {
+                tracing::warn!(doomed, %error, "cannot remove a directory: the next start will");
+            }
+        });
+    }
+
+    /// What an earlier life left: directories that it meant to remove, and those of partitions that are not this node's any more.
+    async fn remove_leftovers(&self, image: &Image) {
+        let (disk, log_directory) = (self.host.disk(), &self.config.log_directory);
+        let found = match (
+            directories::doomed(disk, log_directory),
+            directories::owned(disk, log_directory, self.host.planted()).await,
+        ) {
+            (Ok(doomed), Ok(owned)) => (doomed, owned),
+            (Err(error), _) | (_, Err(error)) => {
+                return tracing::error!(%error, "cannot look for what is left of partitions that are gone");
+            }
+        };
+        for doomed in found.0 {
+            model::reached!("a start found a directory that a crash had left to remove");
+            self.remove_later(doomed, Duration::ZERO);
+        }
+        for (name, topic) in found.1 {
+            let is_held = image.topics.get(&topic).is_some_and(|topic| {
+                let partitions = (0..).zip(&topic.partitions);
+                let mut held = partitions.filter(|(_, state)| state.replicas.contains(&self.config.node_id));
+                held.any(|(index, _)| format!("{}-{index}", topic.name) == name)
+            });
+            if !is_held && !self.host.planted().has(Bug::StaleDirectory) {
+                model::reached!("a start found a partition that is not this broker's any more");
+                tracing::info!(name, "removes what is left of a partition that is gone");
+                self.bury(&name, topic, Duration::ZERO).await;
+            }
+        }
+    }
+
+    /// The directory of a partition, as its own.
+    async fn claim(&self, directory: &str, name: &str, topic: TopicId) -> Result<(), StorageError> {
+        let failed = |error: std::io::Error| StorageError::of(directory, &error);
+        let disk = self.host.disk();
+        match directories::owner(disk, directory, self.host.planted()).await.map_err(failed)? {
+            Some(owner) if owner == topic || self.host.planted().has(Bug::StaleDirectory) => Ok(()),
+            Some(other) => {
+                model::reached!("a topic that was made again found the directory of the one before");
+                self.bury(name, other, Duration::ZERO).await;
+                directories::claim(disk, directory, topic).await.map_err(failed)
+            }
+            None => directories::claim(disk, directory, topic).await.map_err(failed),
+        }
+    }
+
     async fn open(
         &self,
         id: PartitionId,
         topic: &str,
         settings: TopicSettings,
     ) -> Result<Arc<Partition<H>>, StorageError> {
-        let directory = format!("{}/{topic}-{}", self.config.log_directory, id.index);
+        let directory = directories::directory_of(&self.config.log_directory, topic, id.index);
+        self.claim(&directory, &format!("{topic}-{}", id.index), id.topic).await?;
         let planted = self.host.planted();
         // What a trial makes tiny stays so until somebody changes a setting.
         let is_small = buggify!(self.host, "segments were made tiny");

@@ -74,6 +74,8 @@ pub(crate) struct Partition<H: Host> {
     flush_policy: FlushPolicy,
     errands: tokio::sync::mpsc::UnboundedSender<Errand>,
     settings: RwLock<TopicSettings>,
+    /// Whoever syncs the log has it.
+    syncing: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State<H>>,
 }
 
@@ -130,7 +132,15 @@ impl<H: Host> Partition<H> {
             start_watchers: Vec::new(),
             outputs: Vec::new(),
         };
-        Partition { id, host, flush_policy, errands, settings: RwLock::new(settings), state: Mutex::new(state) }
+        Partition {
+            id,
+            host,
+            flush_policy,
+            errands,
+            settings: RwLock::new(settings),
+            syncing: Arc::default(),
+            state: Mutex::new(state),
+        }
     }
 
     /// What holds for its topic.
@@ -377,6 +387,20 @@ impl<H: Host> Partition<H> {
         Ok(self.begin_sync(&mut state))
     }
 
+    /// This replica is given up: whoever waits here learns it now. Returns when nothing touches its files any more.
+    pub(crate) async fn remove(&self) {
+        let removed = self.step(&mut self.state.lock(), Input::Removed);
+        if let Err(error) = removed {
+            tracing::debug!(id = %self.id, %error, "cannot be removed in order");
+        }
+        {
+            let mut state = self.state.lock();
+            wake(&mut state.end_watchers);
+            wake(&mut state.commit_watchers);
+        }
+        let _nobody_syncs = self.syncing.lock().await;
+    }
+
     /// The last sync of an orderly stop: after it, a start has nothing to verify.
     pub(crate) fn begin_close(&self) -> PendingSync<H::Disk> {
         self.state.lock().log.begin_close()
@@ -491,7 +515,11 @@ impl<H: Host> Partition<H> {
         }
         let pending = state.log.begin_sync()?;
         state.is_syncing = true;
-        Some(Box::pin(pending.run()))
+        let turn = self.syncing.clone().try_lock_owned();
+        Some(Box::pin(async move {
+            let _turn = turn;
+            pending.run().await
+        }))
     }
 }
 

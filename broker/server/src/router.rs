@@ -7,8 +7,9 @@ use host::Host;
 use protocol::{Header, Request, Response};
 
 use crate::handlers::{
-    alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration, create_topics, delete_records,
-    describe_cluster, describe_configs, fetch, list_config_resources, list_offsets, metadata, produce, quorum,
+    alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration, create_partitions,
+    create_topics, delete_records, delete_topics, describe_cluster, describe_configs, describe_topic_partitions, fetch,
+    list_config_resources, list_offsets, metadata, produce, quorum,
 };
 use crate::node::Node;
 
@@ -38,6 +39,9 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::CreateTopics(request) => create_topics::handle(node, version, request),
         Request::DeleteRecords(request) => delete_records::handle(node, &request),
         Request::DescribeCluster(request) => Answer::Now(describe_cluster::handle(node, version, &request)),
+        Request::DeleteTopics(request) => delete_topics::handle(node, version, request),
+        Request::CreatePartitions(request) => create_partitions::handle(node, request),
+        Request::DescribeTopicPartitions(request) => Answer::Now(describe_topic_partitions::handle(node, &request)),
         Request::DescribeConfigs(request) => Answer::Now(describe_configs::handle(node, &request)),
         Request::IncrementalAlterConfigs(request) => alter_configs::handle_incremental(node, request),
         Request::AlterConfigs(request) => alter_configs::handle_whole(node, request),

@@ -14,6 +14,8 @@ pub(crate) struct TopicSettings {
     pub(crate) in_sync_min: usize,
     /// `message.timestamp.type` is LogAppendTime.
     pub(crate) stamps_append_time: bool,
+    /// `file.delete.delay.ms`
+    pub(crate) file_delete_delay: Duration,
     /// How each partition's log is kept, with nothing planted.
     pub(crate) log: LogConfig,
 }
@@ -28,6 +30,7 @@ impl TopicSettings {
             batch_bytes_max: said("max.message.bytes").number(),
             in_sync_min: said("min.insync.replicas").number(),
             stamps_append_time: said("message.timestamp.type").value() == "LogAppendTime",
+            file_delete_delay: milliseconds("file.delete.delay.ms"),
             log: LogConfig {
                 segment_bytes: said("segment.bytes").number(),
                 segment_age: milliseconds("segment.ms"),

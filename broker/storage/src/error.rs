@@ -40,7 +40,7 @@ impl StorageError {
     }
 
     /// The error of a step that the log does not survive, unless it only was that the disk is full.
-    pub(crate) fn of(file: &str, error: &io::Error) -> StorageError {
+    pub fn of(file: &str, error: &io::Error) -> StorageError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full { file: file.into() },
             _ => StorageError::Failed { file: file.into(), reason: error.to_string() },

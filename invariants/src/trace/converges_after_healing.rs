@@ -24,6 +24,8 @@ const NOTICED: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(crate) struct ConvergesAfterHealing {
     partitions: BTreeMap<PartitionId, State>,
+    /// Topics that were deleted: whoever reads the metadata from its beginning meets them again.
+    removed: BTreeSet<TopicId>,
     controller: Option<(LeaderEpoch, NodeId)>,
     /// Metadata of each node, in this life of it.
     applied: BTreeMap<NodeId, (Offset, u64)>,
@@ -171,6 +173,11 @@ impl ConvergesAfterHealing {
                 self.controller = Some((*epoch, node));
             }
             Event::MetadataApplied { end, digest } => _ = self.applied.insert(node, (*end, *digest)),
+            Event::TopicRemoved { topic } => {
+                self.removed.insert(*topic);
+                self.partitions.retain(|partition, _| partition.topic != *topic);
+            }
+            Event::PartitionChanged { partition, .. } if self.removed.contains(&partition.topic) => {}
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
                 let state = self.partitions.entry(*partition).or_default();
                 let version = (*leader_epoch, *partition_epoch);

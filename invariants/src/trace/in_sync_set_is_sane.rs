@@ -177,6 +177,11 @@ impl Promise for InSyncSetIsSane {
                 self.replicas.entry(*partition).or_insert_with(|| replicas.iter().copied().collect());
                 Ok(())
             }
+            Event::TopicRemoved { topic } => {
+                let image = self.images.entry(node).or_default();
+                image.partitions.retain(|partition, _| partition.topic != *topic);
+                Ok(())
+            }
             Event::BrokerRegistered { broker, epoch } => {
                 let image = self.images.entry(node).or_default();
                 image.brokers.insert(*broker, (*epoch, true));

@@ -2,10 +2,10 @@
 //!
 //! Broken if a log that is opened again ends below (a) what its owner last witnessed as synced, unless it truncated
 //! since; (b) where it ended, if the machine kept its power: the page cache outlives a process. A torn tail after a loss
-//! of power may go. Nothing is asked of a log of which the world itself destroyed a part on this node.
+//! of power may go. What it never wrote it cannot find either: that is another log. Nothing is asked of a log of which the world itself destroyed a part on this node.
 
 use evidence::{Entry, What};
-use model::Event;
+use model::{Event, Offset};
 
 use super::{Frequent, NodeId, Promise, World};
 
@@ -32,10 +32,18 @@ impl Promise for RecoveryKeepsSynced {
             }
             What::Witnessed(Event::Recovered { partition, log_end, .. }) => {
                 self.judged += 1;
-                let Some(replica) = before.replica(partition, node).filter(|replica| !replica.is_hurt) else {
-                    return Ok(());
-                };
                 let name = before.name(node);
+                let Some(replica) = before.replica(partition, node) else {
+                    if log_end <= Offset::ZERO {
+                        return Ok(());
+                    }
+                    return Err(format!(
+                        "{partition}: {name} finds a log up to {log_end} where it never wrote a record"
+                    ));
+                };
+                if replica.is_hurt {
+                    return Ok(());
+                }
                 match replica.synced {
                     Some(synced) if log_end < synced => Err(format!(
                         "{partition}: the log of {name} ends at {log_end} after recovery, but all below {synced} was synced"

@@ -328,6 +328,11 @@ impl World {
             Event::ReplicaPlaced { partition, in_sync_min, .. } => {
                 self.replica_mut(partition, node).in_sync_min = in_sync_min as usize;
             }
+            Event::ReplicaRemoved { partition } => {
+                if let Some(replica) = self.known_mut(partition).replicas.get_mut(node.0) {
+                    *replica = None;
+                }
+            }
             Event::InSyncKnown { partition, ref in_sync, ref at_most, .. } => {
                 let replica = self.replica_mut(partition, node);
                 replica.in_sync = in_sync.iter().copied().collect();
@@ -396,6 +401,7 @@ impl World {
             | Event::VoteGranted { .. }
             | Event::EpochKept { .. }
             | Event::MetadataApplied { .. }
+            | Event::TopicRemoved { .. }
             | Event::BrokerRegistered { .. }
             | Event::BrokerFenced { .. }
             | Event::BrokerUnfenced { .. }

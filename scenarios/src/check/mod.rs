@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::change::{Change, ChangeKind};
 use crate::client::{Acks, Consumer, Producer, Sleep};
 use crate::cluster::{ConfigValue, SERVER_KEYS, Topic};
 use crate::error::Mistake;
@@ -65,8 +66,39 @@ fn check(scenario: &Scenario) -> Checked {
     for (place, one) in scenario.faults.iter().enumerate() {
         fault::fault(scenario, place, one)?;
     }
+    for (place, one) in scenario.changes.iter().enumerate() {
+        change(scenario, place, one)?;
+    }
     quiet(scenario)?;
     expect(scenario)
+}
+
+fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
+    let here = |key: &str| path!["changes", place, key];
+    let topic = change.topic();
+    let key = match &change.kind {
+        ChangeKind::DeleteTopic(_) => "delete_topic",
+        ChangeKind::RemakeTopic(_) => "remake_topic",
+        ChangeKind::AddPartitions(_) => "add_partitions",
+        ChangeKind::AlterTopic(_) => "alter_topic",
+    };
+    let Some(declared) = scenario.topic(topic) else {
+        let names = words(scenario.topics.iter().map(|topic| topic.name.as_str()));
+        return wrong(here(key), format!("there is no topic \"{topic}\""), format!("the topics are: {names}"));
+    };
+    let others = scenario.changes.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, other)| other);
+    if change.loses_topic() && others.filter(|other| other.topic() == topic).count() > 0 {
+        let help = "keep this one, or give the others a topic of their own";
+        return wrong(here(key), format!("topic \"{topic}\" is deleted, and changed besides"), help);
+    }
+    if let ChangeKind::AddPartitions(more) = &change.kind {
+        between(here(key), "to", more.to, declared.partitions + 1, PARTITIONS_MAX)?;
+        if scenario.producers.iter().any(|producer| producer.topic == topic && producer.keys.is_some()) {
+            let message = format!("keys of \"{topic}\" would go to other partitions from then on");
+            return wrong(here(key), message, "let its producers do without keys");
+        }
+    }
+    Ok(())
 }
 
 fn quiet(scenario: &Scenario) -> Checked {

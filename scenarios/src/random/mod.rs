@@ -61,6 +61,7 @@ pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
                 producers,
                 consumers,
                 faults,
+                changes: Vec::new(),
                 quiet,
                 expect: Expect::default(),
             }

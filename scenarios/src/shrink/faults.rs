@@ -1,9 +1,11 @@
-//! Fewer faults: none, half of them, a quarter less, one less.
+//! Fewer faults and changes: none, half of them, a quarter less, one less.
 
 use toml::Table;
 
 use super::without_parts;
 
 pub(super) fn fewer(table: &Table) -> Vec<Table> {
-    without_parts(table, "faults")
+    let mut tables = without_parts(table, "faults");
+    tables.extend(without_parts(table, "changes"));
+    tables
 }

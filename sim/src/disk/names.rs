@@ -43,6 +43,11 @@ enum Change {
     RemoveDirectory {
         path: String,
     },
+    /// With all that is in it.
+    RenameDirectory {
+        from: String,
+        to: String,
+    },
 }
 
 impl Change {
@@ -53,7 +58,8 @@ impl Change {
             | Change::Rename { to: path, .. }
             | Change::Remove { path }
             | Change::CreateDirectory { path }
-            | Change::RemoveDirectory { path } => directory_of(path),
+            | Change::RemoveDirectory { path }
+            | Change::RenameDirectory { to: path, .. } => directory_of(path),
         }
     }
 }
@@ -83,6 +89,17 @@ impl Tree {
                 let prefix = format!("{path}/");
                 self.files.retain(|name, _| !name.starts_with(&prefix));
                 self.directories.retain(|name| name != path && !name.starts_with(&prefix));
+            }
+            Change::RenameDirectory { from, to } => {
+                let prefix = format!("{from}/");
+                let moved = |name: &str| match name.strip_prefix(&prefix) {
+                    Some(inside) => format!("{to}/{inside}"),
+                    None if name == from => to.clone(),
+                    None => name.to_owned(),
+                };
+                self.files =
+                    std::mem::take(&mut self.files).into_iter().map(|(name, file)| (moved(&name), file)).collect();
+                self.directories = self.directories.iter().map(|name| moved(name)).collect();
             }
         }
     }
@@ -175,6 +192,9 @@ impl Names {
 
     /// The file that lost its name by it, if there was one.
     pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<Option<Inode>> {
+        if self.seen.has_directory(from) {
+            return self.rename_directory(from, to).map(|()| None);
+        }
         let inode = self.open(from)?;
         if !self.seen.has_directory(directory_of(to)) {
             return Err(io::ErrorKind::NotFound.into());
@@ -188,6 +208,27 @@ impl Names {
         let replaced = self.seen.files.get(to).cloned();
         self.change(Change::Rename { from: from.to_owned(), to: to.to_owned(), inode });
         Ok(replaced)
+    }
+
+    /// What is not safe inside of it becomes so: a device may do that at any time, and names in the journal need not move.
+    fn rename_directory(&mut self, from: &str, to: &str) -> io::Result<()> {
+        if from.is_empty() || !self.seen.has_directory(directory_of(to)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if self.seen.has_directory(to) || self.seen.files.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let inside = format!("{from}/");
+        let safe = &mut self.safe;
+        self.journal.retain(|(_, change)| {
+            let is_inside = change.directory() == from || change.directory().starts_with(&inside);
+            if is_inside {
+                safe.apply(change);
+            }
+            !is_inside
+        });
+        self.change(Change::RenameDirectory { from: from.to_owned(), to: to.to_owned() });
+        Ok(())
     }
 
     pub(super) fn remove(&mut self, path: &str) -> io::Result<Inode> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{
-    Admin, ClientError, Consumer, ConsumerConfig, Message, NewTopic, Position, Producer, ProducerConfig, SendError,
-    TopicInfo, TopicPartition,
+    Admin, ClientError, Consumer, ConsumerConfig, Message, Position, Producer, ProducerConfig, SendError, TopicInfo,
+    TopicPartition,
 };
 use evidence::{Action, MicroOperation, Recorder};
 use futures_util::future::join_all;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::consumer::{has_read, poll};
 use super::{Ground, Identity, client_config, key_of};
+use crate::changes::new_topic;
 use crate::stage::ClientLife;
 
 /// Who asks for service after the healing.
@@ -85,12 +86,7 @@ pub(crate) async fn make_topics(
 ) -> BTreeMap<String, TopicInfo> {
     let admin = Admin::new(host.clone(), client_config(bootstrap, host.name()));
     for topic in &topics {
-        let new = NewTopic {
-            name: topic.name.clone(),
-            partitions: i32::try_from(topic.partitions).unwrap_or(i32::MAX),
-            replication_factor: i16::try_from(topic.replicas).unwrap_or(i16::MAX),
-            settings: [("min.insync.replicas".to_owned(), topic.min_insync_replicas.to_string())].into(),
-        };
+        let new = new_topic(topic);
         while let Err(error) = admin.create_topic(&new).await {
             if matches!(&error, ClientError::Refused { code: ErrorCode::TopicAlreadyExists, .. }) {
                 break;

@@ -59,6 +59,7 @@ pub(crate) fn refused(error: ClientError) -> Failure {
         | ClientError::Version(_)
         | ClientError::Refused { .. }
         | ClientError::NoLeader { .. }
+        | ClientError::Unknown(_)
         | ClientError::Missing => "",
     };
     Failure::failed(format!("{error}{hint}"))

@@ -28,6 +28,13 @@ enum What {
     },
     Alter(Alter),
     DeleteRecords(DeleteRecords),
+    /// Delete topics and all that is in them. There is no way back.
+    Delete {
+        #[arg(required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        cluster: ClusterAccess,
+    },
     /// Show who leads each partition of a topic, who replicates it, who of them is in sync, and the topic's settings.
     Describe {
         name: String,
@@ -59,7 +66,8 @@ struct Create {
     cluster: ClusterAccess,
 }
 
-/// Change settings of a topic, or of every topic that says nothing itself. They hold at once, on every replica.
+/// Change a topic: its settings and how many partitions it has; or settings of every topic that says nothing itself. Settings hold
+/// at once, on every replica.
 #[derive(Args)]
 struct Alter {
     /// The topic; without one, the cluster's own word, by the keys of a node such as log.retention.ms.
@@ -69,11 +77,14 @@ struct Alter {
     #[arg(long, conflicts_with = "name")]
     cluster_wide: bool,
     /// A setting and its new value, such as min.insync.replicas=2. May be given more than once.
-    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting, required_unless_present = "unset")]
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting, required_unless_present_any = ["unset", "partitions"])]
     settings: Vec<(String, String)>,
     /// A setting to take back. May be given more than once.
     #[arg(long, value_name = "KEY")]
     unset: Vec<String>,
+    /// How many partitions the topic is to have: more than it has. Keys go to other partitions from then on.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "cluster_wide")]
+    partitions: Option<i32>,
     #[command(flatten)]
     cluster: ClusterAccess,
 }
@@ -95,6 +106,7 @@ struct DeleteRecords {
 
 impl Alter {
     fn run(self) -> Result<(), Failure> {
+        let name = self.name.clone();
         let of = self.name.as_deref().map_or("the cluster".into(), |name| format!("\"{name}\""));
         let resource = self.name.map_or(Resource::Cluster, Resource::Topic);
         let set = self.settings.into_iter().map(|(name, value)| (name, Some(value)));
@@ -105,8 +117,16 @@ impl Alter {
             }
         }
         self.cluster.run(async move |host, config| {
-            Admin::new(host, config).alter_settings(&resource, &settings).await.map_err(refused)?;
-            super::print(&format!("changed {} of {of}\n", settings.into_keys().collect::<Vec<_>>().join(", ")))
+            let admin = Admin::new(host, config);
+            if !settings.is_empty() {
+                admin.alter_settings(&resource, &settings).await.map_err(refused)?;
+                super::print(&format!("changed {} of {of}\n", settings.into_keys().collect::<Vec<_>>().join(", ")))?;
+            }
+            if let (Some(count), Some(name)) = (self.partitions, name) {
+                admin.add_partitions(&name, count).await.map_err(refused)?;
+                super::print(&format!("{of} has {count} partitions now\n"))?;
+            }
+            Ok(())
         })
     }
 }
@@ -118,6 +138,7 @@ impl Topic {
             What::DeleteRecords(command) => command.run(),
             What::List { cluster } => cluster.run(list),
             What::Alter(command) => command.run(),
+            What::Delete { names, cluster } => cluster.run(|host, config| delete(host, config, names)),
             What::Describe { name, all, cluster } => cluster.run(|host, config| describe(host, config, name, all)),
         }
     }
@@ -147,6 +168,15 @@ impl DeleteRecords {
             super::print(&format!("{name}/{partition} begins at {}\n", deleted.map_err(refused)?))
         })
     }
+}
+
+async fn delete(host: RealHost, config: ClientConfig, names: Vec<String>) -> Result<(), Failure> {
+    let admin = Admin::new(host, config);
+    for name in names {
+        admin.delete_topic(&name).await.map_err(refused)?;
+        super::print(&format!("deleted {name}\n"))?;
+    }
+    Ok(())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -71,6 +71,26 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
                 delete_records_request::DeleteRecordsTopic::default().with_name(name).with_partitions(vec![partition]);
             frame(version, &DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(1000))
         }
+        ApiKey::DeleteTopics => {
+            let request = DeleteTopicsRequest::default().with_timeout_ms(5);
+            let topic = delete_topics_request::DeleteTopicState::default().with_topic_id(Uuid::from_u128(7));
+            let by_id = request.clone().with_topics(vec![topic]);
+            frame(version, &if version < 6 { request.with_topic_names(vec![name]) } else { by_id })
+        }
+        ApiKey::CreatePartitions => {
+            let assignment = create_partitions_request::CreatePartitionsAssignment::default();
+            let topic = create_partitions_request::CreatePartitionsTopic::default()
+                .with_name(name)
+                .with_count(5)
+                .with_assignments(Some(vec![assignment.with_broker_ids(vec![BrokerId(1)])]));
+            frame(version, &CreatePartitionsRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::DescribeTopicPartitions => {
+            let topic = describe_topic_partitions_request::TopicRequest::default().with_name(name.clone());
+            let cursor = describe_topic_partitions_request::Cursor::default().with_topic_name(name);
+            let request = DescribeTopicPartitionsRequest::default().with_topics(vec![topic]);
+            frame(version, &request.with_cursor(Some(cursor)))
+        }
         ApiKey::DescribeConfigs => {
             let resource = describe_configs_request::DescribeConfigsResource::default()
                 .with_resource_type(2)

@@ -13,6 +13,8 @@ pub enum Command {
     AlterPartition(AlterPartition),
     CreateTopics(CreateTopics),
     AlterConfigs(AlterConfigs),
+    DeleteTopics(Vec<TopicReference>),
+    CreatePartitions(CreatePartitions),
     /// Fences the brokers that were silent for too long. Due at [`Controller::deadline`](super::Controller::deadline).
     ExpireSessions,
 }
@@ -108,6 +110,28 @@ pub enum ConfigOperation {
     Subtract(String),
 }
 
+/// A topic, as a client calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicReference {
+    Name(String),
+    Id(TopicId),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatePartitions {
+    pub topics: Vec<MorePartitions>,
+    pub validate_only: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MorePartitions {
+    pub name: String,
+    /// How many the topic has then, those included that it has.
+    pub count: i32,
+    /// Replicas of each that is added; none lets the controller choose.
+    pub assignments: Option<Vec<Vec<BrokerId>>>,
+}
+
 /// What was decided: the records in one batch, and the answer once they are committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -127,6 +151,10 @@ pub enum Reply {
     TopicsCreated(Vec<(String, Result<CreatedTopic, Refusal>)>),
     /// In the order asked.
     ConfigsAltered(Vec<Result<(), Refusal>>),
+    /// In the order asked: which topics they were.
+    TopicsDeleted(Vec<Result<(TopicId, String), Refusal>>),
+    /// In the order asked.
+    PartitionsCreated(Vec<Result<(), Refusal>>),
     SessionsExpired,
 }
 

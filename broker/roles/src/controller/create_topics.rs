@@ -66,17 +66,8 @@ impl Controller {
             draft.push(Record::TopicConfig(TopicConfig { topic: id, name, value: Some(value) }));
         }
         for (index, replicas) in (0..).zip(assignments) {
-            let in_sync: Vec<BrokerId> =
-                replicas.iter().copied().filter(|&replica| draft.image.is_active(replica)).collect();
-            draft.push(Record::Partition(PartitionRecord {
-                topic: id,
-                index,
-                leader: in_sync.first().copied(),
-                replicas,
-                in_sync,
-                leader_epoch: LeaderEpoch(0),
-                partition_epoch: PartitionEpoch(0),
-            }));
+            let record = partition_record(draft, id, index, replicas);
+            draft.push(Record::Partition(record));
         }
         Ok(created)
     }
@@ -89,18 +80,32 @@ impl Controller {
             -1 => self.settings.default_replication_factor,
             factor => factor,
         };
-        let brokers: BTreeMap<BrokerId, Option<&str>> = draft
-            .image
-            .brokers
-            .iter()
-            .filter(|(_, registration)| registration.is_active())
-            .map(|(&broker, registration)| (broker, registration.rack.as_deref()))
-            .collect();
+        let brokers = live_brokers(draft);
         let replicas = usize::try_from(factor).unwrap_or(0);
         if replicas == 0 || brokers.len() < replicas {
             return Err(Refusal::InvalidReplicationFactor { asked: factor, available: brokers.len() });
         }
         Ok(placement::place(&brokers, self.partition_count(topic), replicas, chance))
+    }
+}
+
+/// Who may take replicas, with their racks.
+pub(super) fn live_brokers(draft: &Draft) -> BTreeMap<BrokerId, Option<&str>> {
+    let live = draft.image.brokers.iter().filter(|(_, registration)| registration.is_active());
+    live.map(|(&broker, registration)| (broker, registration.rack.as_deref())).collect()
+}
+
+/// A partition that begins on these replicas, led by the first that is live.
+pub(super) fn partition_record(draft: &Draft, topic: TopicId, index: i32, replicas: Vec<BrokerId>) -> PartitionRecord {
+    let in_sync: Vec<BrokerId> = replicas.iter().copied().filter(|&replica| draft.image.is_active(replica)).collect();
+    PartitionRecord {
+        topic,
+        index,
+        leader: in_sync.first().copied(),
+        replicas,
+        in_sync,
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(0),
     }
 }
 
@@ -153,20 +158,27 @@ fn check_assignments(draft: &Draft, topic: &NewTopic) -> Result<Vec<Vec<BrokerId
         if *index != expected {
             return invalid(format!("partition {expected} has no assignment: they go from zero without a gap"));
         }
-        if replicas.is_empty() || replicas.len() != factor {
-            return invalid(format!("partition {index} has {} replicas, others have {factor}", replicas.len()));
-        }
-        if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
-            return invalid(format!("partition {index} names a broker twice"));
-        }
-        if let Some(stranger) = replicas.iter().find(|replica| !draft.image.brokers.contains_key(replica)) {
-            return invalid(format!("partition {index} names broker {stranger}, which is not registered"));
-        }
-        if !replicas.iter().any(|&replica| draft.image.is_active(replica)) {
-            return invalid(format!("partition {index} names only brokers that are fenced or shutting down"));
-        }
+        check_replicas(draft, *index, replicas, factor)?;
     }
     Ok(topic.assignments.values().cloned().collect())
+}
+
+/// Do these brokers make sense as the replicas of a partition?
+pub(super) fn check_replicas(draft: &Draft, index: i32, replicas: &[BrokerId], factor: usize) -> Result<(), Refusal> {
+    let invalid = |why: String| Err(Refusal::InvalidReplicaAssignment(why));
+    if replicas.is_empty() || replicas.len() != factor {
+        return invalid(format!("partition {index} has {} replicas, others have {factor}", replicas.len()));
+    }
+    if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
+        return invalid(format!("partition {index} names a broker twice"));
+    }
+    if let Some(stranger) = replicas.iter().find(|replica| !draft.image.brokers.contains_key(replica)) {
+        return invalid(format!("partition {index} names broker {stranger}, which is not registered"));
+    }
+    if !replicas.iter().any(|&replica| draft.image.is_active(replica)) {
+        return invalid(format!("partition {index} names only brokers that are fenced or shutting down"));
+    }
+    Ok(())
 }
 
 /// An id that no topic has, nor one that means something else.

@@ -10,7 +10,8 @@ use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch
 
 use super::fold::Fold;
 use super::record::{
-    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RegisterBroker, TopicConfig, TopicRecord,
+    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RegisterBroker, RemoveTopic, TopicConfig,
+    TopicRecord,
 };
 
 /// The cluster as the metadata log describes it. Cheap to clone: topics are shared.
@@ -79,6 +80,7 @@ impl Image {
             Record::PartitionChange(change) => self.change_partition(change),
             Record::TopicConfig(config) => self.set_config(config),
             Record::BrokerConfig(config) => self.set_broker_config(config),
+            Record::RemoveTopic(remove) => self.remove_topic(*remove),
         }
         self.end = self.end.plus(1);
     }
@@ -205,6 +207,18 @@ impl Image {
         }
     }
 
+    fn remove_topic(&mut self, remove: RemoveTopic) {
+        let Some(topic) = self.topics.remove(&remove.topic) else { return };
+        self.topic_ids.remove(&topic.name);
+        self.leaves(&(topic.id, &topic.name));
+        for (index, partition) in (0_i32..).zip(&topic.partitions) {
+            self.leaves(&(topic.id, index, partition));
+        }
+        for (name, value) in &topic.configs {
+            self.leaves(&(topic.id, name, value));
+        }
+    }
+
     fn set_broker_config(&mut self, config: &BrokerConfig) {
         let key = (config.broker, config.name.clone());
         let configs = Arc::make_mut(&mut self.broker_configs);
@@ -304,6 +318,17 @@ mod tests {
         let after = image(&[topic, partition, set(Some("5")), set(Some("6")), set(None)]);
         assert_eq!(before.digest(), after.digest());
         assert!(after.topics[&TopicId(7)].configs.is_empty());
+    }
+
+    #[test]
+    fn a_topic_that_is_removed_leaves_no_trace_in_the_digest() {
+        let [topic, partition] = orders();
+        let set = Record::TopicConfig(TopicConfig { topic: TopicId(7), name: "a".into(), value: Some("b".into()) });
+        let before = image(&[register(1, 5)]);
+        let remove = Record::RemoveTopic(RemoveTopic { topic: TopicId(7) });
+        let after = image(&[register(1, 5), topic, partition, set, remove]);
+        assert_eq!(before.digest(), after.digest());
+        assert!(after.topics.is_empty() && after.topic_ids.is_empty());
     }
 
     #[test]

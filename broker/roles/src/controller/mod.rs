@@ -18,7 +18,9 @@ mod alter_partition;
 mod brokers;
 mod chance;
 mod command;
+mod create_partitions;
 mod create_topics;
+mod delete_topics;
 mod draft;
 mod fold;
 mod image;
@@ -35,15 +37,16 @@ use std::time::Duration;
 use model::{BrokerId, Planted, Time};
 
 pub use self::command::{
-    AlterConfigs, AlterPartition, Command, ConfigChanges, ConfigOperation, ConfigResource, CreateTopics, CreatedTopic,
-    Decision, Heartbeat, HeartbeatReply, InSyncChange, NewTopic, PartitionState, Registrant, Reply,
+    AlterConfigs, AlterPartition, Command, ConfigChanges, ConfigOperation, ConfigResource, CreatePartitions,
+    CreateTopics, CreatedTopic, Decision, Heartbeat, HeartbeatReply, InSyncChange, MorePartitions, NewTopic,
+    PartitionState, Registrant, Reply, TopicReference,
 };
 pub use self::create_topics::check_topic_name;
 use self::draft::Draft;
 pub use self::image::{Image, Partition, Registration, Topic};
 pub use self::record::{
-    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RecordError, RegisterBroker, TopicConfig,
-    TopicRecord,
+    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RecordError, RegisterBroker, RemoveTopic,
+    TopicConfig, TopicRecord,
 };
 pub use self::refusal::Refusal;
 pub use self::topic_settings::{Kind, Source, TOPIC_SETTINGS, TopicDefaults, TopicSetting, Unit};
@@ -90,6 +93,8 @@ impl Controller {
             Command::AlterPartition(_)
             | Command::CreateTopics(_)
             | Command::AlterConfigs(_)
+            | Command::DeleteTopics(_)
+            | Command::CreatePartitions(_)
             | Command::ExpireSessions => {}
         }
         for record in &decision.records {
@@ -107,6 +112,8 @@ impl Controller {
             Command::AlterPartition(request) => self.alter_partition(request),
             Command::CreateTopics(request) => self.create_topics(chance, request),
             Command::AlterConfigs(request) => Ok(self.alter_configs(request)),
+            Command::DeleteTopics(topics) => Ok(self.delete_topics(topics)),
+            Command::CreatePartitions(request) => Ok(self.create_partitions(chance, request)),
             Command::ExpireSessions => Ok(self.expire_sessions(now)),
         }
     }
@@ -135,7 +142,8 @@ impl Controller {
             | Record::BrokerChange(_)
             | Record::Topic(_)
             | Record::TopicConfig(_)
-            | Record::BrokerConfig(_) => return,
+            | Record::BrokerConfig(_)
+            | Record::RemoveTopic(_) => return,
         };
         let Some(partition) = self.image.partition(model::PartitionId { topic: id.0, index: id.1 }) else { return };
         assert!(!partition.in_sync.is_empty());

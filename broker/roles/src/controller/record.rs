@@ -32,6 +32,8 @@ pub enum Record {
     TopicConfig(#[n(0)] TopicConfig),
     #[n(7)]
     BrokerConfig(#[n(0)] BrokerConfig),
+    #[n(8)]
+    RemoveTopic(#[n(0)] RemoveTopic),
 }
 
 /// A process of a broker made itself known. Its epoch is this record's offset (KIP-631); it starts fenced.
@@ -137,6 +139,14 @@ pub struct BrokerConfig {
     pub name: String,
     #[n(2)]
     pub value: Option<String>,
+}
+
+/// A topic was deleted, with its partitions and settings. One of the same name that comes later has another id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RemoveTopic {
+    #[n(0)]
+    pub topic: TopicId,
 }
 
 /// Bytes of the metadata log that are no record of this version.

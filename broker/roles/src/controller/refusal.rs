@@ -29,6 +29,8 @@ pub enum Refusal {
     TopicAlreadyExists(String),
     #[error("{0} partitions are not possible: ask for one or more, or -1 for the default")]
     InvalidPartitions(i32),
+    #[error("the topic has {has} partitions: ask for more than that, not for {asked}; partitions are never taken away")]
+    NoMorePartitions { has: usize, asked: i32 },
     #[error(
         "a replication factor of {asked} is not possible with {available} brokers that are up: start more, or ask for fewer"
     )]

@@ -78,12 +78,15 @@ impl Leader {
         self.followers.retain(|id, _| assignment.replicas.contains(id));
     }
 
-    pub(crate) fn refuse_all_waiting(self, out: &mut Vec<Output>) {
+    pub(crate) fn refuse_all_waiting(self, refusal: Refusal, out: &mut Vec<Output>) {
         if !self.waiting_for_all.is_empty() {
-            model::reached!("a leader stepped down while producers waited");
+            match refusal {
+                Refusal::UnknownTopicOrPartition => model::reached!("a topic was deleted while producers waited"),
+                _ => model::reached!("a leader stepped down while producers waited"),
+            }
         }
         for waiting in self.waiting_for_leader.into_iter().chain(self.waiting_for_all) {
-            out.push(Output::Reply { ticket: waiting.ticket, result: Err(Refusal::NotLeaderOrFollower) });
+            out.push(Output::Reply { ticket: waiting.ticket, result: Err(refusal) });
         }
     }
 

@@ -124,6 +124,8 @@ pub enum Input {
     },
     /// Time passes.
     Tick,
+    /// The topic is gone: this replica serves nobody any more.
+    Removed,
     /// Nobody waits for this answer any more.
     Forget {
         ticket: Ticket,
@@ -175,6 +177,8 @@ pub enum Refusal {
     OffsetOutOfRange,
     #[error("the high watermark of this leader's epoch is not known yet: try again")]
     OffsetNotAvailable,
+    #[error("there is no such topic or partition any more")]
+    UnknownTopicOrPartition,
     #[error("the fetching broker does not hold a replica of this partition")]
     UnknownReplica,
     /// The follower must truncate: the leader's log ends `epoch` at `end`.
@@ -238,6 +242,7 @@ impl Replica {
             Input::InSyncRefused { partition_epoch } => self.in_sync_refused(partition_epoch, out),
             Input::InSyncInDoubt { partition_epoch } => self.in_sync_in_doubt(partition_epoch, out),
             Input::Tick => self.tick(now, log, out),
+            Input::Removed => self.removed(out),
             Input::Forget { ticket } => self.forget(ticket),
         }
         self.check(log);
@@ -321,7 +326,13 @@ impl Replica {
     /// Changes role. Whoever waits for an answer of the old leadership learns that its fate is in doubt.
     fn step_down(&mut self, role: Role, out: &mut Vec<Output>) {
         if let Role::Leader(leader) = std::mem::replace(&mut self.role, role) {
-            leader.refuse_all_waiting(out);
+            leader.refuse_all_waiting(Refusal::NotLeaderOrFollower, out);
+        }
+    }
+
+    fn removed(&mut self, out: &mut Vec<Output>) {
+        if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Waiting) {
+            leader.refuse_all_waiting(Refusal::UnknownTopicOrPartition, out);
         }
     }
 

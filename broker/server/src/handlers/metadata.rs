@@ -103,8 +103,6 @@ fn describe(image: &Image, topic: &Topic) -> MetadataResponseTopic {
 }
 
 fn describe_partition(image: &Image, index: i32, partition: &Partition) -> MetadataResponsePartition {
-    let is_offline = |id: &BrokerId| image.brokers.get(id).is_none_or(|registration| registration.fenced);
-    let offline: Vec<BrokerId> = partition.replicas.iter().copied().filter(is_offline).collect();
     let error = if partition.leader.is_none() { ErrorCode::LeaderNotAvailable.code() } else { NO_ERROR };
     MetadataResponsePartition::default()
         .with_error_code(error)
@@ -113,5 +111,11 @@ fn describe_partition(image: &Image, index: i32, partition: &Partition) -> Metad
         .with_leader_epoch(partition.leader_epoch.0)
         .with_replica_nodes(wire_ids(&partition.replicas))
         .with_isr_nodes(wire_ids(&partition.in_sync))
-        .with_offline_replicas(wire_ids(&offline))
+        .with_offline_replicas(wire_ids(&offline_replicas(image, partition)))
+}
+
+/// Who holds a replica and is not there.
+pub(super) fn offline_replicas(image: &Image, partition: &Partition) -> Vec<BrokerId> {
+    let is_offline = |id: &BrokerId| image.brokers.get(id).is_none_or(|registration| registration.fenced);
+    partition.replicas.iter().copied().filter(is_offline).collect()
 }

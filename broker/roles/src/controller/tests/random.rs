@@ -56,6 +56,20 @@ fn take(cluster: &mut Cluster, (kind, broker, pick): Step) {
             let resources = vec![(resource, ConfigChanges::Single(vec![(name.into(), operation)]))];
             cluster.ask(Command::AlterConfigs(AlterConfigs { resources, validate_only: false })).unwrap();
         }
+        6 => {
+            let name = format!("topic-{}", pick % 8);
+            cluster.ask(Command::DeleteTopics(vec![TopicReference::Name(name)])).unwrap();
+        }
+        7 => {
+            let topic = MorePartitions {
+                name: format!("topic-{}", pick % 8),
+                count: (pick >> 8) as i32 % 6,
+                assignments: None,
+            };
+            cluster
+                .ask(Command::CreatePartitions(CreatePartitions { topics: vec![topic], validate_only: false }))
+                .unwrap();
+        }
         _ => {
             let Some(&partition) = partitions.get((pick % 64) as usize) else { return };
             let Some(BrokerId(leader)) = cluster.partition(partition).leader else { return };
@@ -97,7 +111,7 @@ proptest! {
 
     #[test]
     fn any_commands_keep_the_promises_and_their_records_rebuild_the_image(
-        steps in prop::collection::vec((0u8..9, 1..=BROKERS, any::<u64>()), 1..200)
+        steps in prop::collection::vec((0u8..11, 1..=BROKERS, any::<u64>()), 1..200)
     ) {
         let mut cluster = Cluster::of(BROKERS);
         for step in steps {

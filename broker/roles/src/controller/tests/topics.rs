@@ -24,6 +24,76 @@ fn a_topic_is_there_with_its_partitions_leaders_and_settings() {
     }
 }
 
+fn delete(cluster: &mut Cluster, topics: &[TopicReference]) -> Vec<Result<(model::TopicId, String), Refusal>> {
+    match cluster.ask(Command::DeleteTopics(topics.to_vec())).unwrap().reply {
+        Reply::TopicsDeleted(results) => results,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_topic_that_was_deleted_and_made_again_is_another_one() {
+    let mut cluster = Cluster::of(3);
+    let first = cluster.create(topic("orders", 1, 2)).unwrap().id.unwrap();
+    let by_name = TopicReference::Name("orders".into());
+    assert_eq!(delete(&mut cluster, std::slice::from_ref(&by_name)), [Ok((first, "orders".into()))]);
+    assert!(cluster.controller.image().topics.is_empty());
+    assert_eq!(delete(&mut cluster, &[by_name]), [Err(Refusal::UnknownTopicOrPartition)]);
+    let second = cluster.create(topic("orders", 1, 2)).unwrap().id.unwrap();
+    assert_ne!(first, second);
+    let stale = delete(&mut cluster, &[TopicReference::Id(first), TopicReference::Id(second)]);
+    assert_eq!(stale, [Err(Refusal::UnknownTopicId), Ok((second, "orders".into()))]);
+}
+
+#[test]
+fn a_topic_that_is_named_twice_stays() {
+    let mut cluster = Cluster::of(1);
+    let id = cluster.create(topic("orders", 1, 1)).unwrap().id.unwrap();
+    let twice = delete(&mut cluster, &[TopicReference::Name("orders".into()), TopicReference::Id(id)]);
+    assert!(twice.iter().all(|result| matches!(result, Err(Refusal::InvalidRequest(_)))));
+    assert_eq!(cluster.controller.image().topics.len(), 1);
+}
+
+fn more(cluster: &mut Cluster, count: i32, assignments: Option<Vec<Vec<model::BrokerId>>>) -> Result<(), Refusal> {
+    let topics = vec![MorePartitions { name: "orders".into(), count, assignments }];
+    match cluster.ask(Command::CreatePartitions(CreatePartitions { topics, validate_only: false })).unwrap().reply {
+        Reply::PartitionsCreated(mut results) => results.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn partitions_are_added_and_never_taken_away() {
+    let mut cluster = Cluster::of(3);
+    assert_eq!(more(&mut cluster, 2, None), Err(Refusal::UnknownTopicOrPartition));
+    cluster.create(topic("orders", 2, 3)).unwrap();
+    let before = cluster.controller.image().topic_by_name("orders").unwrap().partitions.clone();
+    for count in [-1, 0, 1, 2] {
+        assert_eq!(more(&mut cluster, count, None), Err(Refusal::NoMorePartitions { has: 2, asked: count }));
+    }
+    more(&mut cluster, 5, None).unwrap();
+    let after = cluster.controller.image().topic_by_name("orders").unwrap().partitions.clone();
+    assert_eq!((after.len(), &after[..2]), (5, &before[..]));
+    assert!(after.iter().all(|partition| partition.replicas.len() == 3 && partition.leader.is_some()));
+}
+
+#[test]
+fn added_partitions_may_be_assigned_by_hand_if_that_makes_sense() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(topic("orders", 1, 2)).unwrap();
+    for wrong in [vec![], vec![ids(&[1, 2]), ids(&[2, 3])], vec![ids(&[1])], vec![ids(&[1, 1])], vec![ids(&[1, 9])]] {
+        let refused = more(&mut cluster, 2, Some(wrong));
+        assert!(matches!(refused, Err(Refusal::InvalidReplicaAssignment(_))), "{refused:?}");
+    }
+    more(&mut cluster, 2, Some(vec![ids(&[3, 1])])).unwrap();
+    let orders = cluster.controller.image().topic_by_name("orders").unwrap();
+    assert_eq!((&orders.partitions[1].replicas, orders.partitions[1].leader), (&ids(&[3, 1]), Some(id(3))));
+    cluster.fence(1);
+    cluster.fence(2);
+    let refused = Refusal::InvalidReplicationFactor { asked: 2, available: 1 };
+    assert_eq!(more(&mut cluster, 3, None), Err(refused));
+}
+
 #[test]
 fn minus_one_takes_the_defaults() {
     let created = Cluster::of(3).create(topic("orders", -1, -1)).unwrap();

@@ -1,0 +1,142 @@
+"""What administrators do, through librdkafka's and kafka-python's own calls, against three real brokers.
+
+Settings of topics are described with who says them, changed one by one and taken back; lists grow; wrong ones are refused. Records
+carry the leader's time where a topic says so. Topics get partitions, are deleted while a producer writes, and made again.
+"""
+
+import argparse
+import tempfile
+import time
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+from kafka import KafkaAdminClient
+
+from cluster import Cluster
+
+
+def done(futures):
+    """The one result of a call about one thing."""
+    (future,) = futures.values()
+    return future.result(timeout=20)
+
+
+def until(what, seconds=20):
+    """Tries until it is true: brokers hear of changes one after the other."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.1)
+
+
+def change(admin, topic, name, operation, value=None):
+    entry = ConfigEntry(name, value, incremental_operation=operation)
+    done(admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]))
+
+
+def settings(admin, topic):
+    return done(admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))
+
+
+def refused(call, error):
+    try:
+        call()
+    except KafkaException as exception:
+        assert exception.args[0].name() == error, exception
+    else:
+        raise AssertionError(f"not refused with {error}")
+
+
+def settings_change(admin):
+    own = settings(admin, "orders")["min.insync.replicas"]
+    assert (own.value, own.source) == ("2", ConfigSource.STATIC_BROKER_CONFIG.value), own
+    assert settings(admin, "orders")["retention.ms"].is_default
+    change(admin, "orders", "retention.ms", AlterConfigOpType.SET, "3600000")
+    until(lambda: settings(admin, "orders")["retention.ms"].value == "3600000")
+    assert settings(admin, "orders")["retention.ms"].source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+    change(admin, "orders", "retention.ms", AlterConfigOpType.DELETE)
+    until(lambda: settings(admin, "orders")["retention.ms"].value == "604800000")
+    change(admin, "orders", "cleanup.policy", AlterConfigOpType.APPEND, "compact")
+    until(lambda: settings(admin, "orders")["cleanup.policy"].value == "delete,compact")
+    change(admin, "orders", "cleanup.policy", AlterConfigOpType.SUBTRACT, "compact")
+    until(lambda: settings(admin, "orders")["cleanup.policy"].value == "delete")
+    refused(lambda: change(admin, "orders", "retention.ms", AlterConfigOpType.SET, "soon"), "INVALID_CONFIG")
+    refused(lambda: change(admin, "orders", "colour", AlterConfigOpType.SET, "blue"), "INVALID_CONFIG")
+    refused(lambda: change(admin, "nowhere", "retention.ms", AlterConfigOpType.SET, "5"), "UNKNOWN_TOPIC_OR_PART")
+    node = done(admin.describe_configs([ConfigResource(ResourceType.BROKER, "1")]))
+    assert node["node.id"].is_read_only and not node["log.retention.ms"].is_read_only
+
+
+def leaders_time(admin, bootstrap):
+    done(admin.create_topics([NewTopic("stamped", 1, 3, config={"message.timestamp.type": "LogAppendTime"})]))
+    before = time.time() * 1000
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce("stamped", b"now", timestamp=1)
+    assert producer.flush(20) == 0
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
+    consumer.assign([TopicPartition("stamped", 0, 0)])
+    (message,) = consumer.consume(1, timeout=20)
+    kind, stamp = message.timestamp()
+    assert kind == 2 and before - 1000 < stamp < time.time() * 1000 + 1000, (kind, stamp)
+    consumer.close()
+
+
+def topics_grow_and_go(admin, bootstrap):
+    done(admin.create_partitions([NewPartitions("orders", 5)]))
+    until(lambda: len(admin.list_topics("orders").topics["orders"].partitions) == 5)
+    refused(lambda: done(admin.create_partitions([NewPartitions("orders", 5)])), "INVALID_PARTITIONS")
+
+    producer = Producer({"bootstrap.servers": bootstrap, "message.timeout.ms": 3000})
+    outcomes = []
+    for number in range(2000):
+        producer.produce("orders", str(number).encode(), on_delivery=lambda error, _: outcomes.append(error))
+        if number == 1000:
+            producer.poll(0.5)
+            done(admin.delete_topics(["orders"]))
+    producer.flush(20)
+    assert len(outcomes) == 2000, "whoever waited was answered"
+    until(lambda: "orders" not in admin.list_topics().topics)
+    refused(lambda: done(admin.delete_topics(["orders"])), "UNKNOWN_TOPIC_OR_PART")
+    done(admin.create_topics([NewTopic("orders", 1, 3)]))
+    until(lambda: len(admin.list_topics("orders").topics["orders"].partitions) == 1)
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
+    until(lambda: consumer.get_watermark_offsets(TopicPartition("orders", 0), timeout=5) == (0, 0))
+    consumer.close()
+
+
+def another_client(bootstrap):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    assert len(admin.describe_cluster()["brokers"]) == 3
+    assert "orders" in admin.list_topics()
+    admin.delete_topics(["orders"])
+    until(lambda: "orders" not in admin.list_topics())
+    admin.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--broker", required=True)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory, Cluster(arguments.broker, directory) as cluster:
+        cluster.start_all()
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        until(lambda: len(admin.list_topics(timeout=10).brokers) == 3)
+        done(admin.create_topics([NewTopic("orders", 2, 3)]))
+        settings_change(admin)
+        leaders_time(admin, cluster.bootstrap)
+        topics_grow_and_go(admin, cluster.bootstrap)
+        another_client(cluster.bootstrap)
+    print("administered: settings, the leader's time, partitions, deletion under load")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+//! What an administrator changes while everything runs.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::words::{Range, WordError};
+
+/// One change, asked for until it is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "ChangeFile", into = "ChangeFile")]
+#[schemars(with = "ChangeFile")]
+pub struct Change {
+    /// How long after the run begins.
+    pub at: Range,
+    pub kind: ChangeKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    DeleteTopic(String),
+    /// Deleted, and made again at once under the same name.
+    RemakeTopic(String),
+    AddPartitions(AddPartitions),
+    AlterTopic(AlterTopic),
+}
+
+/// More partitions for a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddPartitions {
+    pub topic: String,
+    /// How many it has then.
+    #[schemars(range(min = 2, max = 1000))]
+    pub to: u32,
+}
+
+/// Other settings for a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlterTopic {
+    pub topic: String,
+    /// Kafka's names, each in quotes, and values, as texts.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// How a change is written: when, and one key for what.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Change")]
+struct ChangeFile {
+    /// How long after the run begins.
+    at: Range,
+    /// This topic goes away with all that is in it. Its clients stay, and are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delete_topic: Option<String>,
+    /// This topic goes away, and another one of the same name comes in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    remake_topic: Option<String>,
+    /// A topic gets more partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    add_partitions: Option<AddPartitions>,
+    /// Settings of a topic change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alter_topic: Option<AlterTopic>,
+}
+
+impl TryFrom<ChangeFile> for Change {
+    type Error = String;
+
+    fn try_from(file: ChangeFile) -> Result<Change, String> {
+        let mut kinds = [
+            file.delete_topic.map(ChangeKind::DeleteTopic),
+            file.remake_topic.map(ChangeKind::RemakeTopic),
+            file.add_partitions.map(ChangeKind::AddPartitions),
+            file.alter_topic.map(ChangeKind::AlterTopic),
+        ]
+        .into_iter()
+        .flatten();
+        let help = "write one of delete_topic, remake_topic, add_partitions and alter_topic";
+        let kind = kinds.next().ok_or_else(|| WordError::new("nothing says what changes", help).pack())?;
+        if kinds.next().is_some() {
+            return Err(WordError::new("two things change at once", help).pack());
+        }
+        Ok(Change { at: file.at, kind })
+    }
+}
+
+impl From<Change> for ChangeFile {
+    fn from(change: Change) -> ChangeFile {
+        let mut file = ChangeFile {
+            at: change.at,
+            delete_topic: None,
+            remake_topic: None,
+            add_partitions: None,
+            alter_topic: None,
+        };
+        match change.kind {
+            ChangeKind::DeleteTopic(topic) => file.delete_topic = Some(topic),
+            ChangeKind::RemakeTopic(topic) => file.remake_topic = Some(topic),
+            ChangeKind::AddPartitions(more) => file.add_partitions = Some(more),
+            ChangeKind::AlterTopic(alter) => file.alter_topic = Some(alter),
+        }
+        file
+    }
+}
+
+impl Change {
+    /// The topic that changes.
+    pub fn topic(&self) -> &str {
+        match &self.kind {
+            ChangeKind::DeleteTopic(topic) | ChangeKind::RemakeTopic(topic) => topic,
+            ChangeKind::AddPartitions(more) => &more.topic,
+            ChangeKind::AlterTopic(alter) => &alter.topic,
+        }
+    }
+
+    /// True if what is in the topic goes away.
+    pub fn loses_topic(&self) -> bool {
+        matches!(self.kind, ChangeKind::DeleteTopic(_) | ChangeKind::RemakeTopic(_))
+    }
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kind {
+            ChangeKind::DeleteTopic(topic) => write!(f, "topic {topic} is deleted"),
+            ChangeKind::RemakeTopic(topic) => write!(f, "topic {topic} is deleted and made again"),
+            ChangeKind::AddPartitions(more) => write!(f, "topic {} gets {} partitions", more.topic, more.to),
+            ChangeKind::AlterTopic(alter) => {
+                let settings: Vec<String> =
+                    alter.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                write!(f, "topic {} is set to {}", alter.topic, settings.join(", "))
+            }
+        }
+    }
+}

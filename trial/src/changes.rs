@@ -1,0 +1,121 @@
+//! What an administrator changes while everything runs: each change by a client of its own, which asks until it is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Admin, ClientError, NewTopic, Resource};
+use evidence::What;
+use host::Host;
+use model::{Endpoint, Time};
+use parking_lot::Mutex;
+use scenarios::{Change, ChangeKind, Scenario, Topic};
+use sim::{SimHost, World};
+
+use crate::workload::{client_config, errands, sleep_until};
+
+/// Pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// The changes of a run: which are not done yet.
+#[derive(Clone, Default)]
+pub(crate) struct Changes {
+    open: Arc<Mutex<BTreeSet<String>>>,
+    /// How many partitions topics were given.
+    pub(crate) grown: Arc<Mutex<BTreeMap<String, i32>>>,
+}
+
+impl Changes {
+    /// Sets an administrator to work on each; time zero is `zero`.
+    pub(crate) fn start(world: &World, scenario: &Scenario, zero: Time, bootstrap: &[Endpoint]) -> Changes {
+        let changes = Changes::default();
+        for (place, change) in (1..).zip(&scenario.changes) {
+            let name = format!("administrator {place}");
+            let mut stream = world.stream(&format!("changes/{place}"));
+            let at = zero
+                + change.at.from
+                + stream.duration(Duration::ZERO..change.at.to - change.at.from + Duration::from_nanos(1));
+            let topic = scenario.topic(change.topic()).cloned();
+            let (world, change, bootstrap, own) = (world.clone(), change.clone(), bootstrap.to_vec(), changes.clone());
+            own.open.lock().insert(change.to_string());
+            errands::start(&world.clone(), &name, move |host| {
+                let (world, change, topic) = (world.clone(), change.clone(), topic.clone());
+                let (bootstrap, own) = (bootstrap.clone(), own.clone());
+                async move {
+                    sleep_until(&host, at).await;
+                    world.note(What::Note { text: format!("asked: {change}") });
+                    let admin = Admin::new(host.clone(), client_config(bootstrap, host.name()));
+                    make(&host, &admin, &change, topic.as_ref()).await;
+                    if let ChangeKind::AddPartitions(more) = &change.kind {
+                        own.grown.lock().insert(more.topic.clone(), i32::try_from(more.to).unwrap_or(i32::MAX));
+                    }
+                    world.note(What::Note { text: format!("done: {change}") });
+                    own.open.lock().remove(&change.to_string());
+                }
+            });
+        }
+        changes
+    }
+
+    /// Waits until all are done; answers which were not, in time.
+    pub(crate) async fn wait(&self, world: &World, wait_max: Duration) -> Vec<String> {
+        let deadline = world.now() + wait_max;
+        while world.now() < deadline && !self.open.lock().is_empty() {
+            world.sleep(PAUSE).await;
+        }
+        let late = |change: &String| format!("not done {} s after the healing: {change}", wait_max.as_secs());
+        self.open.lock().iter().map(late).collect()
+    }
+}
+
+async fn make(host: &SimHost, admin: &Admin<SimHost>, change: &Change, topic: Option<&Topic>) {
+    match &change.kind {
+        ChangeKind::DeleteTopic(name) => until_done(host, || admin.delete_topic(name)).await,
+        ChangeKind::RemakeTopic(name) => {
+            until_done(host, || admin.delete_topic(name)).await;
+            if let Some(topic) = topic {
+                let new = new_topic(topic);
+                until_done(host, || admin.create_topic(&new)).await;
+            }
+        }
+        ChangeKind::AddPartitions(more) => {
+            let count = i32::try_from(more.to).unwrap_or(i32::MAX);
+            until_done(host, || admin.add_partitions(&more.topic, count)).await;
+        }
+        ChangeKind::AlterTopic(alter) => {
+            let settings = alter.settings.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+            let resource = Resource::Topic(alter.topic.clone());
+            until_done(host, || admin.alter_settings(&resource, &settings)).await;
+        }
+    }
+}
+
+/// A topic as the scenario declares it.
+pub(crate) fn new_topic(topic: &Topic) -> NewTopic {
+    NewTopic {
+        name: topic.name.clone(),
+        partitions: i32::try_from(topic.partitions).unwrap_or(i32::MAX),
+        replication_factor: i16::try_from(topic.replicas).unwrap_or(i16::MAX),
+        settings: [("min.insync.replicas".to_owned(), topic.min_insync_replicas.to_string())].into(),
+    }
+}
+
+/// Asks again after every error but those that say that an earlier attempt was heard.
+async fn until_done<F: Future<Output = Result<(), ClientError>>>(host: &SimHost, mut attempt: impl FnMut() -> F) {
+    use protocol::ErrorCode::{InvalidPartitions, TopicAlreadyExists};
+
+    let mut is_first = true;
+    loop {
+        match attempt().await {
+            Ok(()) => return,
+            Err(
+                ClientError::Unknown(_) | ClientError::Refused { code: TopicAlreadyExists | InvalidPartitions, .. },
+            ) if !is_first => {
+                return;
+            }
+            Err(_not_yet) => {}
+        }
+        is_first = false;
+        host.sleep(PAUSE).await;
+    }
+}
