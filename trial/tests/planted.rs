@@ -408,12 +408,15 @@ hunts! {
     alter_record: hunt(Bug::AlterRecord, CALM, 2, &[NOWHERE, INVENTED]),
     reorder_appends: Hunt { producers: PIPELINED, ..hunt(Bug::ReorderAppends, LEADER_BLINKS, 5, &[ORDER]) },
     time_index_of_last_batch: Hunt { producers: BUSY, ..hunt(Bug::TimeIndexOfLastBatch, STARTS_ARE_LOOKED_AT, 10, &[INDEXES]) },
-    stale_epoch_checkpoint: hunt(Bug::StaleEpochCheckpoint, STARTS_ARE_LOOKED_AT, 10, &[INDEXES]),
+    stale_epoch_checkpoint: Hunt {
+        producers: BUSY,
+        ..hunt(Bug::StaleEpochCheckpoint, STARTS_ARE_LOOKED_AT, 10, &[INDEXES, SURVIVE, SPARES, READABLE])
+    },
     retention_past_high_watermark: Hunt {
         producers: BUSY,
         ..hunt(Bug::RetentionPastHighWatermark, RETENTION_IS_TIGHT, 3, &[RETENTION])
     },
-    log_start_unsynced: hunt(Bug::LogStartUnsynced, RETENTION_IS_TIGHT, 5, &[RETENTION, OFFSET_ORDER]),
+    log_start_unsynced: hunt(Bug::LogStartUnsynced, RETENTION_IS_TIGHT, 5, &[RETENTION, OFFSET_ORDER, READABLE]),
     never_elect: hunt(Bug::NeverElect, NEVER_ELECTED, 3, &[CONVERGES]),
 }
 

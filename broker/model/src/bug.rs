@@ -114,7 +114,7 @@ bugs! {
     /// Retention looks at age and size alone, not at the high watermark.
     RetentionPastHighWatermark = "retention-past-high-watermark", had: "nobody for long: Kafka stops there", breaks: "records go that were never committed, nor read";
     /// A broker says where its log begins, and removes what lies below, before that is on disk.
-    LogStartUnsynced = "log-start-unsynced", had: "Kafka, which writes its checkpoint of log starts once a minute", breaks: "after a start, deleted records are there again";
+    LogStartUnsynced = "log-start-unsynced", had: "Kafka, which writes its checkpoint of log starts once a minute", breaks: "after a start the log does not know where it begins: deleted records are there again, or it misses their segments";
     /// A broker opens the directory of a partition's name without looking whose it is.
     StaleDirectory = "stale-directory", had: "Kafka before topic ids (KIP-516)", breaks: "a topic that is made again begins with the records of the one before";
 }

@@ -292,8 +292,9 @@ impl<H: Host> Node<H> {
     pub(crate) async fn close(&self) {
         let partitions = self.partitions();
         let closing = partitions.iter().map(|partition| async move {
-            if let Err(error) = partition.begin_close().run().await {
-                tracing::error!(id = %partition.id, %error, "cannot sync the log for the last time");
+            match partition.begin_close().run().await {
+                Ok(done) => partition.closed(done),
+                Err(error) => tracing::error!(id = %partition.id, %error, "cannot sync the log for the last time"),
             }
         });
         futures_util::future::join_all(closing).await;

@@ -406,6 +406,11 @@ impl<H: Host> Partition<H> {
         self.state.lock().log.begin_close()
     }
 
+    /// That sync ended well.
+    pub(crate) fn closed(&self, done: SyncedTo) {
+        let _end = self.state.lock().log.finish_sync(done);
+    }
+
     /// The committed end, for ListOffsets.
     pub(crate) fn committed_end(&self, epoch: LeaderEpoch) -> Result<(Offset, LeaderEpoch), Refusal> {
         let state = self.state.lock();

@@ -9,7 +9,7 @@
 //! after each index's last entry. Should these not agree, the batch headers are walked as if they were not there.
 
 use host::{Disk, File};
-use model::{Bug, Epochs, Offset, Planted};
+use model::{Epochs, Offset, Planted};
 
 use crate::recovery_point::RecoveryPoint;
 use crate::scan::{Damage, Known, Scan};
@@ -58,7 +58,7 @@ pub(crate) async fn recover<D: Disk>(
         model::reached!("a half-written file was left by a crash");
         disk.remove(&format!("{directory}/{leftover}")).map_err(failed)?;
     }
-    let mut start = read_start(disk, directory, config.planted).await?;
+    let start = read_start(disk, directory, config.planted).await?;
     let mut bases: Vec<Offset> = names.iter().filter_map(|name| base_of(name)).collect();
     let dead = bases.partition_point(|&base| base <= start).saturating_sub(1);
     for base in bases.drain(..dead) {
@@ -75,9 +75,6 @@ pub(crate) async fn recover<D: Disk>(
         let file = segment_path(directory, base);
         Err(StorageError::Corrupt { file, position: 0, reason: "the file is missing".into() })
     };
-    if config.planted.has(Bug::LogStartUnsynced) {
-        start = start.max(bases.first().copied().unwrap_or(start));
-    }
     match (bases.first(), point) {
         (Some(&first), _) if start < first => return missing(start),
         (first, Some(point))

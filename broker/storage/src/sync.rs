@@ -72,7 +72,7 @@ impl<D: Disk> Log<D> {
             || self.directory_synced < self.directory_changes;
         is_dirty.then(|| {
             let point = self.current_point();
-            let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.start(), position: 0 });
+            let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.segments[0].base, position: 0 });
             let is_due =
                 before.segment != point.segment || before.position + RECOVERY_POINT_INTERVAL_BYTES <= point.position;
             let checkpoint = is_due.then(|| self.checkpoint(point, self.segments.len() - 1));

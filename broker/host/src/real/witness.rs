@@ -20,6 +20,9 @@ pub(super) fn log(event: &Event) {
             warn!(%partition, %log_start, %log_end, cut_bytes, "cut a torn tail off a log");
         }
         Event::Truncated { partition, from, to } => info!(%partition, %from, %to, "cut a log back to its leader's"),
+        Event::LogStartAdvanced { partition, from, to, reason } => {
+            info!(%partition, %from, %to, ?reason, "deleted the first records of a log");
+        }
         Event::StorageFailed { partition } => error!(%partition, "storage failed: this replica is in doubt"),
         // The flow of records and of metadata; what a broker learns to say is told here until it earns a line above.
         event => debug!(?event),

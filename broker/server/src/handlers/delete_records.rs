@@ -47,6 +47,8 @@ fn begin<H: Host>(node: &Arc<Node<H>>, topic: Option<TopicId>, asked: &DeleteRec
     let index = asked.partition_index;
     let id = topic.map(|topic| PartitionId { topic, index });
     let admitted = match id.and_then(|id| node.partition(id)) {
+        // What is only compacted is for ever.
+        Some(partition) if !partition.settings().log.cleanup_policy.deletes() => Err(ErrorCode::PolicyViolation.code()),
         Some(partition) => {
             let below = partition.admit_deletion(Offset(asked.offset));
             below.map(|below| (partition, below)).map_err(refusal_code)
