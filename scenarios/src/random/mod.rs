@@ -114,14 +114,14 @@ mod tests {
     fn every_kind_of_a_profile_is_drawn_and_none_is_always_there() {
         for profile in Profile::ALL {
             let mut with: BTreeMap<&str, usize> = BTreeMap::new();
-            for seed in 0..400 {
+            for seed in 0..800 {
                 let faults = random(seed, *profile).faults;
                 let kinds: BTreeSet<&str> = faults.iter().map(|fault| fault.kind.key()).collect();
                 kinds.into_iter().for_each(|kind| *with.entry(kind).or_default() += 1);
             }
             let kinds = faults::kinds(*profile);
             assert_eq!(with.len(), kinds, "{profile}: {with:?}");
-            let is_fair = |count: &usize| *count >= 12 && (*count <= 300 || kinds == 1);
+            let is_fair = |count: &usize| *count >= 16 && (*count <= 600 || kinds == 1);
             assert!(with.values().all(is_fair), "{profile}: {with:?}");
         }
     }
