@@ -22,7 +22,8 @@ const fn told(bug: Bug, tale: &'static str, seeds: u64, promises: &'static [&'st
 impl Told {
     fn scenario(&self) -> Scenario {
         let tale = scenarios::catalogue().iter().find(|tale| tale.name() == self.tale);
-        tale.expect("it is in the catalogue").scenario().expect("every tale can be read")
+        let scenario = tale.and_then(|tale| tale.scenario().ok());
+        scenario.unwrap_or_else(|| panic!("the catalogue has no tale {} that can be read", self.tale))
     }
 
     fn shows(&self) {
