@@ -443,19 +443,6 @@ fn every_bug_has_a_hunting_ground_or_a_tale() {
     assert!(forgotten.is_empty(), "nobody plants {forgotten:?}");
 }
 
-/// A broker that was away while a topic was made again takes its old log for the new one's.
-#[test]
-fn stale_directory() {
-    let tale = scenarios::catalogue().iter().find(|tale| tale.name() == "topic-is-made-again");
-    let scenario = tale.expect("it is in the catalogue").scenario().expect("every tale can be read");
-    let options = Options { source: "planted".into(), plant: Some(Bug::StaleDirectory), ..Options::default() };
-    let is_found = (1..=10).any(|seed| {
-        let violation = trial::run(&scenario, seed, &options).violation;
-        violation.is_some_and(|violation| violation.promise == "recovery keeps all that was synced")
-    });
-    assert!(is_found);
-}
-
 /// The catalogue that people read is the one that is planted.
 #[test]
 fn docs_bugs_is_in_step_with_the_catalogue() {

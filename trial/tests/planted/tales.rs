@@ -60,5 +60,6 @@ tales! {
     stale_alter_partition: told(Bug::StaleAlterPartition, "proposal-crosses-a-decision", 10, &[IN_SYNC]),
     unsynced_directory: told(Bug::UnsyncedDirectory, "new-files-lose-power", 5, &[RECOVERY, SPARES, SURVIVE]),
     unsynced_directory_of_a_vote: told(Bug::UnsyncedDirectory, "vote-is-read-and-forgotten", 5, &[EPOCHS]),
+    stale_directory: told(Bug::StaleDirectory, "topic-is-made-again", 10, &[RECOVERY]),
     abandoned_sync: told(Bug::AbandonedSync, "leader-elected-while-it-syncs", 40, &[CONVERGES]),
 }
