@@ -16,7 +16,7 @@ use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, T
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use slow::promises::{REFERENCES, replicas_disagree_in_the_end};
+use slow::promises::{REFERENCES, Reference, replicas_disagree_in_the_end};
 use slow::{Batch, Told, end, leading, log};
 use tale::{P, brokers, expectations};
 
@@ -231,7 +231,7 @@ fn judged(trace: &[Told]) -> (Vec<&'static str>, Vec<&'static str>) {
     let verdicts = watch.finish(&History::default());
     let is_broken = |name: &str| verdicts.iter().any(|one| one.promise == name && one.outcome == Outcome::Broken);
     let broken = REFERENCES.iter().map(|(name, _)| *name).filter(|name| is_broken(name)).collect();
-    let breaks = |(name, breaks): &&(&str, fn(&[Told], i32, &Event) -> bool)| {
+    let breaks = |(name, breaks): &&Reference| {
         let somewhere = (0..trace.len()).any(|at| match &trace[at] {
             (node, What::Witnessed(event)) => breaks(&trace[..at], *node, event),
             _ => false,
