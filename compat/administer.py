@@ -126,7 +126,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--broker", required=True)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, Cluster(arguments.broker, directory) as cluster:
+    # A producer that asks for a topic that was deleted would make it again.
+    extra = '"auto.create.topics.enable" = false\n'
+    with tempfile.TemporaryDirectory() as directory, Cluster(arguments.broker, directory, extra=extra) as cluster:
         cluster.start_all()
         admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
         until(lambda: len(admin.list_topics(timeout=10).brokers) == 3)
