@@ -41,7 +41,10 @@ fn falls(partition: &PartitionName) -> impl Strategy<Value = Fault> + use<> {
     ];
     let moment = weighted(0.7, Just(Moment::WritesInFlight));
     (select(FALLS), moment).prop_flat_map(move |(pace, moment)| {
-        repeated(kind.clone(), pace).prop_map(move |fault| Fault { moment, ..fault })
+        repeated(kind.clone(), pace).prop_map(move |fault| {
+            let strikes_a_disk = !matches!(fault.kind, FaultKind::Network(_));
+            Fault { moment: moment.filter(|_| strikes_a_disk), ..fault }
+        })
     })
 }
 
