@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use evidence::{Action, Claims, History, Key, MicroOperation, NodeName, Recorder, Table, Value, What};
 use invariants::{Expectations, Outcome, Verdict, Watch, check};
-use model::{Event, LeaderEpoch, Offset, PartitionId, Time};
+use model::{Event, LeaderEpoch, LogStartReason, Offset, PartitionId, Time};
 use tale::{P, Tale, brokers, expectations};
 
 /// A promise, what breaks it, and what is much like that and legal.
@@ -74,6 +74,12 @@ const PAIRS: &[Pair] = &[
         || Tale::replicated().loses_power(1).recovers(1, 2),
         || Tale::replicated().loses_power(2).recovers(2, 2),
     ),
+    ("indexes equal a scan", || compared(false), || compared(true)),
+    (
+        "retention takes only what it may",
+        || Tale::replicated().says(1, deleted(4)),
+        || Tale::replicated().says(1, Event::DeletionAsked { partition: P, below: Offset(2) }).says(1, deleted(2)),
+    ),
     (
         "metadata agrees",
         || Tale::begin().applied(1, 5, 77).applied(2, 5, 78),
@@ -89,6 +95,15 @@ const PAIRS: &[Pair] = &[
     ),
     ("the cluster converges after healing", || quiet(77), || quiet(78)),
 ];
+
+fn compared(are_equal: bool) -> Tale {
+    Tale::begin().says(1, Event::IndexesCompared { partition: P, are_equal })
+}
+
+/// A client's wish moves a log's start.
+fn deleted(to: i64) -> Event {
+    Event::LogStartAdvanced { partition: P, from: Offset(0), to: Offset(to), reason: LogStartReason::Asked }
+}
 
 fn committed_by_one() -> Tale {
     Tale::begin().state(1, 0, 1, 1, &[1]).leads(1, 1, 0).appends(1, 1, 0, 10).commits(1, 1, 2).state(2, 1, 2, 2, &[2])

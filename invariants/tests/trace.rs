@@ -25,6 +25,8 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     let unknown = [
         "leaders count what followers have",
         "nothing comes from nowhere",
+        "indexes equal a scan",
+        "retention takes only what it may",
         "the quorum commits by majority",
         "a deposed controller steps down",
         "what waits is answered",

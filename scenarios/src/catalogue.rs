@@ -58,6 +58,8 @@ const TALES: &[Tale] = tales![
     "replication/member-is-another-process.toml",
     "replication/leader-is-back-before-it-was-missed.toml",
     "storage/every-broker-loses-power-at-once.toml",
+    "storage/follower-returns-below-its-leaders-start.toml",
+    "storage/records-go-while-their-reader-sleeps.toml",
     "storage/disk-fills-up.toml",
     "storage/bits-rot.toml",
     "storage/sectors-become-unreadable.toml",

@@ -383,7 +383,7 @@ hunts! {
     unsynced_vote: hunt(Bug::UnsyncedVote, CALM, 1, &[EPOCHS]),
     vote_twice: hunt(Bug::VoteTwice, VOTERS_FALL, 5, &[ONE_LEADER, EPOCHS]),
     commit_earlier_epoch: hunt(Bug::CommitEarlierEpoch, VOTERS_FALL, 2, &[MAJORITY]),
-    commit_unsorted: hunt(Bug::CommitUnsorted, CALM, 2, &[MAJORITY]),
+    commit_unsorted: hunt(Bug::CommitUnsorted, CONTROLLERS_FALL, 5, &[MAJORITY]),
     forgotten_proposal: Hunt {
         partitions: 3,
         ..hunt(Bug::ForgottenProposal, CONTROLLERS_FALL, 10, &[IN_SYNC])

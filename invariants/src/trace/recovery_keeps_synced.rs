@@ -2,7 +2,8 @@
 //!
 //! Broken if a log that is opened again ends below (a) what its owner last witnessed as synced, unless it truncated
 //! since; (b) where it ended, if the machine kept its power: the page cache outlives a process. A torn tail after a loss
-//! of power may go. What it never wrote it cannot find either: that is another log. Nothing is asked of a log of which the world itself destroyed a part on this node.
+//! of power may go. What a node never wrote, though nothing that it did went unseen, it cannot find either: that is another log.
+//! Nothing is asked of a log of which the world itself destroyed a part on this node.
 
 use evidence::{Entry, What};
 use model::{Event, Offset};
@@ -34,7 +35,7 @@ impl Promise for RecoveryKeepsSynced {
                 self.judged += 1;
                 let name = before.name(node);
                 let Some(replica) = before.replica(partition, node) else {
-                    if log_end <= Offset::ZERO {
+                    if log_end <= Offset::ZERO || !before.is_seen_from_start(node) {
                         return Ok(());
                     }
                     return Err(format!(

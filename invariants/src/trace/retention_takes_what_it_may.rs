@@ -101,7 +101,7 @@ impl Promise for RetentionTakesWhatItMay {
                     ));
                 }
                 let high_watermark = before.high_watermark(*partition);
-                if high_watermark < *log_start {
+                if high_watermark < *log_start && before.is_seen_from_start(node) {
                     return Err(format!(
                         "{partition}: the log of {} begins at {log_start} after a start, and only what is below {high_watermark} was committed",
                         before.name(node)

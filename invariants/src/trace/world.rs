@@ -32,6 +32,8 @@ pub(crate) struct World {
     unclean_election: bool,
     nodes: BTreeMap<NodeName, NodeId>,
     names: Vec<NodeName>,
+    /// Of each node, whether its first entry was its start: then nothing of it went unseen; none before its first entry.
+    seen_from_start: Vec<Option<bool>>,
     brokers: BTreeMap<BrokerId, NodeId>,
     /// Where each partition stands in `known`.
     places: BTreeMap<PartitionId, usize>,
@@ -154,10 +156,16 @@ impl World {
         let id = NodeId(self.names.len());
         self.nodes.insert(name.clone(), id);
         self.names.push(name.clone());
+        self.seen_from_start.push(None);
         if let Some(broker) = number_of(name) {
             self.brokers.insert(broker, id);
         }
         id
+    }
+
+    /// True if all that this node ever did is in the trace.
+    pub(crate) fn is_seen_from_start(&self, node: NodeId) -> bool {
+        self.seen_from_start[node.0] == Some(true)
     }
 
     pub(crate) fn name(&self, node: NodeId) -> &NodeName {
@@ -250,6 +258,7 @@ impl World {
 
     /// Takes in one entry, which is of `node`.
     pub(crate) fn apply(&mut self, entry: &Entry, node: NodeId) {
+        self.seen_from_start[node.0].get_or_insert(entry.what == What::NodeStarted);
         self.now = entry.time;
         match &entry.what {
             What::Witnessed(event) => self.witnessed(entry, node, event),

@@ -282,7 +282,11 @@ fn something_comes_from_nowhere(before: &[Told], _: i32, event: &Event) -> bool 
 
 fn recovery_loses_something(before: &[Told], node: i32, event: &Event) -> bool {
     let Event::Recovered { partition, log_end, .. } = *event else { return false };
-    synced(before, node, partition).is_some_and(|synced| log_end < synced)
+    let first = before.iter().find(|(other, _)| *other == node);
+    let is_seen_from_start = first.is_some_and(|(_, what)| *what == What::NodeStarted);
+    let is_of_nowhere = is_seen_from_start && Offset(0) < log_end && !is_heard_of(before, node, partition);
+    is_of_nowhere
+        || synced(before, node, partition).is_some_and(|synced| log_end < synced)
         || !lost_power(before, node, partition) && end(before, node, partition).is_some_and(|end| log_end < end)
 }
 

@@ -56,7 +56,7 @@ tales! {
     never_fence: told(Bug::NeverFence, "leader-never-comes-back", 2, &[CONVERGES]),
     isr_join_too_early: told(Bug::IsrJoinTooEarly, "follower-back-too-early", 5, &[IN_SYNC]),
     broker_epoch_unchecked: told(Bug::BrokerEpochUnchecked, "member-is-another-process", 5, &[IN_SYNC]),
-    resume_old_epoch: told(Bug::ResumeOldEpoch, "leader-is-back-before-it-was-missed", 5, &[IN_SYNC, AGREE]),
+    resume_old_epoch: told(Bug::ResumeOldEpoch, "leader-is-back-before-it-was-missed", 5, &[IN_SYNC, AGREE, RECOVERY]),
     stale_alter_partition: told(Bug::StaleAlterPartition, "proposal-crosses-a-decision", 10, &[IN_SYNC]),
     unsynced_directory: told(Bug::UnsyncedDirectory, "new-files-lose-power", 5, &[RECOVERY, SPARES, SURVIVE]),
     unsynced_directory_of_a_vote: told(Bug::UnsyncedDirectory, "vote-is-read-and-forgotten", 5, &[EPOCHS]),
