@@ -44,6 +44,8 @@ tales! {
     leader_is_back_before_it_was_missed: "replication/leader-is-back-before-it-was-missed.toml",
     every_broker_loses_power_at_once: "storage/every-broker-loses-power-at-once.toml",
     disk_fills_up: "storage/disk-fills-up.toml",
+    follower_returns_below_its_leaders_start: "storage/follower-returns-below-its-leaders-start.toml",
+    records_go_while_their_reader_sleeps: "storage/records-go-while-their-reader-sleeps.toml",
     bits_rot: "storage/bits-rot.toml",
     sectors_become_unreadable: "storage/sectors-become-unreadable.toml",
     disk_lies: "storage/disk-lies.toml",

@@ -77,7 +77,8 @@ impl Promise for WhatWaitsIsAnswered {
             return Ok(());
         }
         for &node in self.up.intersection(&self.core).filter(|_| self.flush_on_commit) {
-            let unsafe_log = world.partitions_of(node).find(|(_, replica)| {
+            let mut logs = world.partitions_of(node).filter(|(partition, _)| !world.is_removed(partition.topic));
+            let unsafe_log = logs.find(|(_, replica)| {
                 let since = world.now.since(replica.written_at);
                 !replica.is_hurt && replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && LOOKED_AGAIN < since
             });

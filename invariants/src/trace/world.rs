@@ -42,6 +42,8 @@ pub(crate) struct World {
     recent: Cell<usize>,
     /// By the directory of their logs.
     directories: BTreeMap<String, TopicId>,
+    /// Topics that are no more.
+    removed: BTreeSet<TopicId>,
     /// Who votes in the metadata quorum.
     pub(crate) voters: BTreeSet<BrokerId>,
     /// When the last entry was written.
@@ -161,6 +163,11 @@ impl World {
             self.brokers.insert(broker, id);
         }
         id
+    }
+
+    /// True if this topic was deleted: a node that was down then drops its log at its next start, and says no word.
+    pub(crate) fn is_removed(&self, topic: TopicId) -> bool {
+        self.removed.contains(&topic)
     }
 
     /// True if all that this node ever did is in the trace.
@@ -337,6 +344,9 @@ impl World {
             Event::ReplicaPlaced { partition, in_sync_min, .. } => {
                 self.replica_mut(partition, node).in_sync_min = in_sync_min as usize;
             }
+            Event::TopicRemoved { topic } => {
+                self.removed.insert(topic);
+            }
             Event::ReplicaRemoved { partition } => {
                 if let Some(replica) = self.known_mut(partition).replicas.get_mut(node.0) {
                     *replica = None;
@@ -410,7 +420,6 @@ impl World {
             | Event::VoteGranted { .. }
             | Event::EpochKept { .. }
             | Event::MetadataApplied { .. }
-            | Event::TopicRemoved { .. }
             | Event::BrokerRegistered { .. }
             | Event::BrokerFenced { .. }
             | Event::BrokerUnfenced { .. }
