@@ -10,7 +10,7 @@
 
 use thiserror::Error;
 
-use crate::{LeaderEpoch, Offset, Timestamp};
+use crate::{LeaderEpoch, Offset, ProducerId, Timestamp};
 
 /// Bytes before the first record.
 pub const BATCH_HEADER_LENGTH: usize = 61;
@@ -182,6 +182,16 @@ pub fn patch_append_time(bytes: &mut [u8], time: Timestamp) {
     bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
 }
 
+/// Writes who wrote it into the one whole batch in `bytes`, and the checksum that belongs to it.
+pub fn stamp_batch(bytes: &mut [u8], producer: ProducerId, producer_epoch: i16, base_sequence: i32) {
+    assert!(BATCH_HEADER_LENGTH <= bytes.len(), "only a parsed batch can be stamped");
+    bytes[43..51].copy_from_slice(&producer.0.to_be_bytes());
+    bytes[51..53].copy_from_slice(&producer_epoch.to_be_bytes());
+    bytes[53..57].copy_from_slice(&base_sequence.to_be_bytes());
+    let checksum = batch_checksum(bytes);
+    bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
+}
+
 /// The checksum that the one whole batch in `bytes` should carry.
 pub fn batch_checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(&bytes[CRC_START..])
@@ -225,6 +235,15 @@ mod tests {
         let header = BatchHeader::verify(&bytes).unwrap();
         assert_eq!((header.base_offset, header.leader_epoch), (Offset(-7_000_000_000), LeaderEpoch(9)));
         assert_eq!(header.end_offset(), Offset(-6_999_999_997));
+    }
+
+    #[test]
+    fn a_stamped_batch_says_who_wrote_it() {
+        let mut bytes = batch(5, 3);
+        stamp_batch(&mut bytes, ProducerId(1 << 40), 7, i32::MAX);
+        let stamp = BatchHeader::verify(&bytes).unwrap().stamp().unwrap();
+        assert_eq!((stamp.id, stamp.epoch), (ProducerId(1 << 40), 7));
+        assert_eq!((stamp.first_sequence, stamp.last_sequence), (i32::MAX, 1));
     }
 
     #[test]

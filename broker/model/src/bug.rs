@@ -117,6 +117,18 @@ bugs! {
     LogStartUnsynced = "log-start-unsynced", had: "Kafka, which writes its checkpoint of log starts once a minute", breaks: "after a start the log does not know where it begins: deleted records are there again, or it misses their segments";
     /// A broker opens the directory of a partition's name without looking whose it is.
     StaleDirectory = "stale-directory", had: "Kafka before topic ids (KIP-516)", breaks: "a topic that is made again begins with the records of the one before";
+    /// A broker that starts again knows nothing of the producers that wrote its logs.
+    ForgetProducersOnRestart = "forget-producers-on-restart", had: "every broker that keeps producer state in memory alone (Redpanda 3039, in part)", breaks: "a batch that comes again is written twice";
+    /// A follower takes no note of the producers whose batches it copies.
+    FollowersIgnoreProducers = "followers-ignore-producers", had: "Redpanda, which served before its producer state had caught up (redpanda 22993)", breaks: "after an election, a batch that comes again is written twice";
+    /// A truncation leaves what is known of producers as it was.
+    ProducersSurviveTruncation = "producers-survive-truncation", had: "producer snapshots that do not match the log (KAFKA-12520)", breaks: "a batch that was cut is taken for one that is there: it is acknowledged and lost";
+    /// A batch that comes again is acknowledged at once, though the first one may not be committed yet.
+    RepeatedBatchAckedAtOnce = "repeated-batch-acked-at-once", had: "the way that a duplicate looks like success", breaks: "an acknowledged record is lost with its leader";
+    /// A leader does not look whether a producer's sequences leave a gap.
+    GapInSequences = "gap-in-sequences", had: "Redpanda: after seq n failed, n+1 went on (redpanda 16706)", breaks: "a producer's records stand in another order";
+    /// A leader knows no batch again, and calls one that comes again out of order.
+    NoRepeatedBatches = "no-repeated-batches", had: "Redpanda 21.10 (redpanda 3039)", breaks: "the producer begins a new epoch, and writes the batch twice";
 }
 
 /// The bugs that are planted in one host.

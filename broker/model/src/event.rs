@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Timestamp, TopicId};
+use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, Timestamp, TopicId};
 
 /// Why a log begins later than it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -167,6 +167,28 @@ pub enum Event {
         base: Offset,
         end: Offset,
         crc: u32,
+    },
+    /// The batch at `base` that was just appended is of an idempotent producer.
+    ProducerAppended {
+        partition: PartitionId,
+        producer: ProducerId,
+        producer_epoch: i16,
+        first_sequence: i32,
+        last_sequence: i32,
+        base: Offset,
+        end: Offset,
+    },
+    /// What this node knows of the producers of its log, which has `start..end`: `digest` is of all that it tells.
+    ProducersKnown {
+        partition: PartitionId,
+        start: Offset,
+        end: Offset,
+        digest: u64,
+    },
+    /// A producer was silent for `producer.id.expiration.ms`, and nothing is known of it any more.
+    ProducerForgotten {
+        partition: PartitionId,
+        producer: ProducerId,
     },
     /// The log's tail from `to` on is gone; it ended at `from`.
     Truncated {

@@ -42,6 +42,11 @@ number! {
     PartitionEpoch(i32)
 }
 
+number! {
+    /// Identity of an idempotent producer, handed out by the controller and never again (KIP-98).
+    ProducerId(i64)
+}
+
 /// Identity of a topic: 128 random bits (KIP-516), so that a topic created again is another topic. In text it is hexadecimal, since
 /// few readers of JSON know so large a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]

@@ -9,14 +9,18 @@ mod endpoint;
 mod epochs;
 mod event;
 mod ids;
+mod producers;
 mod time;
 
 pub use batch::{
-    BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, patch_append_time, patch_batch,
+    BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, patch_append_time, patch_batch, stamp_batch,
 };
 pub use bug::{Bug, Planted};
 pub use endpoint::Endpoint;
 pub use epochs::{EpochStart, Epochs};
 pub use event::{Event, LogStartReason};
-pub use ids::{BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+pub use ids::{
+    BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId,
+};
+pub use producers::{Admission, PRODUCER_BATCHES_KEPT, ProducerStamp, Producers, SequenceError, sequence_after};
 pub use time::{Time, Timestamp};

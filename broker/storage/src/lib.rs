@@ -5,12 +5,13 @@
 //! <directory>/00000000000000000000.log     batches, one after the other, exactly as they travel (Kafka's format)
 //!             00000000000000184213.log     the next segment, named by the offset of its first record
 //!             00000000000000184213.index   where its batches stand, and .timeindex: once it is full, or the log closed
+//!             00000000000000184213.snapshot which producers wrote what lies before: when a segment begins, or the log closed
 //!             leader-epoch-checkpoint      which epoch wrote which stretch
 //!             recovery-point-checkpoint    how far the files are known to be synced: what recovery need not check
 //!             log-start-offset-checkpoint  records below are gone
 //! ```
 //! Indexes by offset and by time, and the leader epochs, come from the batch headers. Their files spare a start the walk below the
-//! recovery point, and are no second truth: where they do not agree with the batches, these count.
+//! recovery point, and are no second truth: where they do not agree with the batches, these count. So it is with the producers.
 //!
 //! Fault model. A crash of the process keeps all that was written. A loss of power keeps what was synced and any subset of
 //! the sectors that were not; creations, renames and removals in one directory happen in their order, up to some point.
@@ -39,6 +40,8 @@ mod index;
 mod index_files;
 mod log;
 mod log_start;
+mod producer_snapshot;
+mod producers;
 mod recovery;
 mod recovery_point;
 mod retention;

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use host::{Disk, File};
-use model::{BatchHeader, Bug, Epochs, LeaderEpoch, Offset, Timestamp, batches};
+use model::{BatchHeader, Bug, Epochs, LeaderEpoch, Offset, Producers, Timestamp, batches};
 
 use crate::error::Failure;
+use crate::producer_snapshot::Snapshot;
 use crate::recovery::{self, Recovered, segment_path};
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
@@ -23,6 +24,9 @@ pub struct Log<D: Disk> {
     pub(crate) epochs: Epochs,
     /// What the checkpoint on disk says of them.
     pub(crate) kept_epochs: Option<Epochs>,
+    pub(crate) producers: Producers,
+    /// Of the producers, oldest first.
+    pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) synced: Offset,
     /// The last segment takes no more: the next append begins a new one.
     pub(crate) is_sealed: bool,
@@ -41,7 +45,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `Corrupt` if bytes below the recovery point are damaged: they are left as they are; others as the disk gives them.
     pub async fn open(disk: &D, directory: &str, config: LogConfig) -> Result<(Log<D>, Recovery), StorageError> {
-        let Recovered { start, segments, epochs, point, recovery } =
+        let Recovered { start, segments, epochs, producers, snapshots, point, recovery } =
             recovery::recover(disk, directory, &config).await?;
         let mut log = Log {
             disk: disk.clone(),
@@ -51,6 +55,8 @@ impl<D: Disk> Log<D> {
             start,
             epochs,
             kept_epochs: None,
+            producers,
+            snapshots,
             synced: Offset::ZERO,
             is_sealed: false,
             recovery_point: point,
@@ -116,6 +122,9 @@ impl<D: Disk> Log<D> {
         for header in &headers {
             segment.note(header);
             self.epochs.assign(header.leader_epoch, header.base_offset.max(self.start));
+            if let Some(stamp) = header.stamp() {
+                self.producers.note(&stamp, header.base_offset, header.end_offset());
+            }
         }
         self.assert_invariants();
         Ok(())
@@ -160,6 +169,7 @@ impl<D: Disk> Log<D> {
         // A log start in the middle of a batch stays where it is.
         let end = first_gone.base_offset.max(self.start);
         let base = self.segments[keep].base;
+        let producers = self.producers_cut_at(end)?;
 
         // In this order: whatever part of it survives a loss of power, a start finds the beginning of one history.
         self.truncations += 1;
@@ -168,6 +178,7 @@ impl<D: Disk> Log<D> {
             self.recovery_point = None;
             self.remove(&format!("{}/{}", self.directory, recovery_point::FILE_NAME))?;
         }
+        self.remove_snapshots_beyond(end)?;
         // Their names go to other files.
         self.remove_indexes_from(if position == 0 { keep } else { keep + 1 })?;
         let is_in_last = keep + 1 == self.segments.len();
@@ -180,6 +191,10 @@ impl<D: Disk> Log<D> {
             model::reached!("a truncation took a whole epoch");
         }
         self.epochs.truncate_to(end);
+        if let Some(producers) = producers {
+            model::reached!("a truncation took batches of an idempotent producer");
+            self.producers = producers;
+        }
         let cut = self.segments[keep].cut(position, end);
         cut.map_err(|error| self.failure.keep(error))?;
         if is_in_last {
@@ -193,6 +208,7 @@ impl<D: Disk> Log<D> {
             // The tail's file has taken the place of this one.
             self.segments.remove(keep);
         }
+        self.take_snapshot();
         if end == self.start {
             self.remove_whole_segments_below_start()?;
         }
@@ -321,6 +337,7 @@ impl<D: Disk> Log<D> {
         }
         self.segments.push(Segment::new(base, path, file, &self.config));
         self.is_sealed = false;
+        self.take_snapshot();
         Ok(())
     }
 

@@ -9,8 +9,9 @@
 //! after each index's last entry. Should these not agree, the batch headers are walked as if they were not there.
 
 use host::{Disk, File};
-use model::{Epochs, Offset, Planted};
+use model::{Bug, Epochs, Offset, Planted, Producers};
 
+use crate::producer_snapshot::{self, Snapshot};
 use crate::recovery_point::RecoveryPoint;
 use crate::scan::{Damage, Known, Scan};
 use crate::segment::Segment;
@@ -32,6 +33,8 @@ pub(crate) struct Recovered<F: File> {
     pub(crate) start: Offset,
     pub(crate) segments: Vec<Segment<F>>,
     pub(crate) epochs: Epochs,
+    pub(crate) producers: Producers,
+    pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) point: Option<RecoveryPoint>,
     pub(crate) recovery: Recovery,
 }
@@ -122,8 +125,38 @@ pub(crate) async fn recover<D: Disk>(
             segment.has_surplus = false;
         }
     }
+    recovered.snapshots = sort_snapshots(disk, directory, &names, &recovered.segments).map_err(failed)?;
+    if !config.planted.has(Bug::ForgetProducersOnRestart) {
+        let end = recovered.segments.last().map_or(start, |last| last.end);
+        recovered.producers =
+            producer_snapshot::rebuild(disk, directory, &recovered.snapshots, &recovered.segments, end)?;
+    }
     disk.sync_directory(directory).await.map_err(failed)?;
     Ok(recovered)
+}
+
+/// The snapshots of producers that belong to these segments: one where each begins, and the last one. The others are removed.
+fn sort_snapshots<D: Disk>(
+    disk: &D,
+    directory: &str,
+    names: &[String],
+    segments: &[Segment<D::File>],
+) -> std::io::Result<Vec<Snapshot>> {
+    let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return Ok(Vec::new()) };
+    let is_within = |offset: &Offset| first.base <= *offset && *offset <= last.end;
+    let mut offsets: Vec<Offset> = names.iter().filter_map(|name| producer_snapshot::offset_of(name)).collect();
+    offsets.sort();
+    let newest = offsets.iter().copied().rfind(is_within);
+    let mut snapshots = Vec::new();
+    for offset in offsets {
+        let begins_segment = segments.binary_search_by_key(&offset, |segment| segment.base).is_ok();
+        if begins_segment || newest == Some(offset) {
+            snapshots.push(Snapshot { offset, unkept: None });
+        } else {
+            disk.remove(&producer_snapshot::path(directory, offset))?;
+        }
+    }
+    Ok(snapshots)
 }
 
 async fn read_start<D: Disk>(disk: &D, directory: &str, planted: Planted) -> Result<Offset, StorageError> {

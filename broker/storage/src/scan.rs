@@ -1,7 +1,7 @@
 //! Gathers the segments of a log that is being opened, from their index files where these can be trusted, else from the batches.
 
 use host::{Disk, File};
-use model::{BatchHeader, Bug, Epochs, Offset};
+use model::{BatchHeader, Bug, Epochs, Offset, Producers};
 
 use crate::recovery::{Recovered, segment_path};
 use crate::recovery_point::RecoveryPoint;
@@ -63,6 +63,8 @@ impl<D: Disk> Scan<'_, D> {
             start: self.start,
             segments: Vec::new(),
             epochs: Epochs::default(),
+            producers: Producers::default(),
+            snapshots: Vec::new(),
             point: self.point,
             recovery: Recovery::default(),
         };

@@ -5,7 +5,7 @@
 //! that comes back when its leader has nothing left of what it would need next.
 
 use host::Disk;
-use model::{Bug, Epochs, Offset};
+use model::{Bug, Epochs, Offset, Producers};
 
 use crate::error::Failure;
 use crate::recovery::segment_path;
@@ -76,7 +76,7 @@ impl<D: Disk> Log<D> {
         for segment in self.segments.drain(..below).collect::<Vec<_>>() {
             self.remove_segment(&segment)?;
         }
-        Ok(())
+        self.remove_snapshots_below(self.segments[0].base)
     }
 
     /// Puts an empty segment that begins at `start`, beyond the log's end, in the place of all that there is.
@@ -93,6 +93,8 @@ impl<D: Disk> Log<D> {
         for segment in std::mem::replace(&mut self.segments, vec![next]) {
             self.remove_segment(&segment)?;
         }
+        self.remove_snapshots_below(start)?;
+        self.producers = Producers::default();
         self.epochs = Epochs::default();
         self.is_sealed = false;
         (self.start, self.synced) = (start, start);

@@ -6,7 +6,7 @@ use model::{Bug, Epochs, Offset};
 use crate::error::Failure;
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
-use crate::{Log, StorageError, checkpoint, epoch_checkpoint, index_files};
+use crate::{Log, StorageError, checkpoint, epoch_checkpoint, index_files, producer_snapshot};
 
 /// Bytes that may be synced before the recovery point follows, within one segment. A start checks at most about so much.
 const RECOVERY_POINT_INTERVAL_BYTES: u64 = 16 << 20;
@@ -43,6 +43,8 @@ struct Checkpoint {
     indexes: Vec<(Offset, [Vec<u8>; 2])>,
     /// Leader epochs, if the file has others.
     epochs: Option<Epochs>,
+    /// Of producers, and up to which offset.
+    snapshots: Vec<(Offset, Vec<u8>)>,
     point: RecoveryPoint,
 }
 
@@ -60,8 +62,10 @@ impl Checkpoint {
         let epochs = self.epochs.iter().map(|epochs| {
             (format!("{directory}/{}", epoch_checkpoint::FILE_NAME), epoch_checkpoint::to_text(epochs).into_bytes())
         });
+        let snapshots = self.snapshots.iter();
+        let snapshots = snapshots.map(|(offset, bytes)| (producer_snapshot::path(directory, *offset), bytes.clone()));
         let point = (format!("{directory}/{}", recovery_point::FILE_NAME), self.point.to_text().into_bytes());
-        indexes.chain(epochs).chain([point]).collect()
+        indexes.chain(epochs).chain(snapshots).chain([point]).collect()
     }
 }
 
@@ -82,8 +86,10 @@ impl<D: Disk> Log<D> {
 
     /// Begins the last sync of an orderly stop: afterwards a start checks nothing.
     pub fn begin_close(&mut self) -> PendingSync<D> {
+        self.take_snapshot();
         let point = self.current_point();
-        let checkpoint = (self.recovery_point != Some(point)).then(|| self.checkpoint(point, self.segments.len()));
+        let is_due = self.recovery_point != Some(point) || self.unkept_snapshots().next().is_some();
+        let checkpoint = is_due.then(|| self.checkpoint(point, self.segments.len()));
         self.pending(checkpoint)
     }
 
@@ -104,7 +110,7 @@ impl<D: Disk> Log<D> {
         self.synced = self.synced.max(done.end);
         self.drop_surplus();
         if let Some(checkpoint) = done.checkpoint
-            && self.recovery_point.is_none_or(|before| before < checkpoint.point)
+            && self.recovery_point.is_none_or(|before| before <= checkpoint.point)
         {
             self.put_in_place(checkpoint);
         }
@@ -130,8 +136,13 @@ impl<D: Disk> Log<D> {
             number: self.syncs_begun,
             indexes: unkept.map(|segment| (segment.base, index_files::encode(&segment.index, segment.base))).collect(),
             epochs: self.unkept_epochs(),
+            snapshots: self.unkept_snapshots().collect(),
             point,
         }
+    }
+
+    fn unkept_snapshots(&self) -> impl Iterator<Item = (Offset, Vec<u8>)> {
+        self.snapshots.iter().filter_map(|snapshot| Some((snapshot.offset, snapshot.unkept.clone()?)))
     }
 
     /// The leader epochs, if their checkpoint has others.
@@ -160,6 +171,11 @@ impl<D: Disk> Log<D> {
         for (base, _) in &checkpoint.indexes {
             if let Ok(index) = found(&self.segments, *base) {
                 self.segments[index].is_index_kept = index + 1 < self.segments.len();
+            }
+        }
+        for (offset, _) in &checkpoint.snapshots {
+            if let Ok(index) = self.snapshots.binary_search_by_key(offset, |snapshot| snapshot.offset) {
+                self.snapshots[index].unkept = None;
             }
         }
         if checkpoint.epochs.is_some() {

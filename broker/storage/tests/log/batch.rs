@@ -9,7 +9,12 @@ pub(crate) struct Recipe {
     pub(crate) timestamps: Vec<i64>,
     /// Bytes of each record's value.
     pub(crate) value_bytes: usize,
+    /// Producer id, producer epoch and first sequence.
+    pub(crate) producer: (i64, i16, i32),
 }
+
+/// Without idempotence.
+pub(crate) const NO_PRODUCER: (i64, i16, i32) = (-1, -1, -1);
 
 impl Recipe {
     pub(crate) fn build(&self) -> Vec<u8> {
@@ -38,9 +43,10 @@ impl Recipe {
         bytes.extend((count - 1).to_be_bytes());
         bytes.extend(base_timestamp.to_be_bytes());
         bytes.extend(latest.to_be_bytes());
-        bytes.extend((-1i64).to_be_bytes());
-        bytes.extend((-1i16).to_be_bytes());
-        bytes.extend((-1i32).to_be_bytes());
+        let (producer, producer_epoch, sequence) = self.producer;
+        bytes.extend(producer.to_be_bytes());
+        bytes.extend(producer_epoch.to_be_bytes());
+        bytes.extend(sequence.to_be_bytes());
         bytes.extend(count.to_be_bytes());
         bytes.extend(records);
         let checksum = crc32c::crc32c(&bytes[21..]);
@@ -51,8 +57,19 @@ impl Recipe {
 
 /// A batch of `records` records of `value_bytes` each.
 pub(crate) fn batch(base_offset: i64, epoch: i32, records: usize, value_bytes: usize) -> Vec<u8> {
+    batch_of(NO_PRODUCER, base_offset, epoch, records, value_bytes)
+}
+
+/// The same, of a producer.
+pub(crate) fn batch_of(
+    producer: (i64, i16, i32),
+    base_offset: i64,
+    epoch: i32,
+    records: usize,
+    value_bytes: usize,
+) -> Vec<u8> {
     let timestamps = (0..records as i64).map(|at| 1_000 + base_offset + at).collect();
-    Recipe { base_offset, epoch, timestamps, value_bytes }.build()
+    Recipe { base_offset, epoch, timestamps, value_bytes, producer }.build()
 }
 
 fn varint(bytes: &mut Vec<u8>, value: i64) {

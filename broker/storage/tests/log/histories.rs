@@ -1,21 +1,23 @@
 //! Random lives of a log, beside a list of batches: after any crash it is what it may be, and no mixture of histories.
 
 use futures_util::FutureExt;
-use model::{Epochs, LeaderEpoch, Offset, Timestamp};
+use model::{BatchHeader, Epochs, LeaderEpoch, Offset, Producers, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 use storage::SyncedTo;
 
-use crate::batch::batch;
+use crate::batch::{NO_PRODUCER, batch_of};
 use crate::disk::MemoryDisk;
 use crate::{everything, open, sync};
 
 #[derive(Clone, Debug)]
 enum Step {
+    /// By an idempotent producer, or by one without a number.
     Append {
         batches: usize,
         records: usize,
         value_bytes: usize,
+        producer: Option<i64>,
     },
     NextEpoch,
     Truncate {
@@ -47,8 +49,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         // Sizes that put batches on the borders of sectors: 61 + 19 bytes.
-        6 => (1..4usize, 1..4usize, prop_oneof![Just(8usize), Just(9), Just(25), 0..80usize])
-            .prop_map(|(batches, records, value_bytes)| Step::Append { batches, records, value_bytes }),
+        6 => (1..4usize, 1..4usize, prop_oneof![Just(8usize), Just(9), Just(25), 0..80usize], prop::option::of(0..2i64))
+            .prop_map(|(batches, records, value_bytes, producer)| Step::Append { batches, records, value_bytes, producer }),
         1 => Just(Step::NextEpoch),
         2 => (0.0..1.0f64).prop_map(|to| Step::Truncate { to }),
         2 => (0.0..1.0f64, 0.0..1.2f64, 0..500usize).prop_map(|(from, below, bytes_max)| Step::Read { from, below, bytes_max }),
@@ -86,6 +88,17 @@ fn epochs_from(start: i64, batches: &[Known]) -> Epochs {
     epochs
 }
 
+fn producers_from(start: i64, batches: &[Known]) -> Producers {
+    let mut producers = Producers::default();
+    for batch in batches.iter().filter(|batch| start < batch.end) {
+        let header = BatchHeader::parse(&batch.bytes).unwrap();
+        if let Some(stamp) = header.stamp() {
+            producers.note(&stamp, header.base_offset, header.end_offset());
+        }
+    }
+    producers
+}
+
 /// A place in `from..=to`.
 fn between(part: f64, from: i64, to: i64) -> i64 {
     from + (part * (to + 1 - from) as f64) as i64
@@ -104,14 +117,20 @@ proptest! {
         let mut earlier: Vec<Vec<Known>> = Vec::new();
         let mut begun: Option<SyncedTo> = None;
         let mut epoch = 1;
+        let mut sequences = [0; 2];
         for step in steps {
             let end = known.last().map_or(0, |last| last.end).max(start);
             match step {
-                Step::Append { batches, records, value_bytes } => {
+                Step::Append { batches, records, value_bytes, producer } => {
                     let mut base = end;
                     let mut bytes = Vec::new();
                     for _ in 0..batches {
-                        let batch = batch(base, epoch, records, value_bytes);
+                        let stamp = producer.map_or(NO_PRODUCER, |id| {
+                            let next = &mut sequences[id as usize];
+                            *next += records as i32;
+                            (id, 0, *next - records as i32)
+                        });
+                        let batch = batch_of(stamp, base, epoch, records, value_bytes);
                         let end = base + records as i64;
                         bytes.extend(&batch);
                         known.push(Known { base, end, epoch, bytes: batch });
@@ -204,6 +223,7 @@ proptest! {
             prop_assert_eq!(log.start(), Offset(start));
             prop_assert_eq!(log.end(), Offset(known.last().map_or(0, |last| last.end).max(start)));
             prop_assert_eq!(log.epochs(), &epochs_from(start, &known));
+            prop_assert_eq!(log.producers().since(Offset(start)), producers_from(start, &known));
             prop_assert_eq!(everything(&log), bytes_from(start, &known));
             prop_assert!(log.indexes_equal_a_scan().unwrap());
             let middle = start + (log.end().0 - start) / 2;

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use model::{Bug, Offset, Planted, Timestamp};
 use storage::LogConfig;
 
-use crate::batch::{Recipe, batch};
+use crate::batch::{NO_PRODUCER, Recipe, batch};
 use crate::disk::MemoryDisk;
 use crate::{DIRECTORY, everything, open, small, sync, try_open};
 
@@ -13,8 +13,17 @@ fn closed(disk: &MemoryDisk, config: LogConfig) -> Vec<u8> {
     let (mut log, _) = try_open(disk, config).unwrap();
     for offset in 0..30 {
         let timestamps = vec![1_000 + 10 * offset + 35 * (offset % 4)];
-        log.append(&Recipe { base_offset: offset, epoch: 1 + offset as i32 / 9, timestamps, value_bytes: 30 }.build())
-            .unwrap();
+        log.append(
+            &Recipe {
+                base_offset: offset,
+                epoch: 1 + offset as i32 / 9,
+                timestamps,
+                value_bytes: 30,
+                producer: NO_PRODUCER,
+            }
+            .build(),
+        )
+        .unwrap();
         if offset % 5 == 0 {
             sync(&mut log);
         }
@@ -35,8 +44,17 @@ fn index_files_have_the_entries_that_kafka_would_read() {
     let config = LogConfig { segment_bytes: 1 << 20, index_interval_bytes: 150, ..LogConfig::default() };
     let (mut log, _) = try_open(&disk, config).unwrap();
     for (offset, timestamp) in [(0, 700), (1, 900), (2, 800), (3, 850), (4, 950)] {
-        log.append(&Recipe { base_offset: offset, epoch: 1, timestamps: vec![timestamp], value_bytes: 10 }.build())
-            .unwrap();
+        log.append(
+            &Recipe {
+                base_offset: offset,
+                epoch: 1,
+                timestamps: vec![timestamp],
+                value_bytes: 10,
+                producer: NO_PRODUCER,
+            }
+            .build(),
+        )
+        .unwrap();
     }
     let done = log.begin_close().run().now_or_never().unwrap().unwrap();
     let _ = log.finish_sync(done);
@@ -120,14 +138,26 @@ fn a_segment_ends_when_a_batch_comes_that_is_so_much_later_than_its_first() {
     let config = LogConfig { segment_age: std::time::Duration::from_millis(100), ..LogConfig::default() };
     let (mut log, _) = try_open(&disk, config).unwrap();
     for (offset, timestamp) in [(0, 1_000), (1, 1_099), (2, 900), (3, 1_100), (4, 1_150)] {
-        log.append(&Recipe { base_offset: offset, epoch: 1, timestamps: vec![timestamp], value_bytes: 1 }.build())
-            .unwrap();
+        log.append(
+            &Recipe {
+                base_offset: offset,
+                epoch: 1,
+                timestamps: vec![timestamp],
+                value_bytes: 1,
+                producer: NO_PRODUCER,
+            }
+            .build(),
+        )
+        .unwrap();
     }
     assert_eq!(files(&disk, ".log").len(), 2);
     assert_eq!(files(&disk, ".log")[1], "orders-0/00000000000000000003.log");
     drop(log);
     let (mut log, _) = try_open(&disk, config).unwrap();
-    log.append(&Recipe { base_offset: 5, epoch: 1, timestamps: vec![1_200], value_bytes: 1 }.build()).unwrap();
+    log.append(
+        &Recipe { base_offset: 5, epoch: 1, timestamps: vec![1_200], value_bytes: 1, producer: NO_PRODUCER }.build(),
+    )
+    .unwrap();
     assert_eq!(files(&disk, ".log").len(), 3, "a start remembers how old the last segment is");
 }
 

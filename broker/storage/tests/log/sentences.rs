@@ -214,7 +214,10 @@ fn the_first_record_at_a_time_is_found_as_a_scan_finds_it() {
         let lift = 50 * (at as i64 / 6);
         let timestamps: Vec<i64> = times.iter().map(|time| time + lift).collect();
         scan.extend(timestamps.iter().enumerate().map(|(delta, &time)| (base_offset + delta as i64, time)));
-        log.append(&Recipe { base_offset, epoch: 4, timestamps, value_bytes: 20 }.build()).unwrap();
+        log.append(
+            &Recipe { base_offset, epoch: 4, timestamps, value_bytes: 20, producer: crate::batch::NO_PRODUCER }.build(),
+        )
+        .unwrap();
     }
     for log in [log, open(&disk)] {
         for at in -1..320 {

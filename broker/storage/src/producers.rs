@@ -1,0 +1,64 @@
+//! What a log knows of the producers that wrote it, and the snapshots that spare a start and a truncation the walk over all of it.
+
+use host::Disk;
+use model::{Bug, Offset, ProducerId, Producers};
+
+use crate::producer_snapshot::{self, Snapshot};
+use crate::{Log, StorageError};
+
+impl<D: Disk> Log<D> {
+    /// What the log tells of those who wrote it. Of a producer whose batches were all deleted, it may tell what it was before.
+    pub fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
+    /// Forgets a producer that was silent for long. It is known again if its batches are read again.
+    pub fn forget_producer(&mut self, id: ProducerId) {
+        self.producers.forget(id);
+    }
+
+    /// Keeps what is known of the producers at the log's end, with the next checkpoint.
+    pub(crate) fn take_snapshot(&mut self) {
+        let end = self.end();
+        let is_taken = self.snapshots.last().is_some_and(|last| last.offset == end);
+        let says_nothing = self.producers.is_empty() && self.segments[0].base == end;
+        if !is_taken && !says_nothing {
+            self.snapshots.push(Snapshot::take(end, &self.producers));
+        }
+    }
+
+    /// What will be known of producers once the log ends at `end`, if that is not what is known now.
+    pub(crate) fn producers_cut_at(&self, end: Offset) -> Result<Option<Producers>, StorageError> {
+        if !self.producers.reach_beyond(end) || self.config.planted.has(Bug::ProducersSurviveTruncation) {
+            return Ok(None);
+        }
+        producer_snapshot::rebuild(&self.disk, &self.directory, &self.snapshots, &self.segments, end).map(Some)
+    }
+
+    /// Removes the snapshots that speak of more than the log will have when it ends at `end`.
+    pub(crate) fn remove_snapshots_beyond(&mut self, end: Offset) -> Result<(), StorageError> {
+        if self.config.planted.has(Bug::ProducersSurviveTruncation) {
+            return Ok(());
+        }
+        while let Some(snapshot) = self.snapshots.pop_if(|snapshot| end < snapshot.offset) {
+            self.remove_snapshot(&snapshot)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the snapshots that belong to segments that are no more.
+    pub(crate) fn remove_snapshots_below(&mut self, base: Offset) -> Result<(), StorageError> {
+        let below = self.snapshots.partition_point(|snapshot| snapshot.offset < base);
+        for snapshot in self.snapshots.drain(..below).collect::<Vec<_>>() {
+            self.remove_snapshot(&snapshot)?;
+        }
+        Ok(())
+    }
+
+    fn remove_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+        match snapshot.unkept {
+            Some(_) => Ok(()),
+            None => self.remove(&producer_snapshot::path(&self.directory, snapshot.offset)),
+        }
+    }
+}
