@@ -18,6 +18,7 @@ mod metadata_agrees;
 mod nothing_comes_from_nowhere;
 mod offsets_keep_their_order;
 mod one_leader_an_epoch;
+mod producer_state_is_its_rebuild;
 mod quorum_commits_by_majority;
 mod recovery_keeps_synced;
 mod replicas_agree;
@@ -99,6 +100,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<recovery_keeps_synced::RecoveryKeepsSynced>::default(),
         Box::<indexes_equal_a_scan::IndexesEqualAScan>::default(),
         Box::<retention_takes_what_it_may::RetentionTakesWhatItMay>::default(),
+        Box::<producer_state_is_its_rebuild::ProducerStateIsItsRebuild>::default(),
         Box::<metadata_agrees::MetadataAgrees>::default(),
         Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
         Box::<deposed_controller_steps_down::DeposedControllerStepsDown>::default(),

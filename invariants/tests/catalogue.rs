@@ -81,6 +81,11 @@ const PAIRS: &[Pair] = &[
         || Tale::replicated().says(1, Event::DeletionAsked { partition: P, below: Offset(2) }).says(1, deleted(2)),
     ),
     (
+        "producer state equals its rebuild",
+        || Tale::begin().numbers(1, 0, 0).numbers(1, 2, 2).knows(1, &[(0, 0)]),
+        || Tale::begin().numbers(1, 0, 0).numbers(1, 2, 2).knows(1, &[(0, 0), (2, 2)]),
+    ),
+    (
         "metadata agrees",
         || Tale::begin().applied(1, 5, 77).applied(2, 5, 78),
         || Tale::begin().applied(1, 5, 77).applied(2, 6, 78),

@@ -5,7 +5,7 @@ mod tale;
 
 use evidence::{Harm, History, What};
 use invariants::{Expectations, Outcome};
-use model::{Event, LeaderEpoch, LogStartReason, Offset, Timestamp};
+use model::{Event, LeaderEpoch, LogStartReason, Offset, ProducerId, Timestamp};
 use tale::{P, Tale, expectations, outcome};
 
 #[test]
@@ -20,13 +20,14 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     let verdicts = tale.applied(1, 5, 77).applied(2, 5, 77).keeps();
     let trace = verdicts.iter().take_while(|verdict| verdict.promise != "the cluster converges after healing");
     let trace: Vec<_> = trace.collect();
-    assert_eq!(trace.len(), 19);
+    assert_eq!(trace.len(), 20);
     // Of what nobody bore witness here, nothing is claimed.
     let unknown = [
         "leaders count what followers have",
         "nothing comes from nowhere",
         "indexes equal a scan",
         "retention takes only what it may",
+        "producer state equals its rebuild",
         "the quorum commits by majority",
         "a deposed controller steps down",
         "what waits is answered",
@@ -249,6 +250,40 @@ fn a_hurt_log_excuses_no_leader_that_lacks_what_was_committed() {
     const PROMISE: &str = "an elected leader has every committed record";
     let hurt = Tale::replicated().hurts(2, Harm::Lost, "orders-0").loses_power(2).recovers(2, 0);
     hurt.leads(2, 2, 0).breaks(PROMISE);
+}
+
+#[test]
+fn producers_are_known_by_their_log_and_by_nothing_else() {
+    const PROMISE: &str = "producer state equals its rebuild";
+    let two = || Tale::begin().numbers(1, 0, 0).knows(1, &[(0, 0)]).numbers(1, 2, 2).knows(1, &[(0, 0), (2, 2)]);
+    two().keeps();
+    // It forgot one, or knows one that is cut, was never there, or stands elsewhere.
+    two().knows(1, &[(0, 0)]).breaks(PROMISE);
+    two().knows(1, &[]).breaks(PROMISE);
+    two().truncates(1, 4, 2).knows(1, &[(0, 0), (2, 2)]).breaks(PROMISE);
+    two().loses_power(1).recovers(1, 2).knows(1, &[(0, 0), (2, 2)]).breaks(PROMISE);
+    two().knows(1, &[(0, 0), (2, 2), (4, 4)]).breaks(PROMISE);
+    two().knows(1, &[(0, 0), (3, 2)]).breaks(PROMISE);
+    Tale::begin().knows(1, &[(0, 0)]).breaks(PROMISE);
+    // What was cut is not known, what comes in its place is; each node by its own log; a disk that was emptied knows nobody.
+    two().truncates(1, 4, 2).knows(1, &[(0, 0)]).numbers(1, 2, 2).knows(1, &[(0, 0), (2, 2)]).keeps();
+    two().loses_power(1).recovers(1, 2).knows(1, &[(0, 0)]).knows(2, &[]).keeps();
+    two().crashes(1).recovers(1, 4).knows(1, &[(0, 0), (2, 2)]).keeps();
+    two().hurts(1, Harm::Wiped, "").recovers(1, 0).knows(1, &[]).keeps();
+    // After a long silence a producer is forgotten, and may begin anew.
+    let silent = || two().says(1, Event::ProducerForgotten { partition: P, producer: ProducerId(7) });
+    silent().knows(1, &[]).numbers(1, 4, 9).knows(1, &[(4, 9)]).keeps();
+    silent().knows(1, &[(0, 0), (2, 2)]).breaks(PROMISE);
+    // What it wrote is read again after a restart, and who knows from where on.
+    silent().crashes(1).recovers(1, 4).knows(1, &[(0, 0), (2, 2)]).keeps();
+    // Nor is anything known of what was there before the trace began.
+    Tale::begin().recovers(1, 4).knows(1, &[(0, 0), (2, 2)]).keeps();
+    // What lies below the log's start is not asked for, what lies above is.
+    let replicated = || Tale::replicated().numbers(1, 0, 0).numbers(1, 2, 2);
+    let asked = || replicated().says(1, Event::DeletionAsked { partition: P, below: Offset(2) });
+    let later = || asked().advances(1, 2, LogStartReason::Asked);
+    later().knows_since(2, 1, &[(2, 2)]).keeps();
+    later().knows_since(2, 1, &[]).breaks(PROMISE);
 }
 
 #[test]

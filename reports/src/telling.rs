@@ -160,6 +160,21 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let what = format!("counts {} up to {end}", names.node(*follower));
             Telling::new('f', Flow, what).on(*partition).epoch(*epoch)
         }
+        Event::ProducerAppended {
+            partition, producer, producer_epoch, first_sequence, last_sequence, base, ..
+        } => {
+            let what = format!(
+                "knows the batch at {base} as sequences {first_sequence} to {last_sequence} of producer {producer}, epoch {producer_epoch}"
+            );
+            Telling::new('p', Flow, what).on(*partition)
+        }
+        Event::ProducersKnown { partition, start, end, digest } => {
+            let what = format!("knows the producers of its log, {start} to {end} ({digest:016x})");
+            Telling::new('p', Flow, what).on(*partition)
+        }
+        Event::ProducerForgotten { partition, producer } => {
+            Telling::new('p', Flow, format!("forgets producer {producer}, which was silent for long")).on(*partition)
+        }
         Event::LogsParted { partition, leader_epoch, epoch, end } => {
             let what = format!("hears that its leader's log ends epoch {epoch} at {end}");
             Telling::new('<', Transition, what).on(*partition).epoch(*leader_epoch)

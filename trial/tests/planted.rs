@@ -150,7 +150,6 @@ const PIPELINED: &str = r#"
 [[producers]]
 topic = "orders"
 rate = "300/s"
-retries = 0
 idempotent = true
 for = "20s"
 "#;

@@ -114,10 +114,51 @@ async fn a_lost_answer_leaves_the_record_in_doubt_and_a_retry_may_write_it_twice
     assert_eq!(lost, Err(SendError::InDoubt(Reason::Call(CallError::Closed))));
     assert_eq!(peers.state.lock().unwrap().end(0), 1);
 
-    let again = producer(&peers, |_| ());
+    let again = producer(&peers, |config| config.idempotent = false);
     peers.play([Trick::HangUpAfterAppend]);
     let sent = again.send(&orders(), Some(0), message("twice")).await;
     assert_eq!(sent, Ok(Sent { partition: 0, offset: Some(Offset(2)) }));
+}
+
+#[tokio::test]
+async fn an_idempotent_producer_writes_nothing_twice_and_everything_in_order() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.batch_bytes = 1);
+    let not_leader = Trick::AppendAndRefuse(ErrorCode::NotLeaderOrFollower);
+    peers.play((0..20).flat_map(|_| [not_leader, Trick::HangUpAfterAppend, Trick::HangUpBeforeAppend]));
+    let sends: Vec<_> = (0..100).map(|number| producer.send(&orders(), Some(1), message(number.to_string()))).collect();
+    for (number, send) in sends.into_iter().enumerate() {
+        assert_eq!(send.await, Ok(Sent { partition: 1, offset: Some(Offset(number as i64)) }));
+    }
+    let state = peers.state.lock().unwrap();
+    assert_eq!((state.end(1), state.producer_ids), (100, 1));
+}
+
+#[tokio::test]
+async fn after_a_batch_was_given_up_an_idempotent_producer_goes_on_under_a_new_epoch() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.batch_bytes = 1);
+    producer.send(&orders(), Some(1), message("first")).await.unwrap();
+    peers.play([Trick::Refuse(ErrorCode::MessageTooLarge)]);
+    let refused = producer.send(&orders(), Some(1), message("too large")).await;
+    assert_eq!(refused, Err(SendError::NotWritten(Reason::Refused(ErrorCode::MessageTooLarge))));
+    let sent = producer.send(&orders(), Some(1), message("second")).await;
+    assert_eq!(sent, Ok(Sent { partition: 1, offset: Some(Offset(1)) }));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_for_its_sequence_goes_under_a_new_epoch() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |_| ());
+    for (round, code) in
+        (1..).zip([ErrorCode::OutOfOrderSequenceNumber, ErrorCode::UnknownProducerId, ErrorCode::InvalidProducerEpoch])
+    {
+        producer.send(&orders(), Some(1), message("first")).await.unwrap();
+        peers.play([Trick::Refuse(code)]);
+        let sent = producer.send(&orders(), Some(1), message("second")).await;
+        assert_eq!(sent, Ok(Sent { partition: 1, offset: Some(Offset(2 * round - 1)) }), "{code}");
+    }
+    assert_eq!(peers.state.lock().unwrap().producer_ids, 2, "a producer whose epoch is refused becomes another");
 }
 
 #[tokio::test]

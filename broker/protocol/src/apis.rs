@@ -43,6 +43,8 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::CreateTopics, 2, 7),
     for_clients(ApiKey::DeleteTopics, 1, 6),
     for_clients(ApiKey::DeleteRecords, 0, 2),
+    // 6 is not stable in Kafka (KIP-939).
+    for_clients(ApiKey::InitProducerId, 0, 5),
     for_clients(ApiKey::DescribeConfigs, 1, 4),
     for_clients(ApiKey::AlterConfigs, 0, 2),
     for_clients(ApiKey::CreatePartitions, 0, 3),
@@ -55,6 +57,7 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::DescribeCluster, 0, 2),
     between_nodes(ApiKey::BrokerRegistration, 0, 4),
     between_nodes(ApiKey::BrokerHeartbeat, 0, 1),
+    between_nodes(ApiKey::AllocateProducerIds, 0, 0),
     for_clients(ApiKey::ListConfigResources, 0, 1),
     for_clients(ApiKey::DescribeTopicPartitions, 0, 0),
 ];

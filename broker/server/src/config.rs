@@ -75,6 +75,8 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// `max.connections`
     pub connections_max: usize,
+    /// `producer.id.expiration.ms`: a producer that wrote nothing to a partition for so long is forgotten there.
+    pub producer_silence_max: Duration,
     /// `controlled.shutdown.max.wait.ms` (ours): how long an orderly stop waits for leaders to move.
     pub controlled_shutdown_wait_max: Duration,
 }
@@ -110,6 +112,7 @@ impl Config {
             request_timeout: Duration::from_secs(5),
             request_bytes_max: 100 << 20,
             connections_max: 10_000,
+            producer_silence_max: Duration::from_secs(86_400),
             controlled_shutdown_wait_max: Duration::from_secs(10),
         }
     }

@@ -110,7 +110,7 @@ pub(crate) async fn tick<H: Host>(node: Arc<Node<H>>) {
         node.host.sleep(if buggify!(node.host, "time passed late for partitions") { 4 * TICK } else { TICK }).await;
         let mut now = (0, 0);
         for partition in node.partitions() {
-            let result = partition.forget_abandoned().and_then(|()| partition.tick());
+            let result = partition.forget_abandoned().and_then(|()| partition.tick(node.config.producer_silence_max));
             if let Err(error) = result {
                 node.note(partition.id, &error);
             }

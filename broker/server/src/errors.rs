@@ -1,5 +1,6 @@
 //! Our refusals in the words of the wire.
 
+use model::SequenceError;
 use protocol::ErrorCode;
 use roles::controller;
 use roles::replica::Refusal;
@@ -13,6 +14,8 @@ pub(crate) fn error_code(error: &PartitionError) -> i16 {
     match error {
         PartitionError::Refused(refusal) => refusal_code(*refusal),
         PartitionError::Batch(_) => ErrorCode::CorruptMessage.code(),
+        PartitionError::Sequence(SequenceError::OutOfOrder { .. }) => ErrorCode::OutOfOrderSequenceNumber.code(),
+        PartitionError::Sequence(SequenceError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch.code(),
         PartitionError::Storage(error) => storage_code(error),
     }
 }

@@ -23,6 +23,7 @@ mod lifecycle;
 mod metadata;
 mod node;
 mod partition;
+mod producer_ids;
 mod router;
 mod topic_settings;
 

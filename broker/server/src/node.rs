@@ -17,6 +17,7 @@ use crate::controller_channel::ControllerChannel;
 use crate::directories;
 use crate::metadata::Metadata;
 use crate::partition::{Errand, Partition, PartitionError};
+use crate::producer_ids::ProducerIds;
 use crate::topic_settings::TopicSettings;
 
 /// Bytes of a segment where a trial wants many.
@@ -37,6 +38,7 @@ pub(crate) struct Node<H: Host> {
     /// This node's registration; none before the first.
     pub(crate) broker_epoch: Mutex<Option<BrokerEpoch>>,
     pub(crate) errands: mpsc::UnboundedSender<Errand>,
+    pub(crate) producer_ids: ProducerIds,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
     /// When the operator was last told of a disk.
     warned: Mutex<Option<Time>>,
@@ -62,6 +64,7 @@ impl<H: Host> Node<H> {
             applied: watch::Sender::new(Arc::new(Image::default())),
             broker_epoch: Mutex::new(None),
             errands,
+            producer_ids: ProducerIds::default(),
             partitions: RwLock::new(BTreeMap::new()),
             warned: Mutex::new(None),
             failed: watch::Sender::new(None),

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
-    BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, Offset, PartitionEpoch,
-    PartitionId, Planted, Timestamp, batch_checksum, batches, patch_append_time, patch_batch,
+    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, Offset,
+    PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time, Timestamp, batch_checksum,
+    batches, patch_append_time, patch_batch,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
@@ -24,6 +26,9 @@ use tokio::sync::{Notify, oneshot};
 use crate::config::FlushPolicy;
 use crate::topic_settings::TopicSettings;
 
+/// How often silent producers are looked for (`producer.id.expiration.check.interval.ms` in Kafka).
+const PRODUCERS_CHECK_INTERVAL: Duration = Duration::from_secs(600);
+
 /// Why a partition did not do what it was asked.
 #[derive(Debug, Error)]
 pub(crate) enum PartitionError {
@@ -31,6 +36,8 @@ pub(crate) enum PartitionError {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Batch(#[from] BatchError),
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -87,6 +94,9 @@ struct State<H: Host> {
     is_syncing: bool,
     /// Where the log is about to begin, and why.
     next_start: Option<(Offset, LogStartReason)>,
+    /// Of each producer where its last batch ended when that was last looked at, and since when it is so.
+    producers_heard: BTreeMap<ProducerId, (Offset, Time)>,
+    producers_checked: Time,
     /// Followers' fetches that wait for the log to grow.
     end_watchers: Vec<Arc<Notify>>,
     /// Consumers' fetches that wait for more to be committed.
@@ -127,6 +137,8 @@ impl<H: Host> Partition<H> {
             next_ticket: 0,
             is_syncing: false,
             next_start: None,
+            producers_heard: BTreeMap::new(),
+            producers_checked: host.now(),
             end_watchers: Vec::new(),
             commit_watchers: Vec::new(),
             start_watchers: Vec::new(),
@@ -157,33 +169,40 @@ impl<H: Host> Partition<H> {
     }
 
     /// Appends a producer's batches as leader, its records with the time `append_time` if there is one. The answer comes when they
-    /// are as safe as `acks` asks.
+    /// are as safe as `acks` asks. A `stamp` says that they are one batch of an idempotent producer; if it is in the log already, the
+    /// answer is the one that it had, or should have had, before.
     ///
     /// # Errors
-    /// Nothing was written: the replica refused, the bytes are not whole batches, or the log failed.
+    /// Nothing was written: the replica refused, the bytes are not whole batches, their sequence is not the next, or the log
+    /// failed.
     pub(crate) fn produce(
         &self,
         records: &Bytes,
+        stamp: Option<ProducerStamp>,
         acks: Acks,
         append_time: Option<Timestamp>,
     ) -> Result<Answer, PartitionError> {
         let mut state = self.state.lock();
         let epoch = state.replica.admit(acks)?;
-        let base = state.log.end();
         let planted = self.host.planted();
-        let mut stamped = stamp(records, base, epoch, append_time)?;
+        let admission = stamp.map_or(Ok(Admission::New), |stamp| admit(planted, &state.log, &stamp))?;
+        if let Admission::Again { base, end } = admission {
+            model::reached!("a batch that came again was not written again");
+            let (ticket, receiver) = expect_answer(&mut state);
+            self.step(&mut state, Input::Repeated { ticket, acks, base, end })?;
+            return Ok(receiver);
+        }
+        let base = state.log.end();
+        let mut stamped = place(records, base, epoch, append_time)?;
         if planted != Planted::NONE {
             alter_if_planted(planted, &mut stamped);
         }
         self.append(&mut state, &stamped)?;
         if planted.has(Bug::AppendTwice) {
-            let again = stamp(records, state.log.end(), epoch, append_time)?;
+            let again = place(records, state.log.end(), epoch, append_time)?;
             self.append(&mut state, &again)?;
         }
-        let ticket = Ticket(state.next_ticket);
-        state.next_ticket += 1;
-        let (answer, receiver) = oneshot::channel();
-        state.answers.insert(ticket, answer);
+        let (ticket, receiver) = expect_answer(&mut state);
         self.step(&mut state, Input::Appended { ticket, acks, base })?;
         if acks == Acks::None {
             state.answers.remove(&ticket);
@@ -266,6 +285,9 @@ impl<H: Host> Partition<H> {
         state.replica.admit_fetched(state.view(self.flush_policy), fetched.leader_epoch, fetched.offset)?;
         if !fetched.records.is_empty() {
             self.append(&mut state, &fetched.records)?;
+            if self.host.planted().has(Bug::FollowersIgnoreProducers) {
+                forget_all(&mut state.log);
+            }
         }
         self.step(&mut state, Input::FollowerAppended { leader_high_watermark: fetched.leader_high_watermark })?;
         let view = state.view(self.flush_policy);
@@ -360,8 +382,10 @@ impl<H: Host> Partition<H> {
         Ok(())
     }
 
-    pub(crate) fn tick(&self) -> Result<(), PartitionError> {
+    /// Time passes. A producer that writes nothing for `producer_silence_max` is forgotten.
+    pub(crate) fn tick(&self, producer_silence_max: Duration) -> Result<(), PartitionError> {
         let mut state = self.state.lock();
+        self.forget_silent_producers(&mut state, producer_silence_max);
         self.step(&mut state, Input::Tick)?;
         self.sync_if_needed(&mut state);
         Ok(())
@@ -473,8 +497,46 @@ impl<H: Host> Partition<H> {
                 end: header.end_offset(),
                 crc: header.crc,
             });
+            if let Some(stamp) = header.stamp() {
+                self.host.witness(Event::ProducerAppended {
+                    partition: self.id,
+                    producer: stamp.id,
+                    producer_epoch: stamp.epoch,
+                    first_sequence: stamp.first_sequence,
+                    last_sequence: stamp.last_sequence,
+                    base: header.base_offset,
+                    end: header.end_offset(),
+                });
+            }
         }
         Ok(())
+    }
+
+    /// Says what is known of the producers, wherever it did not just come from a batch.
+    fn witness_producers(&self, log: &Log<H::Disk>) {
+        let (start, end) = (log.start(), log.end());
+        let digest = log.producers().since(start).digest();
+        self.host.witness(Event::ProducersKnown { partition: self.id, start, end, digest });
+    }
+
+    /// Forgets producers that wrote nothing for `silence_max`.
+    fn forget_silent_producers(&self, state: &mut State<H>, silence_max: Duration) {
+        let now = self.host.now();
+        if now < state.producers_checked + PRODUCERS_CHECK_INTERVAL.min(silence_max) {
+            return;
+        }
+        state.producers_checked = now;
+        let mut heard = BTreeMap::new();
+        for (id, end) in state.log.producers().ends() {
+            let before = state.producers_heard.get(&id).filter(|(known, _)| *known == end);
+            heard.insert(id, before.copied().unwrap_or((end, now)));
+        }
+        for (&producer, _) in heard.iter().filter(|(_, (_, since))| *since + silence_max <= now) {
+            model::reached!("a producer was silent for so long that it was forgotten");
+            state.log.forget_producer(producer);
+            self.host.witness(Event::ProducerForgotten { partition: self.id, producer });
+        }
+        state.producers_heard = heard;
     }
 
     /// Steps the role and performs what it decided. A fetch that the role refuses comes back.
@@ -494,13 +556,20 @@ impl<H: Host> Partition<H> {
                     let from = state.log.end();
                     state.log.truncate_to(to)?;
                     self.host.witness(Event::Truncated { partition: self.id, from, to: state.log.end() });
+                    self.witness_producers(&state.log);
                 }
                 Output::HighWatermark { .. } => wake(&mut state.commit_watchers),
                 Output::AlterInSync(proposal) => {
                     let _node_stops = self.errands.send(Errand::AlterInSync(self.id, proposal));
                 }
                 Output::FetchRefused(refusal) => refused = Some(refusal),
-                Output::Witness(event) => self.host.witness(event),
+                Output::Witness(event) => {
+                    let begins_to_lead = matches!(event, Event::BecameLeader { .. });
+                    self.host.witness(event);
+                    if begins_to_lead {
+                        self.witness_producers(&state.log);
+                    }
+                }
             }
         }
         state.outputs = outputs;
@@ -540,8 +609,34 @@ fn wake(watchers: &mut Vec<Arc<Notify>>) {
     }
 }
 
+/// The right to an answer, and where it will come.
+fn expect_answer<H: Host>(state: &mut State<H>) -> (Ticket, Answer) {
+    let ticket = Ticket(state.next_ticket);
+    state.next_ticket += 1;
+    let (answer, receiver) = oneshot::channel();
+    state.answers.insert(ticket, answer);
+    (ticket, receiver)
+}
+
+/// What a producer's batch is to the log, unless a planted fault says otherwise.
+fn admit<D: Disk>(planted: Planted, log: &Log<D>, stamp: &ProducerStamp) -> Result<Admission, SequenceError> {
+    match log.producers().admit(stamp) {
+        Err(SequenceError::OutOfOrder { .. }) if planted.has(Bug::GapInSequences) => Ok(Admission::New),
+        Ok(Admission::Again { .. }) if planted.has(Bug::NoRepeatedBatches) => {
+            let (producer, asked) = (stamp.id, stamp.first_sequence);
+            Err(SequenceError::OutOfOrder { producer, expected: model::sequence_after(stamp.last_sequence, 1), asked })
+        }
+        admission => admission,
+    }
+}
+
+fn forget_all<D: Disk>(log: &mut Log<D>) {
+    let producers: Vec<ProducerId> = log.producers().ends().map(|(id, _)| id).collect();
+    producers.into_iter().for_each(|id| log.forget_producer(id));
+}
+
 /// Copies `records` and writes offsets from `base`, the leader's epoch, and its time if there is one, into each batch.
-fn stamp(
+fn place(
     records: &[u8],
     base: Offset,
     epoch: LeaderEpoch,

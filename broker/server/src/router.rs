@@ -7,9 +7,9 @@ use host::Host;
 use protocol::{Header, Request, Response};
 
 use crate::handlers::{
-    alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration, create_partitions,
-    create_topics, delete_records, delete_topics, describe_cluster, describe_configs, describe_topic_partitions, fetch,
-    list_config_resources, list_offsets, metadata, produce, quorum,
+    allocate_producer_ids, alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration,
+    create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
+    describe_topic_partitions, fetch, init_producer_id, list_config_resources, list_offsets, metadata, produce, quorum,
 };
 use crate::node::Node;
 
@@ -38,6 +38,8 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),
         Request::CreateTopics(request) => create_topics::handle(node, version, request),
         Request::DeleteRecords(request) => delete_records::handle(node, &request),
+        Request::InitProducerId(request) => init_producer_id::handle(node, request),
+        Request::AllocateProducerIds(request) => allocate_producer_ids::handle(node, request),
         Request::DescribeCluster(request) => Answer::Now(describe_cluster::handle(node, version, &request)),
         Request::DeleteTopics(request) => delete_topics::handle(node, version, request),
         Request::CreatePartitions(request) => create_partitions::handle(node, request),

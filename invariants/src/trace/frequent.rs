@@ -12,6 +12,7 @@ pub(crate) enum Frequent {
     Acked,
     BatchSent,
     Burden,
+    ProducerAppended,
 }
 
 impl Frequent {
@@ -23,6 +24,7 @@ impl Frequent {
         Frequent::Acked,
         Frequent::BatchSent,
         Frequent::Burden,
+        Frequent::ProducerAppended,
     ];
 
     pub(crate) fn bit(self) -> u8 {
@@ -40,6 +42,7 @@ impl Frequent {
             Event::Acked { .. } => Some(Frequent::Acked),
             Event::BatchSent { .. } => Some(Frequent::BatchSent),
             Event::Burden { .. } => Some(Frequent::Burden),
+            Event::ProducerAppended { .. } => Some(Frequent::ProducerAppended),
             _ => None,
         }
     }
@@ -48,7 +51,7 @@ impl Frequent {
 #[cfg(test)]
 mod tests {
     use evidence::{Entry, NodeName};
-    use model::{BrokerId, LeaderEpoch, Offset, PartitionId, Time, TopicId};
+    use model::{BrokerId, LeaderEpoch, Offset, PartitionId, ProducerId, Time, TopicId};
 
     use super::super::{ConvergesAfterHealing, Promise, World, promises};
     use super::*;
@@ -66,6 +69,15 @@ mod tests {
             Event::Acked { partition, epoch, base, end, acks: -1 },
             Event::BatchSent { partition, crc: 5 },
             Event::Burden { answers: 1, fetches: 1 },
+            Event::ProducerAppended {
+                partition,
+                producer: ProducerId(7),
+                producer_epoch: 0,
+                first_sequence: 0,
+                last_sequence: 0,
+                base,
+                end,
+            },
         ]
     }
 

@@ -429,6 +429,9 @@ impl World {
             | Event::LogsParted { .. }
             | Event::DeletionAsked { .. }
             | Event::IndexesCompared { .. }
+            | Event::ProducerAppended { .. }
+            | Event::ProducersKnown { .. }
+            | Event::ProducerForgotten { .. }
             | Event::BatchSent { .. }
             | Event::Burden { .. }
             | Event::StorageFailed { .. } => {}

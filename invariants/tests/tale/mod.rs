@@ -3,7 +3,10 @@
 
 use evidence::{Claims, Entry, Harm, History, NodeName, What};
 use invariants::{Expectations, Outcome, Verdict, Violation, Watch};
-use model::{BrokerId, Event, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, Time, TopicId};
+use model::{
+    BrokerId, Event, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, ProducerId, ProducerStamp,
+    Producers, Time, TopicId,
+};
 
 pub(crate) const P: PartitionId = PartitionId { topic: TopicId(7), index: 0 };
 
@@ -20,6 +23,11 @@ pub(crate) fn expectations() -> Expectations {
 
 pub(crate) fn brokers(numbers: &[i32]) -> Vec<BrokerId> {
     numbers.iter().map(|&number| BrokerId(number)).collect()
+}
+
+/// Two records from this sequence on, of producer 7.
+fn stamp(first_sequence: i32) -> ProducerStamp {
+    ProducerStamp { id: ProducerId(7), epoch: 0, first_sequence, last_sequence: first_sequence + 1 }
 }
 
 impl Tale {
@@ -101,6 +109,35 @@ impl Tale {
     pub(crate) fn appends(self, n: i32, epoch: i32, base: i64, crc: u32) -> Tale {
         let (epoch, base) = (LeaderEpoch(epoch), Offset(base));
         self.says(n, Event::Appended { partition: P, epoch, base, end: base.plus(2), crc })
+    }
+
+    /// The batch of two records at `base` has the sequences from `first` on, of the one producer.
+    pub(crate) fn numbers(self, n: i32, base: i64, first: i32) -> Tale {
+        let ProducerStamp { id: producer, epoch: producer_epoch, first_sequence, last_sequence } = stamp(first);
+        let (base, end) = (Offset(base), Offset(base + 2));
+        let event = Event::ProducerAppended {
+            partition: P,
+            producer,
+            producer_epoch,
+            first_sequence,
+            last_sequence,
+            base,
+            end,
+        };
+        self.says(n, event)
+    }
+
+    /// A broker says that it knows the one producer by these batches: where each begins, and its first sequence.
+    pub(crate) fn knows(self, n: i32, batches: &[(i64, i32)]) -> Tale {
+        self.knows_since(0, n, batches)
+    }
+
+    /// The same, of a log that begins at `start`.
+    pub(crate) fn knows_since(self, start: i64, n: i32, batches: &[(i64, i32)]) -> Tale {
+        let mut producers = Producers::default();
+        batches.iter().for_each(|(base, first)| producers.note(&stamp(*first), Offset(*base), Offset(*base + 2)));
+        let end = Offset(batches.last().map_or(0, |(base, _)| base + 2));
+        self.says(n, Event::ProducersKnown { partition: P, start: Offset(start), end, digest: producers.digest() })
     }
 
     pub(crate) fn truncates(self, n: i32, from: i64, to: i64) -> Tale {

@@ -213,6 +213,10 @@ fn producer(scenario: &Scenario, place: usize, producer: &Producer) -> Checked {
         let message = format!("an idempotent producer cannot have acks = \"{}\"", producer.acks);
         return wrong(here("acks"), message, "write acks = \"all\", or leave idempotent out");
     }
+    if producer.idempotent && producer.retries == Some(0) {
+        let message = "an idempotent producer sends again what failed: that is what it is for";
+        return wrong(here("retries"), message, "leave retries out, or idempotent");
+    }
     between(here("count"), "count", producer.count, 1, CLIENTS_MAX)?;
     let phase = known_phase(scenario, here("during"), producer.during.as_deref())?;
     starts_in_time(scenario, here("starts"), phase, producer.starts)?;

@@ -29,14 +29,20 @@ pub(super) fn topics() -> impl Strategy<Value = Vec<Topic>> {
     })
 }
 
-/// One to three. In half of the scenarios nobody sends again what failed: then requests follow each other without waiting, and
-/// nothing may appear twice.
+/// One to three. In some scenarios nobody sends again what failed, and in others all are idempotent: then requests follow each other without
+/// waiting, and nothing may appear twice.
 pub(super) fn producers(topics: &[Topic]) -> impl Strategy<Value = Vec<Producer>> + use<> {
     let topics = topics.to_vec();
-    let retries = prop_oneof![Just(None), Just(Some(0))];
-    (vec(producer(&topics), 1..=3), option::of(retries)).prop_map(|(mut producers, all_retry)| {
-        if let Some(retries) = all_retry {
-            producers.iter_mut().for_each(|producer| producer.retries = retries);
+    // Each as it likes, or all the same: idempotent, or with so many retries.
+    let common = prop_oneof![
+        2 => Just(None),
+        2 => Just(Some((true, None))),
+        1 => Just(Some((false, None))),
+        1 => Just(Some((false, Some(0)))),
+    ];
+    (vec(producer(&topics), 1..=3), common).prop_map(|(mut producers, common)| {
+        if let Some((idempotent, retries)) = common {
+            producers.iter_mut().for_each(|producer| (producer.idempotent, producer.retries) = (idempotent, retries));
         }
         producers
     })
@@ -44,16 +50,16 @@ pub(super) fn producers(topics: &[Topic]) -> impl Strategy<Value = Vec<Producer>
 
 fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
     let rate = prop_oneof![1 => Just(20), 2 => Just(100), 3 => Just(200), 1 => Just(400)];
-    let retries = prop_oneof![2 => Just(None), 1 => Just(Some(0))];
-    (select(topics.to_vec()), rate, retries, option::of(1..=20u32)).prop_map(|(topic, rate, retries, keys)| Producer {
+    let habits = prop_oneof![1 => Just((true, None)), 1 => Just((false, None)), 1 => Just((false, Some(0)))];
+    (select(topics.to_vec()), rate, habits, option::of(1..=20u32)).prop_map(|(topic, rate, habits, keys)| Producer {
         topic: topic.name,
         acks: Acks::All,
-        idempotent: false,
+        idempotent: habits.0,
         rate: Rate::per_second(rate),
         during: None,
         starts: None,
         lasts: Some(Range::exactly(LENGTH)),
-        retries,
+        retries: habits.1,
         keys,
         partition: None,
         count: 1,

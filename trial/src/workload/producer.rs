@@ -101,17 +101,18 @@ impl Producing {
         };
         config.linger = Duration::ZERO;
         config.delivery_timeout = DELIVERY_TIMEOUT;
+        config.idempotent = self.plan.idempotent;
+        config.retries = self.plan.retries != Some(0);
         if self.is_pipelined() {
-            config.retries = false;
             config.in_flight_per_partition_max = config.in_flight_max;
             config.batch_bytes = 1;
         }
         config
     }
 
-    /// Where nothing is sent twice, requests may follow each other without waiting.
+    /// Where nothing is sent twice, or brokers know what is, requests may follow each other without waiting.
     fn is_pipelined(&self) -> bool {
-        self.plan.retries == Some(0)
+        self.plan.retries == Some(0) || self.plan.idempotent
     }
 
     /// The next record: its value, its key if there are keys, its partition.

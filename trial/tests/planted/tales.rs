@@ -3,7 +3,7 @@
 use model::Bug;
 use scenarios::Scenario;
 
-use super::{AGREE, CONVERGES, EPOCHS, IN_SYNC, RECOVERY, SPARES, SURVIVE, find, is_sound};
+use super::{AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, ORDER, RECOVERY, SPARES, SURVIVE, find, is_sound};
 
 /// Seeds with which a tale keeps all that it promises; one that pins a seed is told with that, too.
 const SOUND: u64 = 3;
@@ -47,6 +47,7 @@ macro_rules! tales {
 }
 
 const COUNT: &str = "leaders count what followers have";
+const REBUILD: &str = "producer state equals its rebuild";
 
 tales! {
     end_without_epoch: told(Bug::EndWithoutEpoch, "two-leaders-fall-in-turn", 5, &[COUNT, AGREE]),
@@ -62,4 +63,10 @@ tales! {
     unsynced_directory_of_a_vote: told(Bug::UnsyncedDirectory, "vote-is-read-and-forgotten", 5, &[EPOCHS]),
     stale_directory: told(Bug::StaleDirectory, "topic-is-made-again", 10, &[RECOVERY]),
     abandoned_sync: told(Bug::AbandonedSync, "leader-elected-while-it-syncs", 40, &[CONVERGES]),
+    forget_producers_on_restart: told(Bug::ForgetProducersOnRestart, "numbers-outlive-the-power", 3, &[REBUILD]),
+    followers_ignore_producers: told(Bug::FollowersIgnoreProducers, "retry-is-written-once", 3, &[REBUILD]),
+    producers_survive_truncation: told(Bug::ProducersSurviveTruncation, "cut-batch-comes-again", 3, &[REBUILD]),
+    repeated_batch_acked_at_once: told(Bug::RepeatedBatchAckedAtOnce, "cut-batch-comes-again", 3, &[HONEST]),
+    no_repeated_batches: told(Bug::NoRepeatedBatches, "retry-is-written-once", 3, &[DUPLICATE]),
+    gap_in_sequences: told(Bug::GapInSequences, "no-number-is-left-out", 10, &[ORDER]),
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use model::{Offset, Time};
+use bytes::{Bytes, BytesMut};
+use model::{Offset, Time, stamp_batch};
 use protocol::ErrorCode;
 use protocol::records::{Compression, ProducerFields, Record, encode_batch};
 use tokio::sync::oneshot;
 
+use super::sequences::Stamp;
 use super::{Reason, SendError, Sent};
 use crate::{CallError, TopicPartition};
 
@@ -45,6 +46,7 @@ impl OpenBatch {
             size: self.size,
             deadline: self.deadline,
             in_doubt: false,
+            stamp: None,
         }
     }
 }
@@ -59,7 +61,9 @@ pub(super) struct Batch {
     size: usize,
     pub(super) deadline: Time,
     /// Whether some attempt may have written it.
-    in_doubt: bool,
+    pub(super) in_doubt: bool,
+    /// Its number, from its first attempt on, if the producer is idempotent.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// What became of one attempt to write a batch.
@@ -69,6 +73,25 @@ pub(super) enum Outcome {
 }
 
 impl Batch {
+    pub(super) fn record_count(&self) -> usize {
+        self.replies.len()
+    }
+
+    /// Writes its number into it.
+    pub(super) fn put_stamp(&mut self, stamp: Stamp) {
+        // An attempt that is over has let go of the bytes, unless its connection still writes them: then they are copied.
+        let mut bytes =
+            std::mem::take(&mut self.bytes).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        stamp_batch(&mut bytes, stamp.identity.id, stamp.identity.epoch, stamp.first_sequence);
+        self.bytes = bytes.freeze();
+        self.stamp = Some(stamp);
+    }
+
+    /// May it be in the log, given up for this reason?
+    pub(super) fn may_be_written(&self, reason: &Reason) -> bool {
+        self.in_doubt || !is_definite(reason)
+    }
+
     /// Remembers a failed attempt.
     pub(super) fn note(&mut self, reason: &Reason) {
         self.in_doubt |= !is_definite(reason);
@@ -88,7 +111,7 @@ impl Batch {
 
     pub(super) fn fail(self, reason: &Reason, buffered: &Arc<AtomicUsize>) {
         buffered.fetch_sub(self.size, Ordering::Relaxed);
-        let definite = !self.in_doubt && is_definite(reason);
+        let definite = !self.may_be_written(reason);
         if !definite {
             model::reached!("a producer gave up a batch that may have been written");
         }
@@ -105,7 +128,11 @@ fn is_definite(reason: &Reason) -> bool {
         Reason::Refused(code) => is_refused_before_append(*code),
         Reason::Call(error) => error.is_unsent(),
         Reason::Missing | Reason::Closed => false,
-        Reason::NoLeader | Reason::NoPartition(_) | Reason::TooLarge(_) | Reason::BufferFull => true,
+        Reason::NoLeader
+        | Reason::NoPartition(_)
+        | Reason::NoProducerId(_)
+        | Reason::TooLarge(_)
+        | Reason::BufferFull => true,
     }
 }
 
@@ -130,6 +157,9 @@ fn is_refused_before_append(code: ErrorCode) -> bool {
             | ErrorCode::UnsupportedForMessageFormat
             | ErrorCode::UnsupportedCompressionType
             | ErrorCode::PolicyViolation
+            | ErrorCode::OutOfOrderSequenceNumber
+            | ErrorCode::InvalidProducerEpoch
+            | ErrorCode::UnknownProducerId
             | ErrorCode::TopicAuthorizationFailed
             | ErrorCode::ClusterAuthorizationFailed
     )
@@ -138,11 +168,20 @@ fn is_refused_before_append(code: ErrorCode) -> bool {
 /// True if another attempt may succeed.
 pub(super) fn is_retriable(reason: &Reason) -> bool {
     match reason {
-        Reason::Refused(code) => code.is_retriable(),
+        Reason::Refused(code) => code.is_retriable() || breaks_sequences(*code),
         Reason::Call(CallError::Request(_)) => false,
         Reason::Call(_) | Reason::Missing | Reason::NoLeader => true,
-        Reason::NoPartition(_) | Reason::TooLarge(_) | Reason::BufferFull | Reason::Closed => false,
+        Reason::NoPartition(_)
+        | Reason::NoProducerId(_)
+        | Reason::TooLarge(_)
+        | Reason::BufferFull
+        | Reason::Closed => false,
     }
+}
+
+/// True if a broker refuses a batch for its number: the same number will not do later.
+pub(super) fn breaks_sequences(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::OutOfOrderSequenceNumber | ErrorCode::InvalidProducerEpoch | ErrorCode::UnknownProducerId)
 }
 
 #[cfg(test)]

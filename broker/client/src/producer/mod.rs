@@ -5,11 +5,13 @@
 //!   ^                                                                        │
 //!   └───────────── Sent, or why not ────── Sender <── outcome of each batch ─┘
 //! ```
-//! Not idempotent: a batch that is sent again after an attempt whose fate is unknown may be written twice.
+//! An idempotent producer numbers its batches, and brokers know one that comes again: it is written once, in its place. Without that, a
+//! batch that is sent again after an attempt whose fate is unknown may be written twice.
 
 mod batch;
 mod connection;
 mod sender;
+mod sequences;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +25,7 @@ use protocol::records::{Compression, Record, RecordHeader, record_size};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{CallError, ClientConfig, Cluster};
+use crate::{CallError, ClientConfig, ClientError, Cluster};
 use sender::{Command, Sender, Submitted};
 
 /// When a record counts as written.
@@ -56,10 +58,12 @@ pub struct ProducerConfig {
     pub delivery_timeout: Duration,
     /// `retries`: whether a batch is sent again after an attempt that failed. Waiting for a leader is no attempt.
     pub retries: bool,
+    /// `enable.idempotence`: no batch is written twice, and each in its place. Needs `acks=all` and retries, and is off without them.
+    pub idempotent: bool,
     /// `max.in.flight.requests.per.connection`
     pub in_flight_max: usize,
-    /// Batches of one partition that may be under way at once. One keeps their order through retries; more are faster on long
-    /// ways, and keep it only without retries.
+    /// Batches of one partition that may be under way at once, without idempotence. One keeps their order through retries; more are faster
+    /// on long ways, and keep it only without retries. An idempotent producer has as many as brokers know again, in order.
     pub in_flight_per_partition_max: usize,
 }
 
@@ -75,9 +79,18 @@ impl ProducerConfig {
             compression: Compression::None,
             delivery_timeout: Duration::from_secs(120),
             retries: true,
+            idempotent: true,
             in_flight_max: 5,
             in_flight_per_partition_max: 1,
         }
+    }
+
+    fn is_idempotent(&self) -> bool {
+        self.idempotent && self.acks == Acks::All && self.retries
+    }
+
+    fn in_flight_per_partition(&self) -> usize {
+        if self.is_idempotent() { model::PRODUCER_BATCHES_KEPT } else { self.in_flight_per_partition_max }
     }
 }
 
@@ -132,6 +145,8 @@ pub enum Reason {
     NoLeader,
     #[error("the topic has no partition {0}")]
     NoPartition(i32),
+    #[error("the cluster gives no producer id, which idempotence needs: {0}")]
+    NoProducerId(ClientError),
     #[error("the record has {0} bytes, more than a request may have")]
     TooLarge(usize),
     #[error("too many records wait already")]

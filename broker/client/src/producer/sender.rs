@@ -1,17 +1,19 @@
 //! The task behind a producer: gathers records into batches, gives each batch to its leader's connection, tries again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use host::{Host, Task, buggify};
-use model::{Endpoint, Time};
+use model::{Endpoint, ProducerId, Time};
 use protocol::ErrorCode;
+use protocol::messages::InitProducerIdRequest;
 use protocol::records::Record;
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::{Batch, OpenBatch, Outcome, Reply, is_retriable};
+use super::batch::{Batch, OpenBatch, Outcome, Reply, breaks_sequences, is_retriable};
 use super::connection::{Done, ProduceConnection};
+use super::sequences::{Break, Sequences};
 use super::{ProducerConfig, Reason};
 use crate::backoff::Backoff;
 use crate::partition::partition_of_key;
@@ -41,7 +43,8 @@ pub(super) struct Submitted {
 struct Queue {
     ready: VecDeque<Batch>,
     open: Option<OpenBatch>,
-    in_flight: usize,
+    /// The batches under way, by their place among all of the producer.
+    in_flight: BTreeSet<u64>,
     /// No attempt before this.
     retry_at: Time,
 }
@@ -56,6 +59,9 @@ struct Link {
 /// What was learnt from asking for metadata.
 type Refreshed = Result<Vec<(Arc<str>, ErrorCode)>, ClientError>;
 
+/// What came of asking for a producer id.
+type Identified = Result<ProducerId, ClientError>;
+
 pub(super) struct Sender<H: Host> {
     cluster: Cluster<H>,
     config: ProducerConfig,
@@ -67,7 +73,11 @@ pub(super) struct Sender<H: Host> {
     sticky: BTreeMap<Arc<str>, i32>,
     links: BTreeMap<Endpoint, Link>,
     flushes: Vec<oneshot::Sender<()>>,
-    next_sequence: u64,
+    next_place: u64,
+    /// None if the producer is not idempotent.
+    sequences: Option<Sequences>,
+    identifying: Option<Task>,
+    identified: (mpsc::UnboundedSender<Identified>, mpsc::UnboundedReceiver<Identified>),
     retry_backoff: Backoff,
     refresh_backoff: Backoff,
     /// No question for metadata before this.
@@ -80,6 +90,7 @@ pub(super) struct Sender<H: Host> {
 
 impl<H: Host> Sender<H> {
     pub(super) fn new(cluster: Cluster<H>, config: ProducerConfig, buffered: Arc<AtomicUsize>) -> Sender<H> {
+        let sequences = config.is_idempotent().then(Sequences::default);
         Sender {
             retry_backoff: cluster.backoff(),
             refresh_backoff: cluster.backoff(),
@@ -91,7 +102,10 @@ impl<H: Host> Sender<H> {
             sticky: BTreeMap::new(),
             links: BTreeMap::new(),
             flushes: Vec::new(),
-            next_sequence: 0,
+            next_place: 0,
+            sequences,
+            identifying: None,
+            identified: mpsc::unbounded_channel(),
             refresh_at: Time::ZERO,
             refresh_needed: false,
             refreshing: None,
@@ -104,6 +118,7 @@ impl<H: Host> Sender<H> {
         enum Input {
             Done(Done),
             Refreshed(Refreshed),
+            Identified(Identified),
             Command(Command),
             Time,
         }
@@ -114,6 +129,7 @@ impl<H: Host> Sender<H> {
                 biased;
                 Some(done) = self.done.1.recv() => Input::Done(done),
                 Some(refreshed) = self.refreshed.1.recv() => Input::Refreshed(refreshed),
+                Some(identified) = self.identified.1.recv() => Input::Identified(identified),
                 command = commands.recv() => match command {
                     Some(command) => Input::Command(command),
                     None => return,
@@ -123,6 +139,7 @@ impl<H: Host> Sender<H> {
             match input {
                 Input::Done(done) => self.finish(done),
                 Input::Refreshed(refreshed) => self.learn(refreshed),
+                Input::Identified(identified) => self.identify(identified),
                 Input::Command(command) => self.take(command),
                 Input::Time => {}
             }
@@ -190,8 +207,8 @@ impl<H: Host> Sender<H> {
     fn close(&mut self, partition: &TopicPartition, count: i32) {
         let Some(queue) = self.queues.get_mut(partition) else { return };
         let Some(open) = queue.open.take() else { return };
-        queue.ready.push_back(open.close(partition.clone(), self.next_sequence, self.config.compression));
-        self.next_sequence += 1;
+        queue.ready.push_back(open.close(partition.clone(), self.next_place, self.config.compression));
+        self.next_place += 1;
         if let Some(sticky) = self.sticky.get_mut(&partition.topic).filter(|sticky| **sticky == partition.partition) {
             *sticky = (*sticky + 1) % count;
         }
@@ -204,7 +221,8 @@ impl<H: Host> Sender<H> {
         self.close_lingering(now);
         while self.dispatch(now) {}
         self.ask_for_metadata(now);
-        self.queues.retain(|_, queue| queue.in_flight > 0 || !queue.ready.is_empty() || queue.open.is_some());
+        self.ask_for_identity();
+        self.queues.retain(|_, queue| !queue.in_flight.is_empty() || !queue.ready.is_empty() || queue.open.is_some());
         if self.queues.is_empty() && self.unplaced.is_empty() {
             for flush in self.flushes.drain(..) {
                 // Whoever dropped the future does not want to know.
@@ -217,10 +235,11 @@ impl<H: Host> Sender<H> {
     fn give_up(&mut self, now: Time) {
         for (partition, queue) in &mut self.queues {
             if let Some(open) = queue.open.take_if(|open| open.deadline <= now) {
-                queue.ready.push_back(open.close(partition.clone(), self.next_sequence, self.config.compression));
-                self.next_sequence += 1;
+                queue.ready.push_back(open.close(partition.clone(), self.next_place, self.config.compression));
+                self.next_place += 1;
             }
             while let Some(batch) = queue.ready.pop_front_if(|batch| batch.deadline <= now) {
+                break_off(&mut self.sequences, &batch, &Reason::NoLeader);
                 batch.fail(&Reason::NoLeader, &self.buffered);
             }
         }
@@ -247,8 +266,16 @@ impl<H: Host> Sender<H> {
     fn dispatch(&mut self, now: Time) -> bool {
         let mut requests = BTreeMap::<Endpoint, (Vec<Batch>, usize)>::new();
         for (partition, queue) in &mut self.queues {
-            let may_go = queue.in_flight < self.config.in_flight_per_partition_max && queue.retry_at <= now;
-            let Some(batch) = queue.ready.front().filter(|_| may_go) else { continue };
+            let may_go = queue.in_flight.len() < self.config.in_flight_per_partition() && queue.retry_at <= now;
+            if !may_go || queue.ready.is_empty() {
+                continue;
+            }
+            if let Some(sequences) = &mut self.sequences
+                && !queue.number(partition, sequences, &self.buffered)
+            {
+                continue;
+            }
+            let Some(batch) = queue.ready.front() else { continue };
             let Some(leader) = self.cluster.leader(partition) else {
                 if self
                     .cluster
@@ -267,8 +294,8 @@ impl<H: Host> Sender<H> {
             let has_room = batches.is_empty() || *bytes + batch.bytes.len() <= self.config.request_bytes_max;
             if link_in_flight < self.config.in_flight_max && has_room {
                 *bytes += batch.bytes.len();
+                queue.in_flight.insert(batch.sequence);
                 batches.extend(queue.ready.pop_front());
-                queue.in_flight += 1;
             }
         }
         requests.retain(|_, (batches, _)| !batches.is_empty());
@@ -304,7 +331,7 @@ impl<H: Host> Sender<H> {
         let now = self.cluster.host().now();
         for (batch, outcome) in done.outcomes {
             let queue = self.queues.entry(batch.partition.clone()).or_default();
-            queue.in_flight -= 1;
+            queue.in_flight.remove(&batch.sequence);
             match outcome {
                 Outcome::Written(base) => {
                     self.retry_backoff.reset();
@@ -315,6 +342,16 @@ impl<H: Host> Sender<H> {
                     self.refresh_needed = true;
                     let pause = self.retry_backoff.next(self.cluster.host().entropy());
                     queue.retry_at = now + pause;
+                    if let (Some(sequences), Reason::Refused(code)) = (&mut self.sequences, &reason)
+                        && breaks_sequences(*code)
+                        && queue.is_first(&batch)
+                    {
+                        model::reached!("a broker did not take a producer's next sequence");
+                        sequences.break_off(&batch.partition, Break::Missing);
+                        if *code == ErrorCode::InvalidProducerEpoch {
+                            sequences.forget_identity();
+                        }
+                    }
                     self.try_again(batch, &reason, now);
                 }
             }
@@ -324,6 +361,7 @@ impl<H: Host> Sender<H> {
     /// Puts a batch back in its place, or fails it.
     fn try_again(&mut self, mut batch: Batch, reason: &Reason, now: Time) {
         if !self.config.retries || !is_retriable(reason) || batch.deadline <= now {
+            break_off(&mut self.sequences, &batch, reason);
             return batch.fail(reason, &self.buffered);
         }
         model::reached!("a producer sent a batch again");
@@ -351,6 +389,34 @@ impl<H: Host> Sender<H> {
         }));
     }
 
+    fn ask_for_identity(&mut self) {
+        let is_known = self.sequences.as_ref().is_none_or(Sequences::is_identified);
+        if is_known || self.identifying.is_some() || self.queues.is_empty() {
+            return;
+        }
+        let (cluster, answer) = (self.cluster.clone(), self.identified.0.clone());
+        self.identifying = Some(host::spawn(self.cluster.host(), async move {
+            // If the producer is gone, nobody wants to know.
+            let _ = answer.send(cluster.retry(|| producer_id(&cluster)).await);
+        }));
+    }
+
+    fn identify(&mut self, identified: Identified) {
+        self.identifying = None;
+        let Some(sequences) = &mut self.sequences else { return };
+        match identified {
+            Ok(id) => sequences.identify(id),
+            // It was asked for as long as an operation may take. Those who are patient ask again.
+            Err(error) if error.is_retriable() => model::reached!("a producer waited long for its id"),
+            Err(error) => {
+                let reason = Reason::NoProducerId(error);
+                for queue in self.queues.values_mut() {
+                    queue.ready.drain(..).for_each(|batch| batch.fail(&reason, &self.buffered));
+                }
+            }
+        }
+    }
+
     fn learn(&mut self, refreshed: Refreshed) {
         let host = self.cluster.host();
         self.refreshing = None;
@@ -374,6 +440,60 @@ impl<H: Host> Sender<H> {
                 self.unplaced.insert(topic, waiting);
             }
         }
+    }
+}
+
+impl Queue {
+    /// Is nothing of the partition still to come that was handed in before `batch`?
+    fn is_first(&self, batch: &Batch) -> bool {
+        let before = |other: u64| other < batch.sequence;
+        !self.in_flight.first().is_some_and(|first| before(*first))
+            && !self.ready.front().is_some_and(|first| before(first.sequence))
+    }
+
+    /// Gives the first batch its number, unless it has one; false if it must wait. Where the line of numbers is broken, a new one begins
+    /// once nothing is under way: what may be in the log by its old number is given up, since with a new one it could be there twice.
+    fn number(&mut self, partition: &TopicPartition, sequences: &mut Sequences, buffered: &Arc<AtomicUsize>) -> bool {
+        if let Some(why) = sequences.broken(partition) {
+            if !self.in_flight.is_empty() {
+                return false;
+            }
+            model::reached!("an idempotent producer began a new epoch");
+            for mut batch in std::mem::take(&mut self.ready) {
+                if why == Break::InDoubt && batch.in_doubt {
+                    batch.fail(&Reason::Refused(ErrorCode::OutOfOrderSequenceNumber), buffered);
+                } else {
+                    batch.stamp = None;
+                    self.ready.push_back(batch);
+                }
+            }
+            sequences.begin_again(partition);
+        }
+        let Some(batch) = self.ready.front_mut() else { return false };
+        if batch.stamp.is_none() {
+            let Some(stamp) = sequences.stamp(partition, batch.record_count()) else { return false };
+            batch.put_stamp(stamp);
+        }
+        true
+    }
+}
+
+/// A batch that has a number is given up: no number after it fits any more.
+fn break_off(sequences: &mut Option<Sequences>, batch: &Batch, reason: &Reason) {
+    if let Some(sequences) = sequences.as_mut().filter(|_| batch.stamp.is_some()) {
+        let why = if batch.may_be_written(reason) { Break::InDoubt } else { Break::Missing };
+        sequences.break_off(&batch.partition, why);
+    }
+}
+
+async fn producer_id<H: Host>(cluster: &Cluster<H>) -> Identified {
+    let request = |_version: i16| {
+        InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(i32::MAX)
+    };
+    let answer = cluster.ask_any(request).await?;
+    match ClientError::from_code(answer.error_code, None) {
+        None => Ok(ProducerId(answer.producer_id.0)),
+        Some(error) => Err(error),
     }
 }
 

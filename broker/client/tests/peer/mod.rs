@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use host::real::RealHost;
 use host::{Connection, Host, Listener, Reader, Task, Writer};
-use model::{BatchHeader, Endpoint, LeaderEpoch, Offset, patch_batch};
+use model::{Admission, BatchHeader, Endpoint, LeaderEpoch, Offset, Producers, patch_batch};
 use protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use protocol::messages::*;
+use protocol::messages::{self, *};
 use protocol::{ErrorCode, Request, Response, api_versions_response, decode_request, encode_response, next_frame};
 
 pub(crate) const PARTITIONS: i32 = 3;
@@ -35,6 +35,9 @@ pub(crate) enum Trick {
 pub(crate) struct State {
     /// Batches of each partition, oldest first.
     logs: [Vec<Bytes>; PARTITIONS as usize],
+    producers: [Producers; PARTITIONS as usize],
+    /// Producer ids that were handed out.
+    pub(crate) producer_ids: i64,
     /// Offsets below it are gone.
     pub(crate) log_start: i64,
     pub(crate) leader: i32,
@@ -120,6 +123,12 @@ async fn serve(host: RealHost, connection: <RealHost as Host>::Connection, id: i
 async fn answer(host: &RealHost, id: i32, state: &Arc<Mutex<State>>, request: Request) -> Option<Response> {
     match request {
         Request::ApiVersions(_) => Some(Response::ApiVersions(api_versions_response())),
+        Request::InitProducerId(_) => {
+            let mut state = state.lock().unwrap();
+            state.producer_ids += 1;
+            let id = messages::WireProducerId(state.producer_ids);
+            Some(Response::InitProducerId(InitProducerIdResponse::default().with_producer_id(id)))
+        }
         Request::Metadata(request) => Some(Response::Metadata(state.lock().unwrap().metadata(&request))),
         Request::Produce(request) => state.lock().unwrap().produce(id, request).map(Response::Produce),
         Request::ListOffsets(request) => Some(Response::ListOffsets(state.lock().unwrap().list_offsets(id, &request))),
@@ -197,11 +206,10 @@ impl State {
                 };
                 let mut answer = PartitionProduceResponse::default().with_index(data.index).with_error_code(refusal);
                 if refusal == 0 {
-                    answer.base_offset = self.end(data.index);
-                    let mut batch = BytesMut::from(&data.records.unwrap()[..]);
-                    BatchHeader::verify(&batch).unwrap();
-                    patch_batch(&mut batch, Offset(answer.base_offset), LeaderEpoch(self.epoch));
-                    self.logs[data.index as usize].push(batch.freeze());
+                    match self.append(data.index, &data.records.unwrap()) {
+                        Ok(base) => answer.base_offset = base.0,
+                        Err(code) => answer.error_code = code.code(),
+                    }
                 }
                 if let Some(Trick::AppendAndRefuse(code)) = trick {
                     answer.error_code = code.code();
@@ -212,6 +220,24 @@ impl State {
         }
         let answers = ProduceResponse::default().with_responses(topics);
         (!matches!(trick, Some(Trick::HangUpAfterAppend))).then_some(answers)
+    }
+
+    /// Knows an idempotent producer's batch that comes again, as a broker does.
+    fn append(&mut self, partition: i32, batch: &[u8]) -> Result<Offset, ErrorCode> {
+        let base = Offset(self.end(partition));
+        let mut batch = BytesMut::from(batch);
+        let header = BatchHeader::verify(&batch).unwrap();
+        let producers = &mut self.producers[partition as usize];
+        if let Some(stamp) = header.stamp() {
+            match producers.admit(&stamp) {
+                Ok(Admission::New) => producers.note(&stamp, base, base.plus(i64::from(header.record_count))),
+                Ok(Admission::Again { base, .. }) => return Ok(base),
+                Err(_) => return Err(ErrorCode::OutOfOrderSequenceNumber),
+            }
+        }
+        patch_batch(&mut batch, base, LeaderEpoch(self.epoch));
+        self.logs[partition as usize].push(batch.freeze());
+        Ok(base)
     }
 
     fn list_offsets(&self, id: i32, request: &ListOffsetsRequest) -> ListOffsetsResponse {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId};
 
 use super::{Record, Refusal};
 
@@ -15,6 +15,11 @@ pub enum Command {
     AlterConfigs(AlterConfigs),
     DeleteTopics(Vec<TopicReference>),
     CreatePartitions(CreatePartitions),
+    /// A broker wants ids to hand out to idempotent producers (AllocateProducerIds, KIP-730).
+    AllocateProducerIds {
+        broker: BrokerId,
+        broker_epoch: BrokerEpoch,
+    },
     /// Fences the brokers that were silent for too long. Due at [`Controller::deadline`](super::Controller::deadline).
     ExpireSessions,
 }
@@ -156,6 +161,11 @@ pub enum Reply {
     /// In the order asked.
     PartitionsCreated(Vec<Result<(), Refusal>>),
     SessionsExpired,
+    /// A block of ids that nobody else has: `count` from `first` on.
+    ProducerIds {
+        first: ProducerId,
+        count: i32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

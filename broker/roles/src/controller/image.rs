@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, TopicId};
+use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId};
 
 use super::fold::Fold;
 use super::record::{
@@ -24,6 +24,8 @@ pub struct Image {
     pub topic_ids: BTreeMap<String, TopicId>,
     /// What was set for a broker, or for all of them (none), while they run.
     broker_configs: Arc<BTreeMap<(Option<BrokerId>, String), String>>,
+    /// The first producer id that no broker has.
+    pub next_producer_id: ProducerId,
     /// The sum of the hashes of all that is above but `end`: kept up with each change, the same in any order of changes.
     digest: u64,
 }
@@ -81,6 +83,7 @@ impl Image {
             Record::TopicConfig(config) => self.set_config(config),
             Record::BrokerConfig(config) => self.set_broker_config(config),
             Record::RemoveTopic(remove) => self.remove_topic(*remove),
+            Record::ProducerIds(ids) => self.take_producer_ids(ids.next),
         }
         self.end = self.end.plus(1);
     }
@@ -190,6 +193,14 @@ impl Image {
         partition.partition_epoch = change.partition_epoch;
         let after = Fold::of(&(change.topic, change.index, &*partition));
         self.replaces(before, after);
+    }
+
+    fn take_producer_ids(&mut self, next: ProducerId) {
+        let before = std::mem::replace(&mut self.next_producer_id, next);
+        if before != ProducerId::default() {
+            self.leaves(&("producer ids", before));
+        }
+        self.enters(&("producer ids", next));
     }
 
     fn set_config(&mut self, config: &TopicConfig) {

@@ -25,6 +25,7 @@ mod draft;
 mod fold;
 mod image;
 mod placement;
+mod producer_ids;
 mod record;
 mod refusal;
 #[cfg(test)]
@@ -45,8 +46,8 @@ pub use self::create_topics::check_topic_name;
 use self::draft::Draft;
 pub use self::image::{Image, Partition, Registration, Topic};
 pub use self::record::{
-    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RecordError, RegisterBroker, RemoveTopic,
-    TopicConfig, TopicRecord,
+    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, ProducerIds, Record, RecordError, RegisterBroker,
+    RemoveTopic, TopicConfig, TopicRecord,
 };
 pub use self::refusal::Refusal;
 pub use self::topic_settings::{Kind, Source, TOPIC_SETTINGS, TopicDefaults, TopicSetting, Unit};
@@ -95,6 +96,7 @@ impl Controller {
             | Command::AlterConfigs(_)
             | Command::DeleteTopics(_)
             | Command::CreatePartitions(_)
+            | Command::AllocateProducerIds { .. }
             | Command::ExpireSessions => {}
         }
         for record in &decision.records {
@@ -114,6 +116,7 @@ impl Controller {
             Command::AlterConfigs(request) => Ok(self.alter_configs(request)),
             Command::DeleteTopics(topics) => Ok(self.delete_topics(topics)),
             Command::CreatePartitions(request) => Ok(self.create_partitions(chance, request)),
+            Command::AllocateProducerIds { broker, broker_epoch } => self.allocate_producer_ids(*broker, *broker_epoch),
             Command::ExpireSessions => Ok(self.expire_sessions(now)),
         }
     }
@@ -143,7 +146,8 @@ impl Controller {
             | Record::Topic(_)
             | Record::TopicConfig(_)
             | Record::BrokerConfig(_)
-            | Record::RemoveTopic(_) => return,
+            | Record::RemoveTopic(_)
+            | Record::ProducerIds(_) => return,
         };
         let Some(partition) = self.image.partition(model::PartitionId { topic: id.0, index: id.1 }) else { return };
         assert!(!partition.in_sync.is_empty());

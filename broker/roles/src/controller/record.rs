@@ -9,7 +9,7 @@
 //! The records of one decision stand in one batch, so that an image never shows half of it.
 
 use minicbor::{Decode, Encode};
-use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, PartitionEpoch, TopicId};
+use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, PartitionEpoch, ProducerId, TopicId};
 use thiserror::Error;
 
 /// One fact of the metadata log.
@@ -34,6 +34,8 @@ pub enum Record {
     BrokerConfig(#[n(0)] BrokerConfig),
     #[n(8)]
     RemoveTopic(#[n(0)] RemoveTopic),
+    #[n(16)]
+    ProducerIds(#[n(0)] ProducerIds),
 }
 
 /// A process of a broker made itself known. Its epoch is this record's offset (KIP-631); it starts fenced.
@@ -147,6 +149,18 @@ pub struct BrokerConfig {
 pub struct RemoveTopic {
     #[n(0)]
     pub topic: TopicId,
+}
+
+/// A broker took a block of producer ids to hand out; `next` is the first that nobody has (KIP-730).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ProducerIds {
+    #[n(0)]
+    pub broker: BrokerId,
+    #[n(1)]
+    pub broker_epoch: BrokerEpoch,
+    #[n(2)]
+    pub next: ProducerId,
 }
 
 /// Bytes of the metadata log that are no record of this version.

@@ -39,10 +39,12 @@ pub(crate) struct Progress {
     log_start: Offset,
 }
 
-struct Waiting {
-    ticket: Ticket,
-    base: Offset,
-    end: Offset,
+/// A producer that waits until its records, from `base` to `end`, are as safe as it asked for.
+pub(super) struct Waiting {
+    pub(super) ticket: Ticket,
+    pub(super) acks: Acks,
+    pub(super) base: Offset,
+    pub(super) end: Offset,
 }
 
 impl Leader {
@@ -105,6 +107,14 @@ impl Leader {
         assert!(self.in_sync.is_subset(&self.in_sync_at_most));
         assert!(!self.followers.contains_key(&local));
         assert!(self.waiting_for_all.iter().zip(self.waiting_for_all.iter().skip(1)).all(|(a, b)| a.end <= b.end));
+    }
+}
+
+impl Waiting {
+    /// Takes its place by its end: a batch that came again may have to wait less than those that came before it.
+    fn queue(self, queue: &mut VecDeque<Waiting>) {
+        let place = queue.partition_point(|other| other.end <= self.end);
+        queue.insert(place, self);
     }
 }
 
@@ -182,24 +192,16 @@ impl Replica {
         Ok(leader)
     }
 
-    pub(super) fn appended(
-        &mut self,
-        log: LogView<'_>,
-        ticket: Ticket,
-        acks: Acks,
-        base: Offset,
-        out: &mut Vec<Output>,
-    ) {
-        let lone_ack = self.planted.has(Bug::AckBeforeReplication);
+    /// Answers a producer once its records are safe. A planted fault has the leader decide alone.
+    pub(super) fn wait(&mut self, log: LogView<'_>, waiting: Waiting, is_alone: bool, out: &mut Vec<Output>) {
         let Role::Leader(leader) = &mut self.role else {
-            out.push(Output::Reply { ticket, result: Err(Refusal::NotLeaderOrFollower) });
+            out.push(Output::Reply { ticket: waiting.ticket, result: Err(Refusal::NotLeaderOrFollower) });
             return;
         };
-        let waiting = Waiting { ticket, base, end: log.end };
-        match acks {
+        match waiting.acks {
             Acks::None => {}
-            Acks::All if !lone_ack => leader.waiting_for_all.push_back(waiting),
-            Acks::Leader | Acks::All => leader.waiting_for_leader.push_back(waiting),
+            Acks::All if !is_alone => waiting.queue(&mut leader.waiting_for_all),
+            Acks::Leader | Acks::All => waiting.queue(&mut leader.waiting_for_leader),
         }
         self.advance(log, out);
     }
@@ -278,19 +280,17 @@ impl Replica {
         }
         let Role::Leader(leader) = &mut self.role else { return };
         let own_end = if self.planted.has(Bug::AckBeforeSync) { log.end } else { log.safe_end };
-        for (queue, reached, acks) in
-            [(&mut leader.waiting_for_leader, own_end, 1), (&mut leader.waiting_for_all, self.high_watermark, -1)]
+        for (queue, reached) in
+            [(&mut leader.waiting_for_leader, own_end), (&mut leader.waiting_for_all, self.high_watermark)]
         {
             while let Some(waiting) = queue.pop_front_if(|waiting| waiting.end <= reached) {
-                // A planted early answer claims what its producer asked for.
-                let acks = if self.planted.has(Bug::AckBeforeReplication) { -1 } else { acks };
                 let base = if self.planted.has(Bug::AckWrongOffset) { waiting.base.plus(1) } else { waiting.base };
                 out.push(Output::Witness(Event::Acked {
                     partition: self.partition,
                     epoch: self.leader_epoch,
                     base,
                     end: waiting.end,
-                    acks,
+                    acks: if waiting.acks == Acks::All { -1 } else { 1 },
                 }));
                 out.push(Output::Reply { ticket: waiting.ticket, result: Ok(base) });
             }

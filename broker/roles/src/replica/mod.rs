@@ -26,7 +26,7 @@ use model::{
 use thiserror::Error;
 
 use self::follower::Follower;
-use self::leader::Leader;
+use self::leader::{Leader, Waiting};
 
 /// The right to one answer. The shell keeps whom it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +97,13 @@ pub enum Input {
         ticket: Ticket,
         acks: Acks,
         base: Offset,
+    },
+    /// A producer's batch came again: it is in the leader's log already, from `base` to `end`.
+    Repeated {
+        ticket: Ticket,
+        acks: Acks,
+        base: Offset,
+        end: Offset,
     },
     /// The log's safe end moved.
     Synced,
@@ -231,7 +238,14 @@ impl Replica {
     pub fn step(&mut self, now: Time, log: LogView<'_>, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Assigned(assignment) => self.assigned(now, log, assignment, out),
-            Input::Appended { ticket, acks, base } => self.appended(log, ticket, acks, base, out),
+            Input::Appended { ticket, acks, base } => {
+                let is_alone = self.planted.has(Bug::AckBeforeReplication);
+                self.wait(log, Waiting { ticket, acks, base, end: log.end }, is_alone, out);
+            }
+            Input::Repeated { ticket, acks, base, end } => {
+                let is_alone = self.planted.has(Bug::RepeatedBatchAckedAtOnce);
+                self.wait(log, Waiting { ticket, acks, base, end }, is_alone, out);
+            }
             Input::Synced => self.synced(log, out),
             Input::Fetch(fetch) => self.fetch(now, log, fetch, out),
             Input::FollowerAppended { leader_high_watermark } => {

@@ -317,6 +317,12 @@ const KEYS: &[Key] = &[
         absent: None,
         means: "How long an orderly stop waits for other brokers to take over what this one leads.",
     },
+    Key {
+        name: "producer.id.expiration.ms",
+        shape: milliseconds!(producer_silence_max, 1),
+        absent: None,
+        means: "An idempotent producer that wrote nothing to a partition for so long is forgotten there: what it sends again after that is taken for new.",
+    },
 ];
 
 fn set_cluster_id(draft: &mut Draft, text: &str) -> Result<(), String> {

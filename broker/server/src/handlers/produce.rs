@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future;
 use host::{Elapsed, Host, buggify, timeout};
-use model::{Offset, PartitionId, Timestamp, TopicId, batches};
+use model::{BatchHeader, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batches};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string};
@@ -111,23 +111,24 @@ fn append<H: Host>(
     }
     let records = records.unwrap_or_default();
     let settings = partition.settings();
-    validate(&records, settings.batch_bytes_max)?;
+    let stamp = validate(&records, settings.batch_bytes_max)?;
     let append_time = settings.stamps_append_time.then(|| node.host.wall_clock());
-    let waiting = partition.produce(&records, acks, append_time).map_err(|error| {
+    let waiting = partition.produce(&records, stamp, acks, append_time).map_err(|error| {
         node.note(id, &error);
         Refused { code: error_code(&error), message: Some(error.to_string()) }
     })?;
     Ok((waiting, append_time))
 }
 
-/// Refuses what no log may hold. The records themselves stay opaque.
-fn validate(records: &[u8], batch_bytes_max: usize) -> Result<(), Refused> {
+/// Refuses what no log may hold, and gives the stamp of an idempotent producer's batch. The records themselves stay opaque.
+fn validate(records: &[u8], batch_bytes_max: usize) -> Result<Option<ProducerStamp>, Refused> {
+    let mut stamp = None;
     if records.is_empty() {
         return Err(Refused::new(ErrorCode::InvalidRecord, "the request holds no batch for this partition"));
     }
     // Checksums are the log's to verify, as it takes the batches.
     for item in batches(records) {
-        let (header, _) =
+        let (header, batch) =
             item.map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
         if batch_bytes_max < header.size {
             let message = format!("a batch of {} bytes exceeds max.message.bytes, {batch_bytes_max}", header.size);
@@ -149,12 +150,30 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<(), Refused> {
         if header.is_control() {
             return Err(Refused::new(ErrorCode::InvalidRecord, "a producer may not write control records"));
         }
-        if header.is_transactional() || 0 <= header.producer_id {
-            let message = "idempotence and transactions are not served: set enable.idempotence=false";
+        if header.is_transactional() {
+            let message = "transactions are not served: configure no transactional.id";
             return Err(Refused::new(ErrorCode::InvalidRecord, message));
         }
+        if 0 <= header.producer_id {
+            stamp = Some(stamp_of_only(&header, batch.len() == records.len())?);
+        }
     }
-    Ok(())
+    Ok(stamp)
+}
+
+/// An idempotent producer's batch comes alone: of several, some could be repeated and others not.
+fn stamp_of_only(header: &BatchHeader, is_alone: bool) -> Result<ProducerStamp, Refused> {
+    let stamp = header.stamp().filter(|stamp| 0 <= stamp.epoch);
+    let Some(stamp) = stamp else {
+        return Err(Refused::new(ErrorCode::InvalidRecord, "a batch with a producer id has an epoch and a sequence"));
+    };
+    if !is_alone {
+        return Err(Refused::new(
+            ErrorCode::InvalidRecord,
+            "a request has one batch a partition of an idempotent producer",
+        ));
+    }
+    Ok(stamp)
 }
 
 async fn settle<H: Host>(host: &H, outcome: Outcome, wait_max: Duration) -> PartitionProduceResponse {

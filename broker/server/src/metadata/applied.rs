@@ -17,7 +17,9 @@ pub(super) fn apply<H: Host>(host: &H, image: &mut Image, batch: &CommittedBatch
 
 fn apply_record<H: Host>(host: &H, image: &mut Image, record: &Record) {
     match record {
-        Record::NoOp | Record::Topic(_) | Record::TopicConfig(_) | Record::BrokerConfig(_) => image.apply(record),
+        Record::NoOp | Record::Topic(_) | Record::TopicConfig(_) | Record::BrokerConfig(_) | Record::ProducerIds(_) => {
+            image.apply(record);
+        }
         Record::RemoveTopic(remove) => {
             image.apply(record);
             host.witness(Event::TopicRemoved { topic: remove.topic });
