@@ -5,6 +5,7 @@ mod cluster_access;
 mod completion;
 mod config;
 mod consume;
+mod log;
 mod produce;
 mod serve;
 mod topic;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Produce(produce::Produce),
     Consume(consume::Consume),
     Config(config::Config),
+    Log(log::Log),
     Completion(completion::Completion),
 }
 
@@ -35,6 +37,7 @@ impl Command {
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
             Command::Config(command) => command.run(),
+            Command::Log(command) => command.run(),
             Command::Completion(command) => command.run(),
         }
     }

@@ -16,7 +16,8 @@ use crate::{LeaderEpoch, Offset, ProducerId, Timestamp};
 pub const BATCH_HEADER_LENGTH: usize = 61;
 /// Bytes that the length field does not count: the base offset and the length itself.
 const LENGTH_OVERHEAD: usize = 12;
-const CRC_START: usize = 21;
+/// Where the bytes begin that a batch's checksum covers.
+pub const BATCH_CHECKSUM_FROM: usize = 21;
 const COMPRESSION_MASK: i16 = 0b111;
 const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
@@ -194,7 +195,7 @@ pub fn stamp_batch(bytes: &mut [u8], producer: ProducerId, producer_epoch: i16, 
 
 /// The checksum that the one whole batch in `bytes` should carry.
 pub fn batch_checksum(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(&bytes[CRC_START..])
+    crc32c::crc32c(&bytes[BATCH_CHECKSUM_FROM..])
 }
 
 fn i16_at(bytes: &[u8], at: usize) -> i16 {
@@ -223,7 +224,7 @@ mod tests {
         bytes[16] = 2;
         bytes[23..27].copy_from_slice(&(records - 1).to_be_bytes());
         bytes[57..61].copy_from_slice(&records.to_be_bytes());
-        let crc = crc32c::crc32c(&bytes[CRC_START..]);
+        let crc = crc32c::crc32c(&bytes[BATCH_CHECKSUM_FROM..]);
         bytes[17..21].copy_from_slice(&crc.to_be_bytes());
         bytes
     }

@@ -57,9 +57,9 @@ pub struct TopicId(#[n(0)] pub u128);
 impl Offset {
     pub const ZERO: Offset = Offset(0);
 
-    /// The offset `count` records on.
+    /// The offset `count` records on. Bytes that are damaged may claim any offset, and the largest one is where it ends.
     pub fn plus(self, count: i64) -> Offset {
-        Offset(self.0 + count)
+        Offset(self.0.saturating_add(count))
     }
 }
 

@@ -13,7 +13,8 @@ mod producers;
 mod time;
 
 pub use batch::{
-    BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, patch_append_time, patch_batch, stamp_batch,
+    BATCH_CHECKSUM_FROM, BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, patch_append_time,
+    patch_batch, stamp_batch,
 };
 pub use bug::{Bug, Planted};
 pub use endpoint::Endpoint;
@@ -22,5 +23,7 @@ pub use event::{Event, LogStartReason};
 pub use ids::{
     BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId,
 };
-pub use producers::{Admission, PRODUCER_BATCHES_KEPT, ProducerStamp, Producers, SequenceError, sequence_after};
+pub use producers::{
+    Admission, PRODUCER_BATCHES_KEPT, ProducerBatch, ProducerStamp, Producers, SequenceError, sequence_after,
+};
 pub use time::{Time, Timestamp};

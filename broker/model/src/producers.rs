@@ -59,19 +59,20 @@ struct Producer {
     epoch: i16,
     /// Its last batches, oldest first; never none.
     #[n(1)]
-    batches: VecDeque<Written>,
+    batches: VecDeque<ProducerBatch>,
 }
 
+/// A batch of a producer that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
-struct Written {
+pub struct ProducerBatch {
     #[n(0)]
-    first_sequence: i32,
+    pub first_sequence: i32,
     #[n(1)]
-    last_sequence: i32,
+    pub last_sequence: i32,
     #[n(2)]
-    base: Offset,
+    pub base: Offset,
     #[n(3)]
-    end: Offset,
+    pub end: Offset,
 }
 
 impl BatchHeader {
@@ -129,7 +130,7 @@ impl Producers {
             producer.batches.pop_front();
         }
         let ProducerStamp { first_sequence, last_sequence, .. } = *stamp;
-        producer.batches.push_back(Written { first_sequence, last_sequence, base, end });
+        producer.batches.push_back(ProducerBatch { first_sequence, last_sequence, base, end });
     }
 
     /// True if something is known of a batch that ends above `end`.
@@ -157,6 +158,11 @@ impl Producers {
         since
     }
 
+    /// Each producer, its latest epoch, and its last batches, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (ProducerId, i16, impl Iterator<Item = &ProducerBatch>)> {
+        self.0.iter().map(|(&id, producer)| (id, producer.epoch, producer.batches.iter()))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -175,7 +181,7 @@ impl Producer {
     }
 }
 
-impl Written {
+impl ProducerBatch {
     fn is(&self, stamp: &ProducerStamp) -> bool {
         self.first_sequence == stamp.first_sequence && self.last_sequence == stamp.last_sequence
     }

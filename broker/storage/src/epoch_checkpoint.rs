@@ -28,7 +28,7 @@ pub(crate) fn to_text(epochs: &Epochs) -> String {
     format!("{content}{:08x}\n", crc32c::crc32c(content.as_bytes()))
 }
 
-fn from_text(text: &str) -> Option<Epochs> {
+pub(crate) fn from_text(text: &str) -> Option<Epochs> {
     let content_length = text.strip_suffix('\n')?.rfind('\n')? + 1;
     let (content, checksum) = text.split_at(content_length);
     if format!("{:08x}\n", crc32c::crc32c(content.as_bytes())) != checksum {

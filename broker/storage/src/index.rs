@@ -8,6 +8,8 @@ use crate::LogConfig;
 
 /// Bytes of an entry of the offset index, as Kafka counts them.
 pub(crate) const PLACE_BYTES: usize = 8;
+/// Bytes of an entry of the time index.
+pub(crate) const MOMENT_BYTES: usize = 12;
 
 /// A batch and where it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

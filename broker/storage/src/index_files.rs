@@ -15,10 +15,8 @@ use std::io;
 use host::Disk;
 use model::{Offset, Timestamp};
 
-use crate::index::{Index, Moment, PLACE_BYTES, Place};
+use crate::index::{Index, MOMENT_BYTES, Moment, PLACE_BYTES, Place};
 use crate::{LogConfig, checkpoint};
-
-const MOMENT_BYTES: usize = 12;
 
 /// Path of the offset index of the segment at `base`.
 pub(crate) fn index_path(directory: &str, base: Offset) -> String {
@@ -57,17 +55,11 @@ pub(crate) fn read<D: Disk>(
     length: u64,
     config: &LogConfig,
 ) -> Option<(Index, Place)> {
-    let places = entries(disk, &index_path(directory, base), PLACE_BYTES)?;
-    let mut places: Vec<Place> = places
-        .chunks_exact(PLACE_BYTES)
-        .map(|entry| Place { offset: base.plus(number(&entry[..4])), position: number(&entry[4..]) as u64 })
-        .collect();
+    let bytes = entries(disk, &index_path(directory, base), PLACE_BYTES)?;
+    let mut places: Vec<Place> = places(&bytes, base).collect();
     places.truncate(places.partition_point(|place| place.offset < end && place.position < length));
-    let moments = entries(disk, &time_index_path(directory, base), MOMENT_BYTES)?;
-    let moments: Vec<Moment> = moments
-        .chunks_exact(MOMENT_BYTES)
-        .map(|entry| Moment { latest: Timestamp(number(&entry[..8])), offset: base.plus(number(&entry[8..])) })
-        .collect();
+    let bytes = entries(disk, &time_index_path(directory, base), MOMENT_BYTES)?;
+    let moments: Vec<Moment> = moments(&bytes, base).collect();
     let begins_well = places.first().is_some_and(|first| first.position == 0);
     let places_rise = places.is_sorted_by(|a, b| a.offset < b.offset && a.position < b.position);
     let moments_rise = moments.is_sorted_by(|a, b| a.latest < b.latest && a.offset < b.offset);
@@ -76,6 +68,18 @@ pub(crate) fn read<D: Disk>(
         return None;
     }
     Index::from_entries(config, places, moments)
+}
+
+/// The entries in the bytes of an offset index.
+pub(crate) fn places(bytes: &[u8], base: Offset) -> impl Iterator<Item = Place> {
+    let entries = bytes.chunks_exact(PLACE_BYTES);
+    entries.map(move |entry| Place { offset: base.plus(number(&entry[..4])), position: number(&entry[4..]) as u64 })
+}
+
+/// The entries in the bytes of a time index.
+pub(crate) fn moments(bytes: &[u8], base: Offset) -> impl Iterator<Item = Moment> {
+    let entries = bytes.chunks_exact(MOMENT_BYTES);
+    entries.map(move |entry| Moment { latest: Timestamp(number(&entry[..8])), offset: base.plus(number(&entry[8..])) })
 }
 
 /// Removes the index files of the segment at `base`, as far as they are there.

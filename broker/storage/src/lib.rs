@@ -38,6 +38,7 @@ mod epoch_checkpoint;
 mod error;
 mod index;
 mod index_files;
+pub mod inspect;
 mod log;
 mod log_start;
 mod producer_snapshot;

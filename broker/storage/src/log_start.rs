@@ -19,7 +19,7 @@ pub(crate) fn to_text(start: Offset) -> String {
     format!("{content} {:08x}\n", crc32c::crc32c(content.as_bytes()))
 }
 
-fn from_text(text: &str) -> Option<Offset> {
+pub(crate) fn from_text(text: &str) -> Option<Offset> {
     let (content, checksum) = text.strip_suffix('\n')?.rsplit_once(' ')?;
     if format!("{:08x}", crc32c::crc32c(content.as_bytes())) != checksum {
         return None;

@@ -112,7 +112,7 @@ fn encode(producers: &Producers) -> Vec<u8> {
     checkpoint::seal(&content)
 }
 
-fn decode(bytes: &[u8]) -> Option<Producers> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Producers> {
     minicbor::decode(checkpoint::unseal(bytes)?).ok()
 }
 

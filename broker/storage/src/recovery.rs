@@ -246,7 +246,7 @@ fn remove_segment<D: Disk>(disk: &D, directory: &str, base: Offset) -> Result<u6
 }
 
 /// The base offset in a segment's file name.
-fn base_of(name: &str) -> Option<Offset> {
+pub(crate) fn base_of(name: &str) -> Option<Offset> {
     let digits = name.strip_suffix(".log")?;
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok().map(Offset))?

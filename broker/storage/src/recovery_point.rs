@@ -38,7 +38,7 @@ impl RecoveryPoint {
         format!("{content} {:08x}\n", crc32c::crc32c(content.as_bytes()))
     }
 
-    fn from_text(text: &str) -> Option<RecoveryPoint> {
+    pub(crate) fn from_text(text: &str) -> Option<RecoveryPoint> {
         let (content, checksum) = text.strip_suffix('\n')?.rsplit_once(' ')?;
         if format!("{:08x}", crc32c::crc32c(content.as_bytes())) != checksum {
             return None;

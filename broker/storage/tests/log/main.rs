@@ -5,6 +5,7 @@ mod batch;
 mod disk;
 mod histories;
 mod indexes;
+mod inspect;
 mod producers;
 mod recovery;
 mod sentences;
