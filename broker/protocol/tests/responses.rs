@@ -58,6 +58,8 @@ every_response_comes_through! {
     CreateTopics(CreateTopicsRequest, CreateTopicsResponse),
     DeleteRecords(DeleteRecordsRequest, DeleteRecordsResponse),
     DeleteTopics(DeleteTopicsRequest, DeleteTopicsResponse),
+    InitProducerId(InitProducerIdRequest, InitProducerIdResponse),
+    AllocateProducerIds(AllocateProducerIdsRequest, AllocateProducerIdsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse),
     DescribeConfigs(DescribeConfigsRequest, DescribeConfigsResponse),

@@ -77,6 +77,11 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
             let by_id = request.clone().with_topics(vec![topic]);
             frame(version, &if version < 6 { request.with_topic_names(vec![name]) } else { by_id })
         }
+        ApiKey::InitProducerId => {
+            let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(5);
+            frame(version, &if version < 3 { request } else { request.with_producer_id(WireProducerId(7)) })
+        }
+        ApiKey::AllocateProducerIds => frame(version, &AllocateProducerIdsRequest::default().with_broker_epoch(5)),
         ApiKey::CreatePartitions => {
             let assignment = create_partitions_request::CreatePartitionsAssignment::default();
             let topic = create_partitions_request::CreatePartitionsTopic::default()
