@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 /// Each room by its folder, and the rooms that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("broker/model", &[]),
-    ("broker/protocol", &["model"]),
+    ("broker/compression", &[]),
+    ("broker/protocol", &["model", "compression"]),
     ("broker/roles", &["model"]),
     ("broker/host", &["model"]),
-    ("broker/storage", &["model", "host"]),
+    ("broker/storage", &["model", "compression", "host"]),
     ("broker/client", &["model", "protocol", "host"]),
     ("broker/server", &["model", "protocol", "roles", "host", "storage", "client"]),
     ("broker/cli", &["model", "protocol", "host", "storage", "client", "server"]),

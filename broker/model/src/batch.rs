@@ -22,6 +22,7 @@ const COMPRESSION_MASK: i16 = 0b111;
 const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
+const DELETE_HORIZON: i16 = 1 << 6;
 
 /// The fields of a batch header, as the bytes say them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +141,60 @@ impl BatchHeader {
 
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
+    }
+
+    /// The base timestamp says from when on compaction may drop the tombstones of this batch (KIP-534).
+    pub fn has_delete_horizon(&self) -> bool {
+        self.attributes & DELETE_HORIZON != 0
+    }
+
+    /// True if compaction took nothing from this batch.
+    pub fn has_all_records(&self) -> bool {
+        i64::from(self.record_count) == i64::from(self.last_offset_delta) + 1
+    }
+
+    /// True of a batch without records that only stands for the offsets of what compaction took.
+    pub fn is_placeholder(&self) -> bool {
+        self.record_count == 0 && self.producer_id < 0 && !self.is_control()
+    }
+
+    /// A batch of this header and these records. Its length and checksum follow from them, whatever `size` and `crc` say.
+    pub fn encode(&self, records: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(BATCH_HEADER_LENGTH + records.len());
+        let length = (BATCH_HEADER_LENGTH - LENGTH_OVERHEAD + records.len()) as i32;
+        bytes.extend(self.base_offset.0.to_be_bytes());
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(self.leader_epoch.0.to_be_bytes());
+        bytes.push(2);
+        bytes.extend([0; 4]);
+        bytes.extend(self.attributes.to_be_bytes());
+        bytes.extend(self.last_offset_delta.to_be_bytes());
+        bytes.extend(self.base_timestamp.0.to_be_bytes());
+        bytes.extend(self.max_timestamp.0.to_be_bytes());
+        bytes.extend(self.producer_id.to_be_bytes());
+        bytes.extend(self.producer_epoch.to_be_bytes());
+        bytes.extend(self.base_sequence.to_be_bytes());
+        bytes.extend(self.record_count.to_be_bytes());
+        bytes.extend(records);
+        let checksum = batch_checksum(&bytes);
+        bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
+        bytes
+    }
+
+    /// This batch without its records: its offsets, its epoch, its latest time and its producer's sequence are what is left.
+    #[must_use]
+    pub fn emptied(&self) -> BatchHeader {
+        BatchHeader {
+            attributes: self.attributes & (TRANSACTIONAL | CONTROL),
+            base_timestamp: self.max_timestamp,
+            record_count: 0,
+            ..*self
+        }
+    }
+
+    /// The attributes of this batch when its base timestamp is a delete horizon.
+    pub fn attributes_with_delete_horizon(&self) -> i16 {
+        self.attributes | DELETE_HORIZON
     }
 }
 

@@ -115,6 +115,12 @@ bugs! {
     RetentionPastHighWatermark = "retention-past-high-watermark", had: "nobody for long: Kafka stops there", breaks: "records go that were never committed, nor read";
     /// A broker says where its log begins, and removes what lies below, before that is on disk.
     LogStartUnsynced = "log-start-unsynced", had: "Kafka, which writes its checkpoint of log starts once a minute", breaks: "after a start the log does not know where it begins: deleted records are there again, or it misses their segments";
+    /// Compaction takes every full segment, committed or not.
+    CompactUncommitted = "compact-uncommitted", had: "Kafka before transactions' end bounded its cleaner (KAFKA-4900, KIP-98)", breaks: "a value goes for the sake of one that the next leader never had";
+    /// Compaction drops a tombstone the first time that it passes it.
+    TombstoneDroppedEarly = "tombstone-dropped-early", had: "Kafka before 3.1, which went by its files' times (KIP-534, KAFKA-8522)", breaks: "whoever read the value before never learns that its key was deleted";
+    /// A compacted file takes the place of the one that it was made from before it is synced.
+    SwapUnsynced = "swap-unsynced", had: "whoever renames before he syncs (Pillai et al., OSDI 2014)", breaks: "with the power goes what was committed long ago";
     /// A broker opens the directory of a partition's name without looking whose it is.
     StaleDirectory = "stale-directory", had: "Kafka before topic ids (KIP-516)", breaks: "a topic that is made again begins with the records of the one before";
     /// A broker that starts again knows nothing of the producers that wrote its logs.

@@ -11,8 +11,7 @@ pub const ANSWER_STRUCTURE_BYTES_MAX: usize = 64 << 20;
 /// Entries of one array. The decoder reserves room for an array before it reads the first entry.
 pub const ARRAY_ENTRIES_MAX: usize = 1 << 17;
 
-/// Bytes that the records of one batch may have once decompressed, beyond which a batch is taken for a bomb.
-pub const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
+pub use compression::DECOMPRESSED_BYTES_MAX;
 
 /// What a buffer may reserve for a frame that has not arrived yet; a large one grows as its bytes come.
 pub(crate) const FRAME_RESERVE_MAX: usize = 64 << 10;

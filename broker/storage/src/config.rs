@@ -61,6 +61,15 @@ pub struct LogConfig {
     pub planted: Planted,
 }
 
+impl LogConfig {
+    /// How old a segment may grow: of a log that is compacted, no older than compaction may come late, since it takes only segments
+    /// that are full.
+    pub(crate) fn segment_age_max(&self) -> Duration {
+        let lag = self.max_compaction_lag.filter(|_| self.cleanup_policy.compacts());
+        lag.map_or(self.segment_age, |lag| lag.min(self.segment_age))
+    }
+}
+
 impl Default for LogConfig {
     fn default() -> LogConfig {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);

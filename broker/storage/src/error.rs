@@ -18,6 +18,9 @@ pub enum StorageError {
     /// Bytes that were safe are damaged. Cutting them off would lose what others were promised.
     #[error("{file} is damaged at byte {position} ({reason}): move this log away and let another replica restore it")]
     Corrupt { file: String, position: u64, reason: String },
+    /// Whoever wrote it could, and consumers may: the log stays as it is.
+    #[error("{file} cannot be compacted: the records of the batch at byte {position} make no sense ({reason})")]
+    Uncompactable { file: String, position: u64, reason: String },
     #[error("the log ends at {end}, and the batch begins at {base}: appends must leave no gap and no overlap")]
     Gap { end: Offset, base: Offset },
     #[error("the batch is refused: {0}")]
@@ -33,6 +36,7 @@ impl StorageError {
         match self {
             StorageError::Failed { .. } | StorageError::Unreadable { .. } | StorageError::Corrupt { .. } => true,
             StorageError::Full { .. }
+            | StorageError::Uncompactable { .. }
             | StorageError::Gap { .. }
             | StorageError::Batch(_)
             | StorageError::OutOfRange { .. } => false,

@@ -9,6 +9,7 @@
 //!             leader-epoch-checkpoint      which epoch wrote which stretch
 //!             recovery-point-checkpoint    how far the files are known to be synced: what recovery need not check
 //!             log-start-offset-checkpoint  records below are gone
+//!             cleaner-offset-checkpoint    records below were compacted
 //! ```
 //! Indexes by offset and by time, and the leader epochs, come from the batch headers. Their files spare a start the walk below the
 //! recovery point, and are no second truth: where they do not agree with the batches, these count. So it is with the producers.
@@ -33,6 +34,7 @@
 
 mod audit;
 pub mod checkpoint;
+mod compaction;
 mod config;
 mod epoch_checkpoint;
 mod error;
@@ -43,6 +45,7 @@ mod log;
 mod log_start;
 mod producer_snapshot;
 mod producers;
+mod records;
 mod recovery;
 mod recovery_point;
 mod retention;
@@ -53,6 +56,7 @@ mod sync;
 mod timestamps;
 mod walk;
 
+pub use compaction::{Compaction, Due, KeptCompaction, PendingSwap, RewrittenBatch, Step, Swap, fit_to_end};
 pub use config::{CleanupPolicy, LogConfig};
 pub use error::StorageError;
 pub use log::Log;

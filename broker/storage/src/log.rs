@@ -1,5 +1,7 @@
 //! A log: batches in the order of their offsets, in segments, the last of which is appended to.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use host::{Disk, File};
 use model::{BatchHeader, Bug, Epochs, LeaderEpoch, Offset, Producers, Timestamp, batches};
@@ -9,7 +11,7 @@ use crate::producer_snapshot::Snapshot;
 use crate::recovery::{self, Recovered, segment_path};
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
-use crate::{LogConfig, Recovery, StorageError, index_files, timestamps};
+use crate::{LogConfig, Recovery, StorageError, compaction, index_files, timestamps};
 
 /// The log of one replica. Its owner keeps it under a lock: nothing but [`Log::open`] and a [`PendingSync`](crate::PendingSync)
 /// waits. After a write or a sync that failed, every call gives [`StorageError::Failed`].
@@ -35,6 +37,10 @@ pub struct Log<D: Disk> {
     pub(crate) directory_changes: u64,
     pub(crate) directory_synced: u64,
     pub(crate) truncations: u64,
+    /// How often compacted files took the place of others.
+    pub(crate) rewrites: u64,
+    /// Up to where it is compacted, as its checkpoint says.
+    pub(crate) compacted: Option<Offset>,
     pub(crate) syncs_begun: u64,
     pub(crate) failure: Failure,
 }
@@ -63,10 +69,14 @@ impl<D: Disk> Log<D> {
             directory_changes: 0,
             directory_synced: 0,
             truncations: 0,
+            rewrites: 0,
+            compacted: None,
             syncs_begun: 0,
             failure: Failure::default(),
         };
         log.synced = log.end();
+        let compacted = compaction::read_checkpoint(disk, directory, log.start, log.end());
+        log.compacted = compacted.map_err(|error| StorageError::of(directory, &error))?;
         log.assert_invariants();
         Ok((log, recovery))
     }
@@ -179,8 +189,10 @@ impl<D: Disk> Log<D> {
             self.remove(&format!("{}/{}", self.directory, recovery_point::FILE_NAME))?;
         }
         self.remove_snapshots_beyond(end)?;
+        self.forget_compaction_from(end)?;
         // Their names go to other files.
-        self.remove_indexes_from(if position == 0 { keep } else { keep + 1 })?;
+        let first_renamed = if position == 0 { keep } else { keep + 1 };
+        self.remove_indexes_of(first_renamed..self.segments.len())?;
         let is_in_last = keep + 1 == self.segments.len();
         if !is_in_last {
             model::reached!("a truncation reached into an older segment");
@@ -241,6 +253,30 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// As for [`Log::read`].
     pub fn offset_of_latest_time(&self) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, StorageError> {
+        match self.offset_of_latest_batch()? {
+            // Compaction may have left an empty batch where the latest record was.
+            None => match self.latest_time_of_records()? {
+                Some(latest) => self.offset_for_time(latest),
+                None => Ok(None),
+            },
+            found => Ok(found),
+        }
+    }
+
+    /// The latest timestamp of all batches that have records, from the log's start on.
+    fn latest_time_of_records(&self) -> Result<Option<Timestamp>, StorageError> {
+        let mut latest = None;
+        for segment in &self.segments {
+            segment.each_header(|header| {
+                if 0 < header.record_count && self.start < header.end_offset() {
+                    latest = latest.max(Some(header.max_timestamp));
+                }
+            })?;
+        }
+        Ok(latest)
+    }
+
+    fn offset_of_latest_batch(&self) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, StorageError> {
         let later = self.segments[1..].iter().map(|segment| segment.index.latest()).max();
         let latest_with = |first: Timestamp| later.map_or(first, |later| later.max(first));
         let first = &self.segments[0];
@@ -307,7 +343,7 @@ impl<D: Disk> Log<D> {
         let is_full = self.config.segment_bytes < active.length + bytes
             || self.config.segment_index_bytes <= active.index.bytes();
         // By the records' own time, so that a clock that jumps rolls nothing.
-        let age_ms = i64::try_from(self.config.segment_age.as_millis()).unwrap_or(i64::MAX);
+        let age_ms = i64::try_from(self.config.segment_age_max().as_millis()).unwrap_or(i64::MAX);
         let is_old = active.first_time.is_some_and(|first| age_ms <= last.max_timestamp.0.saturating_sub(first.0));
         // Index files count from the segment's base, and from its first byte, in 32 bits.
         let most = i64::from(i32::MAX);
@@ -391,9 +427,9 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Takes away the index files of the segments from the one numbered `first` on.
-    pub(crate) fn remove_indexes_from(&mut self, first: usize) -> Result<(), StorageError> {
-        for segment in self.segments.iter_mut().skip(first).filter(|segment| segment.has_index_files) {
+    /// Takes away the index files of these segments, by their numbers.
+    pub(crate) fn remove_indexes_of(&mut self, numbers: Range<usize>) -> Result<(), StorageError> {
+        for segment in self.segments[numbers].iter_mut().filter(|segment| segment.has_index_files) {
             self.directory_changes += 1;
             let removed = index_files::remove(&self.disk, &self.directory, segment.base);
             removed.map_err(|error| self.failure.note(&segment.path, &error))?;

@@ -16,7 +16,7 @@ use crate::recovery_point::RecoveryPoint;
 use crate::scan::{Damage, Known, Scan};
 use crate::segment::Segment;
 use crate::walk::WHOLE_CHUNK;
-use crate::{LogConfig, StorageError, checkpoint, epoch_checkpoint, index_files, log_start};
+use crate::{LogConfig, StorageError, checkpoint, compaction, epoch_checkpoint, index_files, log_start};
 
 /// What opening a log found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(crate) async fn recover<D: Disk>(
         }
         other => other.map_err(failed)?,
     };
-    for leftover in names.iter().filter(|name| name.ends_with(".tmp")) {
+    for leftover in names.iter().filter(|name| name.ends_with(".tmp") || name.ends_with(compaction::UNFINISHED)) {
         model::reached!("a half-written file was left by a crash");
         disk.remove(&format!("{directory}/{leftover}")).map_err(failed)?;
     }

@@ -7,7 +7,7 @@ use host::File;
 use model::{BatchError, BatchHeader, Offset, Timestamp, batches};
 
 use crate::index::{Index, Place};
-use crate::walk::{HEADER_CHUNK, Walk, WalkError};
+use crate::walk::{HEADER_CHUNK, Walk, WalkError, refused};
 use crate::{LogConfig, StorageError};
 
 /// Batches at a segment's end whose place is known without reading: whoever keeps up reads these.
@@ -84,6 +84,16 @@ impl<F: File> Segment<F> {
         let mut walk = Walk::new(&self.file, 0, file_length, HEADER_CHUNK);
         let first = walk.peek().map_err(|error| self.refused(0, error))?;
         Ok(first.map(|header| header.max_timestamp).filter(|&time| Timestamp(0) <= time))
+    }
+
+    /// Reads the header of each of its batches.
+    pub(crate) fn each_header(&self, mut take: impl FnMut(&BatchHeader)) -> Result<(), StorageError> {
+        let mut walk = Walk::new(&self.file, 0, self.length, HEADER_CHUNK);
+        while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
+            take(&header);
+            walk.step(&header);
+        }
+        Ok(())
     }
 
     /// Gives up the batches from `position` on, the first of which begins at `end`. The file keeps its bytes.
@@ -214,10 +224,6 @@ impl<F: File> Segment<F> {
     }
 
     pub(crate) fn refused(&self, position: u64, error: WalkError) -> StorageError {
-        let file = self.path.clone();
-        match error {
-            WalkError::Read(error) => StorageError::Unreadable { file, position, reason: error.to_string() },
-            WalkError::Damage(error) => StorageError::Corrupt { file, position, reason: error.to_string() },
-        }
+        refused(&self.path, position, error)
     }
 }

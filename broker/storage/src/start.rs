@@ -83,6 +83,7 @@ impl<D: Disk> Log<D> {
     fn begin_anew(&mut self, start: Offset) -> Result<(), StorageError> {
         model::reached!("a log was begun anew beyond its end");
         self.truncations += 1;
+        self.forget_compaction_from(Offset::ZERO)?;
         if self.recovery_point.take().is_some() {
             self.remove(&format!("{}/{}", self.directory, recovery_point::FILE_NAME))?;
         }

@@ -31,6 +31,7 @@ pub struct SyncedTo {
     lengths: Vec<(Offset, u64)>,
     directory_changes: u64,
     truncations: u64,
+    rewrites: u64,
     checkpoint: Option<Checkpoint>,
 }
 
@@ -109,7 +110,9 @@ impl<D: Disk> Log<D> {
         }
         self.synced = self.synced.max(done.end);
         self.drop_surplus();
-        if let Some(checkpoint) = done.checkpoint
+        // Of a file that was compacted meanwhile, it has the index of before.
+        let is_of_these_files = done.rewrites == self.rewrites;
+        if let Some(checkpoint) = done.checkpoint.filter(|_| is_of_these_files)
             && self.recovery_point.is_none_or(|before| before <= checkpoint.point)
         {
             self.put_in_place(checkpoint);
@@ -199,6 +202,7 @@ impl<D: Disk> Log<D> {
                 lengths: dirty().map(|segment| (segment.base, segment.length)).collect(),
                 directory_changes: self.directory_changes,
                 truncations: self.truncations,
+                rewrites: self.rewrites,
                 checkpoint,
             },
         }

@@ -5,6 +5,8 @@ use std::io;
 use host::File;
 use model::{BATCH_HEADER_LENGTH, BatchError, BatchHeader};
 
+use crate::StorageError;
+
 /// Read at once when only headers matter.
 pub(crate) const HEADER_CHUNK: usize = 4 << 10;
 /// Read at once when every byte matters.
@@ -26,6 +28,15 @@ pub(crate) enum WalkError {
     Read(io::Error),
     /// What stands at the walk's position is no batch.
     Damage(BatchError),
+}
+
+/// The error of the file at `path`.
+pub(crate) fn refused(path: &str, position: u64, error: WalkError) -> StorageError {
+    let file = path.to_owned();
+    match error {
+        WalkError::Read(error) => StorageError::Unreadable { file, position, reason: error.to_string() },
+        WalkError::Damage(error) => StorageError::Corrupt { file, position, reason: error.to_string() },
+    }
 }
 
 impl<'a, F: File> Walk<'a, F> {

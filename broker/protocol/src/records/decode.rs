@@ -1,12 +1,11 @@
 //! The bytes of batches to records.
 
 use bytes::{Buf, Bytes};
+use compression::{Compression, DECOMPRESSED_BYTES_MAX, DecompressError};
 use model::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, Offset, Timestamp};
 use thiserror::Error;
 
-use super::compression::{self, Compression};
 use super::{Record, RecordHeader, StoredRecord, varint};
-use crate::limits::DECOMPRESSED_BYTES_MAX;
 
 /// Why bytes are not records.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -15,10 +14,8 @@ pub enum DecodeError {
     Batch(#[from] BatchError),
     #[error("compression {0} is unknown")]
     Compression(i16),
-    #[error("the records cannot be decompressed: {0}")]
-    Codec(String),
-    #[error("the records have more than {max} bytes when decompressed")]
-    Bomb { max: usize },
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
     #[error("a record is malformed: {0}")]
     Record(&'static str),
 }

@@ -1,9 +1,9 @@
 //! Records to the bytes of one batch.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use compression::Compression;
 use model::BATCH_HEADER_LENGTH;
 
-use super::compression::{self, Compression};
 use super::{Record, varint};
 
 const LENGTH_OVERHEAD: usize = 12;

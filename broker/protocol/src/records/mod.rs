@@ -6,7 +6,6 @@
 //!        | header count | (key length, key | value length, value)*
 //! ```
 
-mod compression;
 mod decode;
 mod encode;
 mod varint;

@@ -60,6 +60,11 @@ impl MemoryDisk {
         self.state().written
     }
 
+    /// Every path, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.state().entries.keys().cloned().collect()
+    }
+
     /// The files as a process that starts again finds them.
     pub(crate) fn content(&self, path: &str) -> Vec<u8> {
         let state = self.state();

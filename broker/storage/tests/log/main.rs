@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod batch;
+mod compaction;
 mod disk;
 mod histories;
 mod indexes;
 mod inspect;
+mod keyed;
 mod producers;
 mod recovery;
 mod sentences;

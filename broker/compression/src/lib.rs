@@ -1,10 +1,23 @@
 //! The four codecs that batches know, each decompressing up to a limit and no further.
+//!
+//! Absent from here: batches, and what is in them.
 
 use std::io::{self, Read, Write};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use thiserror::Error;
 
-use super::decode::DecodeError;
+/// Bytes that the records of one batch may have once decompressed, beyond which a batch is taken for a bomb.
+pub const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
+
+/// Why bytes cannot be decompressed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DecompressError {
+    #[error("the records cannot be decompressed: {0}")]
+    Codec(String),
+    #[error("the records have more than {max} bytes when decompressed")]
+    Bomb { max: usize },
+}
 
 /// How the records of a batch are compressed, by the number that its attributes carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +42,7 @@ impl Compression {
 }
 
 /// Appends `plain` to `out`, compressed.
-pub(super) fn compress(codec: Compression, plain: &[u8], out: &mut BytesMut) {
+pub fn compress(codec: Compression, plain: &[u8], out: &mut BytesMut) {
     let done = match codec {
         Compression::None => {
             out.put_slice(plain);
@@ -76,7 +89,7 @@ fn snappy(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
 ///
 /// # Errors
 /// `Bomb` if that is more than `bytes_max`; `Codec` if they are not what the codec makes.
-pub(super) fn decompress(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<Bytes, DecodeError> {
+pub fn decompress(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<Bytes, DecompressError> {
     match codec {
         Compression::None => Ok(bytes),
         Compression::Gzip => read_all(flate2::read::MultiGzDecoder::new(&bytes[..]), bytes_max),
@@ -88,16 +101,16 @@ pub(super) fn decompress(codec: Compression, bytes: Bytes, bytes_max: usize) -> 
     }
 }
 
-fn read_all(stream: impl Read, bytes_max: usize) -> Result<Bytes, DecodeError> {
+fn read_all(stream: impl Read, bytes_max: usize) -> Result<Bytes, DecompressError> {
     let mut plain = Vec::new();
     stream.take(bytes_max as u64 + 1).read_to_end(&mut plain).map_err(codec_error)?;
     if plain.len() > bytes_max {
-        return Err(DecodeError::Bomb { max: bytes_max });
+        return Err(DecompressError::Bomb { max: bytes_max });
     }
     Ok(plain.into())
 }
 
-fn unsnappy(bytes: &[u8], bytes_max: usize) -> Result<Bytes, DecodeError> {
+fn unsnappy(bytes: &[u8], bytes_max: usize) -> Result<Bytes, DecompressError> {
     let mut plain = Vec::new();
     // Some clients write one bare block without the framing.
     let Some(mut rest) = bytes.strip_prefix(&SNAPPY_FRAMING[..8]).and_then(|rest| rest.get(8..)) else {
@@ -106,31 +119,31 @@ fn unsnappy(bytes: &[u8], bytes_max: usize) -> Result<Bytes, DecodeError> {
     };
     while !rest.is_empty() {
         let (length, after) =
-            rest.split_first_chunk::<4>().ok_or(DecodeError::Codec("a block has no length".into()))?;
+            rest.split_first_chunk::<4>().ok_or(DecompressError::Codec("a block has no length".into()))?;
         let length = u32::from_be_bytes(*length) as usize;
         let (block, after) =
-            after.split_at_checked(length).ok_or(DecodeError::Codec("a block goes past the end".into()))?;
+            after.split_at_checked(length).ok_or(DecompressError::Codec("a block goes past the end".into()))?;
         unsnappy_block(block, &mut plain, bytes_max)?;
         rest = after;
     }
     Ok(plain.into())
 }
 
-fn unsnappy_block(block: &[u8], plain: &mut Vec<u8>, bytes_max: usize) -> Result<(), DecodeError> {
+fn unsnappy_block(block: &[u8], plain: &mut Vec<u8>, bytes_max: usize) -> Result<(), DecompressError> {
     let claimed = snap::raw::decompress_len(block).map_err(codec_error)?;
     let start = plain.len();
     if bytes_max - start < claimed {
-        return Err(DecodeError::Bomb { max: bytes_max });
+        return Err(DecompressError::Bomb { max: bytes_max });
     }
     // Snappy makes at most 64 bytes out of three, so a claim beyond that is false and gets no memory.
     if claimed / 64 > block.len() {
-        return Err(DecodeError::Codec("a block claims more than it can hold".into()));
+        return Err(DecompressError::Codec("a block claims more than it can hold".into()));
     }
     plain.resize(start + claimed, 0);
     snap::raw::Decoder::new().decompress(block, &mut plain[start..]).map_err(codec_error)?;
     Ok(())
 }
 
-fn codec_error(error: impl std::fmt::Display) -> DecodeError {
-    DecodeError::Codec(error.to_string())
+fn codec_error(error: impl std::fmt::Display) -> DecompressError {
+    DecompressError::Codec(error.to_string())
 }
