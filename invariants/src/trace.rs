@@ -5,6 +5,7 @@
 
 mod acks_are_honest;
 mod committed_prefix_never_changes;
+mod compaction_keeps_the_last;
 mod converges_after_healing;
 mod deposed_controller_steps_down;
 mod elected_leader_is_complete;
@@ -32,6 +33,7 @@ mod world;
 use evidence::{Acks, Entry};
 
 use crate::Expectations;
+pub(crate) use compaction_keeps_the_last::NAME as COMPACTION;
 pub(crate) use converges_after_healing::ConvergesAfterHealing;
 pub(crate) use frequent::Frequent;
 pub(crate) use retention_takes_what_it_may::NAME as RETENTION;
@@ -101,6 +103,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<indexes_equal_a_scan::IndexesEqualAScan>::default(),
         Box::<retention_takes_what_it_may::RetentionTakesWhatItMay>::default(),
         Box::<producer_state_is_its_rebuild::ProducerStateIsItsRebuild>::default(),
+        Box::<compaction_keeps_the_last::CompactionKeepsTheLast>::default(),
         Box::<metadata_agrees::MetadataAgrees>::default(),
         Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
         Box::<deposed_controller_steps_down::DeposedControllerStepsDown>::default(),

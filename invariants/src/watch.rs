@@ -8,7 +8,9 @@ use model::{Offset, PartitionId, TopicId};
 
 use crate::both_sides;
 use crate::history::{Calm, judge};
-use crate::trace::{ConvergesAfterHealing, Frequent, NodeId, Promise, RETENTION, World, promises, whereabouts};
+use crate::trace::{
+    COMPACTION, ConvergesAfterHealing, Frequent, NodeId, Promise, RETENTION, World, promises, whereabouts,
+};
 use crate::{Outcome, Report, Verdict, Violation};
 
 /// What a scenario expects of its cluster, beyond and including what its history claims.
@@ -125,18 +127,26 @@ impl Watch {
         verdicts
     }
 
-    /// Offsets that clients must not miss: those below where a log begins by now, of each partition whose topic's name was told. None
-    /// if a log's start moved where it may not.
+    /// Offsets at which clients may miss a record: those below where a log begins by now, and those that compaction took, of each
+    /// partition whose topic's name was told. None of a kind if something was taken that may not be.
     pub fn holes(&self) -> Vec<(Key, i64, i64)> {
-        if self.promises.iter().any(|watched| watched.violation.is_some() && watched.promise.name() == RETENTION) {
-            return Vec::new();
+        let is_kept = |name| !self.promises.iter().any(|one| one.violation.is_some() && one.promise.name() == name);
+        let (retention, compaction) = (is_kept(RETENTION), is_kept(COMPACTION));
+        let mut holes = Vec::new();
+        for (name, topic) in &self.topics {
+            for partition in self.world.partitions().filter(|partition| partition.topic == *topic) {
+                let key = || Key::new(name, partition.index);
+                let start = self.world.furthest_start(partition).0;
+                if retention && 0 < start {
+                    holes.push((key(), 0, start));
+                }
+                if compaction {
+                    let stretches = self.world.compacted_away(partition);
+                    holes.extend(stretches.into_iter().map(|(from, to)| (key(), from.0, to.0)));
+                }
+            }
         }
-        let starts = self.topics.iter().flat_map(|(name, topic)| {
-            let partitions = self.world.partitions().filter(move |partition| partition.topic == *topic);
-            partitions
-                .map(move |partition| (Key::new(name, partition.index), 0, self.world.furthest_start(partition).0))
-        });
-        starts.filter(|(_, from, to)| from < to).collect()
+        holes
     }
 
     /// What the history shows, each finding with where the brokers say that its record went.

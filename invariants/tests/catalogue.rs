@@ -76,6 +76,11 @@ const PAIRS: &[Pair] = &[
     ),
     ("indexes equal a scan", || compared(false), || compared(true)),
     (
+        "compaction keeps the last value of each key",
+        || one_key_three_times().compacts(1, 0, 4, &[1, 2]),
+        || one_key_three_times().compacts(1, 0, 4, &[2, 3]),
+    ),
+    (
         "retention takes only what it may",
         || Tale::replicated().says(1, deleted(4)),
         || Tale::replicated().says(1, Event::DeletionAsked { partition: P, below: Offset(2) }).says(1, deleted(2)),
@@ -150,6 +155,11 @@ fn quiet(digest: u64) -> Tale {
     let core = vec![NodeName("broker-1".into()), NodeName("broker-2".into())];
     let tale = Tale::begin().quorum_leader(1, 1).applied(1, 5, 78).applied(2, 4 + i64::from(digest == 78), digest);
     tale.what(1, What::QuietBegan { core }).what(1, What::QuietEnded)
+}
+
+/// Four committed records: the first three of one key, the last one of another.
+fn one_key_three_times() -> Tale {
+    Tale::replicated().keys(1, 1, 0, &[(1, false), (1, false), (1, false), (2, false)]).commits(1, 1, 4)
 }
 
 /// A broker and its client: what is told to whom, when. One record is sent from 0 to `answered` ms, and read or not.

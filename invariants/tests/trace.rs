@@ -20,7 +20,7 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     let verdicts = tale.applied(1, 5, 77).applied(2, 5, 77).keeps();
     let trace = verdicts.iter().take_while(|verdict| verdict.promise != "the cluster converges after healing");
     let trace: Vec<_> = trace.collect();
-    assert_eq!(trace.len(), 20);
+    assert_eq!(trace.len(), 21);
     // Of what nobody bore witness here, nothing is claimed.
     let unknown = [
         "leaders count what followers have",
@@ -28,6 +28,7 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
         "indexes equal a scan",
         "retention takes only what it may",
         "producer state equals its rebuild",
+        "compaction keeps the last value of each key",
         "the quorum commits by majority",
         "a deposed controller steps down",
         "what waits is answered",
@@ -230,6 +231,45 @@ fn a_log_start_moves_only_where_it_may() {
     let deleted = || ground().advances(1, 2, size(1_000)).crashes(1);
     deleted().says(1, recovers(2)).keeps();
     deleted().says(1, recovers(0)).breaks(PROMISE);
+}
+
+#[test]
+fn compaction_takes_what_is_superseded_and_tombstones_in_time() {
+    const PROMISE: &str = "compaction keeps the last value of each key";
+    let ground = |last_is_tombstone| {
+        Tale::replicated().keys(1, 1, 0, &[(1, false), (2, false), (1, false), (3, last_is_tombstone)]).commits(1, 1, 4)
+    };
+    ground(false).compacts(1, 0, 4, &[1, 2, 3]).keeps();
+    ground(false).compacts(1, 0, 4, &[0, 1, 3]).breaks(PROMISE);
+    // What only an uncommitted record supersedes stays.
+    let ahead = || ground(false).appends(1, 1, 4, 12).keys(1, 1, 4, &[(2, false), (3, false)]);
+    ahead().compacts(1, 0, 4, &[2, 3]).breaks(PROMISE);
+    ahead().compacts(1, 0, 6, &[2, 4, 5]).breaks(PROMISE);
+    // A tombstone stays for its time, counted from whoever first kept it.
+    ground(true).compacts(1, 0, 4, &[1, 2]).breaks(PROMISE);
+    ground(true).compacts(1, 0, 4, &[1, 2, 3]).compacts_at(2, 1_100, 0, 4, &[1, 2]).keeps();
+    ground(true).compacts(1, 0, 4, &[1, 2, 3]).compacts_at(2, 1_099, 0, 4, &[1, 2]).breaks(PROMISE);
+    // A file that came to nothing took nothing.
+    let unfinished = |tale: Tale| {
+        let (base, end, epoch) = (Offset(0), Offset(4), LeaderEpoch(1));
+        tale.says(1, Event::BatchCompacted { partition: P, epoch, base, end, crc: 0, kept: Vec::new() }).crashes(1)
+    };
+    unfinished(ground(false)).compacts(1, 0, 4, &[1, 2, 3]).keeps();
+    // Of records whose keys nobody told, nothing is claimed.
+    Tale::replicated().commits(1, 1, 4).compacts(1, 0, 4, &[]).keeps();
+}
+
+#[test]
+fn replicas_that_were_compacted_at_different_times_agree_and_other_epochs_do_not() {
+    const PROMISE: &str = "replicas agree below the high watermark";
+    let leader = || Tale::replicated().commits(1, 1, 4).compacts(1, 0, 4, &[3]);
+    // A new follower gets what is left, with the checksum that it has now.
+    let copies = |epoch, crc| {
+        let (epoch, base, end) = (LeaderEpoch(epoch), Offset(0), Offset(4));
+        Event::Appended { partition: P, epoch, base, end, crc }
+    };
+    leader().follows(3, 1, 1).says(3, copies(1, 99)).commits(3, 1, 4).keeps();
+    leader().follows(3, 1, 1).says(3, copies(2, 99)).breaks(PROMISE);
 }
 
 #[test]

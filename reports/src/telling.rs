@@ -204,6 +204,16 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::DeletionAsked { partition, below } => {
             Telling::new('x', Flow, format!("is asked to delete the records below {below}")).on(*partition)
         }
+        Event::KeysWritten { partition, keys, .. } => {
+            Telling::new('k', Flow, format!("writes records of {} keys", keys.len())).on(*partition)
+        }
+        Event::BatchCompacted { partition, base, end, kept, .. } => {
+            let what = format!("leaves {} records of {base}..{end}", kept.len());
+            Telling::new('c', Flow, what).on(*partition)
+        }
+        Event::Compacted { partition, from, to, .. } => {
+            Telling::new('c', Transition, format!("has compacted {from}..{to}")).on(*partition)
+        }
         Event::IndexesCompared { partition, are_equal } => {
             let what =
                 if *are_equal { "finds its indexes right" } else { "finds an index that differs from its batches" };

@@ -35,6 +35,10 @@ pub struct Producer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub keys: Option<u32>,
+    /// One record in so many deletes its key: it has no value, and compaction drops it in the end. Needs `keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub tombstones: Option<u32>,
     /// The only partition to send to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<u32>,

@@ -133,6 +133,8 @@ pub const SERVER_KEYS: &[ServerKey] = &[
     number("log.retention.bytes", -1),
     number("log.retention.ms", -1),
     number("log.retention.check.interval.ms", 1),
+    number("log.cleaner.backoff.ms", 1),
+    number("log.cleaner.delete.retention.ms", 0),
     number("num.partitions", 1),
     number("default.replication.factor", 1),
     number("min.insync.replicas", 1),

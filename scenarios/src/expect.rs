@@ -119,6 +119,8 @@ reaches! {
     LogRecovered = "log recovered",
     /// Records at a log's start were deleted: by retention, or because a client asked.
     RecordsDeleted = "records deleted",
+    /// Compaction put a file in the place of others.
+    LogCompacted = "log compacted",
     /// All that a follower had lay below its leader's log start: its log began anew there.
     LogBegunAnew = "log begun anew",
     /// A producer sent a record again.
@@ -243,6 +245,7 @@ pub const PROMISES: &[&str] = &[
     "recovery keeps all that was synced",
     "indexes equal a scan",
     "retention takes only what it may",
+    "compaction keeps the last value of each key",
     "metadata agrees",
     "the in-sync set holds whom it should",
     "leaders count what followers have",

@@ -72,6 +72,7 @@ pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
     let millis = || Duration::from_millis(u64::try_from(number()).unwrap_or(0));
     match key {
         "log.retention.check.interval.ms" => config.retention_check_interval = millis(),
+        "log.cleaner.backoff.ms" => config.cleaner_backoff = millis(),
         "num.partitions" => config.default_partitions = int(),
         "default.replication.factor" => config.default_replication_factor = i16::try_from(number()).unwrap_or(i16::MAX),
         "auto.create.topics.enable" => config.auto_create_topics = *value == ConfigValue::Bool(true),

@@ -62,6 +62,7 @@ impl Reached {
                 | LogStartReason::Asked
                 | LogStartReason::Leader => Reach::RecordsDeleted,
             }),
+            What::Witnessed(Event::Compacted { .. }) => self.note(Reach::LogCompacted),
             What::Witnessed(Event::StorageFailed { .. }) => self.note(Reach::DiskFailureNoticed),
             What::NodeStopped { error: Some(_) } => self.note(Reach::NodeGaveUp),
             What::DiskHurt { harm, .. } => self.note(match harm {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use client::{ClientConfig, Polled, TopicInfo, TopicPartition};
+use client::{ClientConfig, Polled, Record, TopicInfo, TopicPartition};
 use evidence::{Action, Key, MicroOperation, Recorder, Value};
 use host::Host;
 use model::{Endpoint, Time};
@@ -125,14 +125,16 @@ pub(crate) fn key_of(partition: &TopicPartition) -> Key {
 pub(crate) fn polled(batches: &[Polled]) -> MicroOperation {
     let mut records: BTreeMap<Key, Vec<(i64, Value)>> = BTreeMap::new();
     for batch in batches {
-        let list = batch.records.iter().map(|stored| (stored.offset.0, value_of(stored.record.value.as_deref())));
+        let list = batch.records.iter().map(|stored| (stored.offset.0, value_of(&stored.record)));
         records.entry(key_of(&batch.partition)).or_default().extend(list);
     }
     MicroOperation::Polled(records)
 }
 
-fn value_of(bytes: Option<&[u8]>) -> Value {
-    let text = String::from_utf8_lossy(bytes.unwrap_or_default());
+fn value_of(record: &Record) -> Value {
+    let number = || record.headers.iter().find(|header| header.key == producer::NUMBER)?.value.as_ref();
+    let bytes = record.value.as_ref().or_else(number);
+    let text = String::from_utf8_lossy(bytes.map_or(&[], |bytes| &bytes[..]));
     match text.parse::<i64>() {
         Ok(number) => Value::Integer(number),
         Err(_) => Value::from(&*text),

@@ -2,6 +2,8 @@
 //!
 //! Emitted through the Host at the moment a fact becomes true on one node. A new fact is a new variant; `Copy` keeps them free.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, Timestamp, TopicId};
@@ -20,6 +22,22 @@ pub enum LogStartReason {
     Leader,
     /// The leader's log begins there, and all that this one had lay below: it is empty now.
     BehindLeader,
+}
+
+/// The key of one record, for whoever compares what compaction left: hashed, since only equality matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeySent {
+    pub key: u64,
+    /// The record deletes its key.
+    pub is_tombstone: bool,
+}
+
+impl KeySent {
+    pub fn new(key: &[u8], is_tombstone: bool) -> KeySent {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        KeySent { key: hasher.finish(), is_tombstone }
+    }
 }
 
 /// One fact, true from now on, on the node that witnessed it.
@@ -160,7 +178,8 @@ pub enum Event {
         log_end: Offset,
         cut_bytes: u64,
     },
-    /// A batch is in this node's log (not yet synced). `epoch` is the batch's own, of the leader that wrote it. `crc` is the batch's own checksum, which covers its records.
+    /// A batch is in this node's log (not yet synced). `epoch` is the batch's own, of the leader that wrote it. `crc` is the batch's own checksum, which covers its records; 0 of a batch
+    /// that has none, because compaction took them.
     Appended {
         partition: PartitionId,
         epoch: LeaderEpoch,
@@ -207,6 +226,30 @@ pub enum Event {
     DeletionAsked {
         partition: PartitionId,
         below: Offset,
+    },
+    /// A leader of a compacted log has written records from `base` on; these are their keys, in order.
+    KeysWritten {
+        partition: PartitionId,
+        epoch: LeaderEpoch,
+        base: Offset,
+        keys: Vec<KeySent>,
+    },
+    /// Compaction wrote a batch into a new file: of the records at its offsets, those at `kept` are left. `crc` as in `Appended`.
+    BatchCompacted {
+        partition: PartitionId,
+        epoch: LeaderEpoch,
+        base: Offset,
+        end: Offset,
+        crc: u32,
+        kept: Vec<Offset>,
+    },
+    /// That file has taken the place of all that the log had there. `now` is wall-clock time.
+    Compacted {
+        partition: PartitionId,
+        from: Offset,
+        to: Offset,
+        now: Timestamp,
+        delete_retention_ms: i64,
     },
     /// After a start, the indexes and leader epochs of a log were compared with its batches.
     IndexesCompared {

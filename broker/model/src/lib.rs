@@ -19,7 +19,7 @@ pub use batch::{
 pub use bug::{Bug, Planted};
 pub use endpoint::Endpoint;
 pub use epochs::{EpochStart, Epochs};
-pub use event::{Event, LogStartReason};
+pub use event::{Event, KeySent, LogStartReason};
 pub use ids::{
     BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId,
 };

@@ -47,6 +47,12 @@ pub struct Config {
     pub flush_policy: FlushPolicy,
     /// `log.retention.check.interval.ms`: how often records are looked for that retention lets go.
     pub retention_check_interval: Duration,
+    /// `log.cleaner.backoff.ms`: how long the cleaner rests when no log is to be compacted.
+    pub cleaner_backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`: memory for the keys of the log that is being compacted.
+    pub cleaner_key_bytes_max: u64,
+    /// `log.cleaner.io.max.bytes.per.second`: what the cleaner reads at most.
+    pub cleaner_bytes_per_second_max: u64,
     /// `num.partitions`
     pub default_partitions: i32,
     /// `default.replication.factor`
@@ -98,6 +104,9 @@ impl Config {
             rack: None,
             flush_policy: FlushPolicy::Commit,
             retention_check_interval: Duration::from_secs(300),
+            cleaner_backoff: Duration::from_secs(15),
+            cleaner_key_bytes_max: 128 << 20,
+            cleaner_bytes_per_second_max: i64::MAX as u64,
             default_partitions: 1,
             default_replication_factor: 1,
             topic_defaults: TopicDefaults::default(),

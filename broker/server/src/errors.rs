@@ -44,6 +44,7 @@ fn storage_code(error: &StorageError) -> i16 {
         | StorageError::Failed { .. }
         | StorageError::Unreadable { .. }
         | StorageError::Corrupt { .. }
+        | StorageError::Uncompactable { .. }
         | StorageError::Gap { .. } => ErrorCode::KafkaStorageError,
     }
     .code()

@@ -10,6 +10,7 @@
 //!
 //! Absent from here: decisions (roles make them), the outside world (the Host has it).
 
+mod cleaner;
 mod config;
 mod connection;
 mod controller_channel;
@@ -105,6 +106,7 @@ pub async fn run<H: Host>(
         tasks.push(spawn(&host, errands::run(node.clone(), errands_to_run)));
         tasks.push(spawn(&host, errands::tick(node.clone())));
         tasks.push(spawn(&host, errands::retain(node.clone())));
+        tasks.push(spawn(&host, cleaner::run(node.clone())));
         tasks.push(spawn(&host, fetcher::run(node.clone())));
         tasks.push(spawn(&host, lifecycle::run(node.clone(), standing, wants_to_stop)));
     } else {

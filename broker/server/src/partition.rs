@@ -3,6 +3,8 @@
 //! Everything happens under one short lock and nothing in there waits: a request steps the role, writes the log and performs what
 //! the role decided, on the task that brought the request. Only syncing waits, and that is the flusher's work.
 
+mod compaction;
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
-    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, Offset,
+    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, KeySent, LeaderEpoch, LogStartReason, Offset,
     PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time, Timestamp, batch_checksum,
     batches, patch_append_time, patch_batch,
 };
@@ -83,6 +85,8 @@ pub(crate) struct Partition<H: Host> {
     settings: RwLock<TopicSettings>,
     /// Whoever syncs the log has it.
     syncing: Arc<tokio::sync::Mutex<()>>,
+    /// Whoever compacts the log has it.
+    compacting: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State<H>>,
 }
 
@@ -92,6 +96,8 @@ struct State<H: Host> {
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Offset, Refusal>>>,
     next_ticket: u64,
     is_syncing: bool,
+    /// Nobody is to begin anything with the log's files any more.
+    is_given_up: bool,
     /// Where the log is about to begin, and why.
     next_start: Option<(Offset, LogStartReason)>,
     /// Of each producer where its last batch ended when that was last looked at, and since when it is so.
@@ -136,6 +142,7 @@ impl<H: Host> Partition<H> {
             answers: BTreeMap::new(),
             next_ticket: 0,
             is_syncing: false,
+            is_given_up: false,
             next_start: None,
             producers_heard: BTreeMap::new(),
             producers_checked: host.now(),
@@ -151,6 +158,7 @@ impl<H: Host> Partition<H> {
             errands,
             settings: RwLock::new(settings),
             syncing: Arc::default(),
+            compacting: Arc::default(),
             state: Mutex::new(state),
         }
     }
@@ -170,7 +178,8 @@ impl<H: Host> Partition<H> {
 
     /// Appends a producer's batches as leader, its records with the time `append_time` if there is one. The answer comes when they
     /// are as safe as `acks` asks. A `stamp` says that they are one batch of an idempotent producer; if it is in the log already, the
-    /// answer is the one that it had, or should have had, before.
+    /// answer is the one that it had, or should have had, before. `keys` are those of the records, if the log is
+    /// compacted.
     ///
     /// # Errors
     /// Nothing was written: the replica refused, the bytes are not whole batches, their sequence is not the next, or the log
@@ -181,6 +190,7 @@ impl<H: Host> Partition<H> {
         stamp: Option<ProducerStamp>,
         acks: Acks,
         append_time: Option<Timestamp>,
+        keys: &[KeySent],
     ) -> Result<Answer, PartitionError> {
         let mut state = self.state.lock();
         let epoch = state.replica.admit(acks)?;
@@ -198,6 +208,10 @@ impl<H: Host> Partition<H> {
             alter_if_planted(planted, &mut stamped);
         }
         self.append(&mut state, &stamped)?;
+        if !keys.is_empty() {
+            let keys = keys.to_vec();
+            self.host.witness(Event::KeysWritten { partition: self.id, epoch, base, keys });
+        }
         if planted.has(Bug::AppendTwice) {
             let again = place(records, state.log.end(), epoch, append_time)?;
             self.append(&mut state, &again)?;
@@ -284,7 +298,8 @@ impl<H: Host> Partition<H> {
         let mut state = self.state.lock();
         state.replica.admit_fetched(state.view(self.flush_policy), fetched.leader_epoch, fetched.offset)?;
         if !fetched.records.is_empty() {
-            self.append(&mut state, &fetched.records)?;
+            let records = storage::fit_to_end(fetched.records.clone(), state.log.end());
+            self.append(&mut state, &records)?;
             if self.host.planted().has(Bug::FollowersIgnoreProducers) {
                 forget_all(&mut state.log);
             }
@@ -419,10 +434,12 @@ impl<H: Host> Partition<H> {
         }
         {
             let mut state = self.state.lock();
+            state.is_given_up = true;
             wake(&mut state.end_watchers);
             wake(&mut state.commit_watchers);
         }
         let _nobody_syncs = self.syncing.lock().await;
+        let _nobody_compacts = self.compacting.lock().await;
     }
 
     /// The last sync of an orderly stop: after it, a start has nothing to verify.
@@ -495,7 +512,7 @@ impl<H: Host> Partition<H> {
                 epoch: header.leader_epoch,
                 base: header.base_offset,
                 end: header.end_offset(),
-                crc: header.crc,
+                crc: if header.record_count == 0 { 0 } else { header.crc },
             });
             if let Some(stamp) = header.stamp() {
                 self.host.witness(Event::ProducerAppended {

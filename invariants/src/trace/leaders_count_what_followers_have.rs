@@ -57,7 +57,7 @@ impl LeadersCountWhatFollowersHave {
         let last = end.plus(-1);
         let ours = world.leader_of(partition, epoch).and_then(|(_, leading)| leading.log.holding(last));
         if let (Some(theirs), Some(ours)) = (replica.log.holding(last), ours)
-            && theirs != ours
+            && !theirs.agrees_with(ours)
         {
             return Err(format!(
                 "{partition}: {leader} counts broker {follower} up to {end}, which has {theirs} where the leader has {ours}"

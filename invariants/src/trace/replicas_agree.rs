@@ -28,7 +28,7 @@ fn copies_its_leader(partition: PartitionId, batch: Batch, node: NodeId, world: 
     let following = world.replica(partition, node).and_then(|replica| replica.following);
     let Some((leader, theirs)) = following.and_then(|epoch| world.leader_of(partition, epoch)) else { return Ok(()) };
     let is_witnessed = theirs.end <= batch.base || theirs.log.holding(batch.base).is_some();
-    if !is_witnessed || theirs.log.starting_at(batch.base) == Some(&batch) {
+    if !is_witnessed || theirs.log.holding(batch.base).is_some_and(|there| there.agrees_with(&batch)) {
         return Ok(());
     }
     Err(format!(
@@ -51,7 +51,10 @@ impl Promise for ReplicasAgree {
         match entry.what {
             What::Witnessed(Event::Appended { partition, epoch, base, end, crc }) => {
                 self.judged += 1;
-                let batch = Batch { base, end, epoch, crc };
+                let batch = before.batch(partition, base, end, epoch, crc);
+                if batch.is_compacted() {
+                    return copies_its_leader(partition, batch, node, before);
+                }
                 let written = self.written.entry((partition, epoch)).or_default();
                 // Nearly always the last, or what its followers copy.
                 let from_end = written.iter().rev().take(NEAR_END).take_while(|(known, _)| base <= known.base).count();

@@ -15,11 +15,30 @@ pub(crate) struct Batch {
     pub(crate) crc: u32,
 }
 
+impl Batch {
+    /// What compaction made or left: which records it has differs from replica to replica, and so may its borders.
+    pub(crate) fn compacted(base: Offset, end: Offset, epoch: LeaderEpoch) -> Batch {
+        Batch { base, end, epoch, crc: COMPACTED }
+    }
+
+    pub(crate) fn is_compacted(&self) -> bool {
+        self.crc == COMPACTED
+    }
+
+    /// May both stand at the same offsets? What was compacted is known by its epoch alone.
+    pub(crate) fn agrees_with(&self, other: &Batch) -> bool {
+        if self.is_compacted() || other.is_compacted() { self.epoch == other.epoch } else { self == other }
+    }
+}
+
 impl fmt::Display for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}..{} of epoch {} (crc {:08x})", self.base, self.end, self.epoch, self.crc)
     }
 }
+
+/// In the place of the checksum of a batch that was compacted.
+const COMPACTED: u32 = 0;
 
 /// Batches that are looked through from the end before the search begins in the middle.
 pub(super) const NEAR_END: usize = 4;
@@ -39,6 +58,15 @@ impl Shadow {
     pub(crate) fn put(&mut self, batch: Batch) {
         if self.overlapping(batch.base, batch.end).next().is_none() {
             self.0.insert(self.first_past(batch.base), batch);
+        }
+    }
+
+    /// Puts a batch that was compacted in the place of those that stand at its offsets. Where nothing was witnessed, nothing is.
+    pub(crate) fn compact(&mut self, batch: Batch) {
+        let from = self.first_past(batch.base);
+        let count = self.0[from..].iter().take_while(|other| other.base < batch.end).count();
+        if 0 < count {
+            self.0.splice(from..from + count, [batch]);
         }
     }
 
@@ -75,7 +103,7 @@ impl Shadow {
         let same = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
         ours[same..].iter().take_while(|ours| ours.base < to).find_map(|ours| {
             let theirs = other.overlapping(ours.base, ours.end).last()?;
-            (ours != theirs).then_some((*ours, *theirs))
+            (!ours.agrees_with(theirs)).then_some((*ours, *theirs))
         })
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn whereabouts(world: &World, partition: PartitionId, offset: Offset)
         let name = world.name(node);
         retained &= replica.start <= offset;
         parts.push(match (replica.log.holding(offset), acknowledged) {
-            (Some(batch), Some(acknowledged)) if batch != acknowledged => {
+            (Some(batch), Some(acknowledged)) if !batch.agrees_with(acknowledged) => {
                 format!("{name} holds {batch} where {acknowledged} was acknowledged")
             }
             (Some(batch), _) => {

@@ -89,6 +89,8 @@ pub(crate) struct Replica {
     pub(crate) in_sync_at_most: BTreeSet<BrokerId>,
     /// The machine went dark, and the log was not opened since.
     pub(crate) lost_power: bool,
+    /// What stands in the file that compaction is writing: each batch, and the records that are left in it.
+    compacting: Vec<(Batch, Vec<Offset>)>,
     /// The world destroyed some of what is stored of it: what it held may be gone, and what it said of its disk is void.
     pub(crate) is_hurt: bool,
 }
@@ -112,6 +114,10 @@ pub(crate) struct Partition {
     newest: Option<InSyncState>,
     /// Tails that went away, oldest first.
     pub(crate) cuts: Vec<Cut>,
+    /// Checksums of batches of which compaction took a part.
+    compacted: BTreeSet<u32>,
+    /// Offsets of records that compaction took from some replica.
+    gone: BTreeSet<Offset>,
 }
 
 /// The in-sync set that metadata names.
@@ -240,6 +246,31 @@ impl World {
         self.replicas(partition).map(|(_, replica)| replica.start).max().unwrap_or(Offset::ZERO)
     }
 
+    /// Stretches of records that compaction took from some replica: clients may miss them.
+    pub(crate) fn compacted_away(&self, partition: PartitionId) -> Vec<(Offset, Offset)> {
+        let mut stretches: Vec<(Offset, Offset)> = Vec::new();
+        for &offset in self.partition(partition).iter().flat_map(|partition| &partition.gone) {
+            match stretches.last_mut() {
+                Some((_, end)) if *end == offset => *end = offset.plus(1),
+                _ => stretches.push((offset, offset.plus(1))),
+            }
+        }
+        stretches
+    }
+
+    /// A batch that was appended: as it was sent, or as compaction left it.
+    pub(crate) fn batch(
+        &self,
+        partition: PartitionId,
+        base: Offset,
+        end: Offset,
+        epoch: LeaderEpoch,
+        crc: u32,
+    ) -> Batch {
+        let is_compacted = self.partition(partition).is_some_and(|partition| partition.compacted.contains(&crc));
+        if is_compacted { Batch::compacted(base, end, epoch) } else { Batch { base, end, epoch, crc } }
+    }
+
     pub(crate) fn partition(&self, partition: PartitionId) -> Option<&Partition> {
         Some(&self.known[self.place(partition)?].partition)
     }
@@ -324,6 +355,7 @@ impl World {
             replica.leads_no_more();
             replica.following = None;
             replica.high_watermark = Offset::ZERO;
+            replica.compacting.clear();
         }
     }
 
@@ -370,8 +402,9 @@ impl World {
                 self.recovered(entry, node, partition, log_end);
             }
             Event::Appended { partition, epoch, base, end, crc } => {
+                let batch = self.batch(partition, base, end, epoch, crc);
                 let replica = self.replica_mut(partition, node);
-                replica.log.append(Batch { base, end, epoch, crc });
+                replica.log.append(batch);
                 replica.end = end;
                 replica.reached = replica.reached.max(end);
                 replica.written_at = entry.time;
@@ -416,7 +449,24 @@ impl World {
                     state.vouched.extend((batch.base.0..batch.end.0).map(Offset));
                 }
             }
-            Event::VoteCast { .. }
+            Event::BatchCompacted { partition, epoch, base, end, crc, ref kept } => {
+                let known = self.known_mut(partition);
+                known.partition.compacted.insert(crc);
+                known.both_mut(node).1.compacting.push((Batch::compacted(base, end, epoch), kept.clone()));
+            }
+            Event::Compacted { partition, from, to, .. } => {
+                let (state, replica) = self.known_mut(partition).both_mut(node);
+                for (batch, kept) in std::mem::take(&mut replica.compacting) {
+                    if batch.base < from || to < batch.end {
+                        continue;
+                    }
+                    replica.log.compact(batch);
+                    let gone = (batch.base.0..batch.end.0).map(Offset).filter(|offset| !kept.contains(offset));
+                    state.gone.extend(gone);
+                }
+            }
+            Event::KeysWritten { .. }
+            | Event::VoteCast { .. }
             | Event::VoteGranted { .. }
             | Event::EpochKept { .. }
             | Event::MetadataApplied { .. }

@@ -4,8 +4,8 @@
 use evidence::{Claims, Entry, Harm, History, NodeName, What};
 use invariants::{Expectations, Outcome, Verdict, Violation, Watch};
 use model::{
-    BrokerId, Event, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, ProducerId, ProducerStamp,
-    Producers, Time, TopicId,
+    BrokerId, Event, KeySent, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, ProducerId, ProducerStamp,
+    Producers, Time, Timestamp, TopicId,
 };
 
 pub(crate) const P: PartitionId = PartitionId { topic: TopicId(7), index: 0 };
@@ -138,6 +138,25 @@ impl Tale {
         batches.iter().for_each(|(base, first)| producers.note(&stamp(*first), Offset(*base), Offset(*base + 2)));
         let end = Offset(batches.last().map_or(0, |(base, _)| base + 2));
         self.says(n, Event::ProducersKnown { partition: P, start: Offset(start), end, digest: producers.digest() })
+    }
+
+    /// A leader's records from `base` on have these keys; true of those that delete them.
+    pub(crate) fn keys(self, n: i32, epoch: i32, base: i64, keys: &[(u8, bool)]) -> Tale {
+        let keys = keys.iter().map(|&(key, is_tombstone)| KeySent::new(&[key], is_tombstone)).collect();
+        self.says(n, Event::KeysWritten { partition: P, epoch: LeaderEpoch(epoch), base: Offset(base), keys })
+    }
+
+    /// A compaction of `from..to`, of which the records at `kept` are left, at 1000 ms by the wall clock.
+    pub(crate) fn compacts(self, n: i32, from: i64, to: i64, kept: &[i64]) -> Tale {
+        self.compacts_at(n, 1_000, from, to, kept)
+    }
+
+    /// At another time. Tombstones stay for 100 ms.
+    pub(crate) fn compacts_at(self, n: i32, now: i64, from: i64, to: i64, kept: &[i64]) -> Tale {
+        let (from, to, now, epoch) = (Offset(from), Offset(to), Timestamp(now), LeaderEpoch(1));
+        let kept = kept.iter().copied().map(Offset).collect();
+        self.says(n, Event::BatchCompacted { partition: P, epoch, base: from, end: to, crc: 99, kept })
+            .says(n, Event::Compacted { partition: P, from, to, now, delete_retention_ms: 100 })
     }
 
     pub(crate) fn truncates(self, n: i32, from: i64, to: i64) -> Tale {

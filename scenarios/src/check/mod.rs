@@ -206,6 +206,17 @@ fn producer(scenario: &Scenario, place: usize, producer: &Producer) -> Checked {
             return wrong(here("partition"), "both `keys` and `partition` choose the partition", help);
         }
     }
+    if producer.tombstones.is_some() && producer.keys.is_none() {
+        let help = "write `keys`, or leave `tombstones` out";
+        return wrong(here("tombstones"), "a record without a key has none to delete", help);
+    }
+    if producer.tombstones == Some(0) {
+        return wrong(
+            here("tombstones"),
+            "no record can be one in none",
+            "write tombstones = 1 or more, or leave it out",
+        );
+    }
     if producer.keys == Some(0) {
         return wrong(here("keys"), "no key can be chosen from none", "write keys = 1 or more, or leave it out");
     }

@@ -61,6 +61,7 @@ fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
         lasts: Some(Range::exactly(LENGTH)),
         retries: habits.1,
         keys,
+        tombstones: None,
         partition: None,
         count: 1,
     })

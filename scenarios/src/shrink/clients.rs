@@ -6,7 +6,8 @@ use super::{drop_key, with, with_items_changed, without_parts};
 use crate::words::Rate;
 
 /// What a client does without: it then does as clients do by themselves.
-const HABITS: &[&str] = &["count", "sleeps", "starts", "keys", "partition", "retries", "idempotent", "group"];
+const HABITS: &[&str] =
+    &["count", "sleeps", "starts", "tombstones", "keys", "partition", "retries", "idempotent", "group"];
 
 pub(super) fn fewer(table: &Table) -> Vec<Table> {
     let mut tables = Vec::new();

@@ -32,6 +32,9 @@ const PIPELINE_GAP: Duration = Duration::from_micros(50);
 const LARGE_ODDS: u64 = 10;
 const LARGE_BYTES_MAX: u64 = 4_000;
 
+/// The header that tells the number of a record without a value.
+pub(super) const NUMBER: &str = "number";
+
 /// After this a record is given up: longer than an election, shorter than a run.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -121,6 +124,12 @@ impl Producing {
         let value = i64::from(self.number) * VALUES_MAX + i64::try_from(count).unwrap_or(i64::MAX);
         let partitions = self.ground.partitions(&self.plan.topic).max(1);
         let mut message = Message::new(value.to_string());
+        if let Some(odds) = self.plan.tombstones
+            && self.stream.below(u64::from(odds.max(1))) == 0
+        {
+            message.value = None;
+            message.headers.push(RecordHeader { key: NUMBER.into(), value: Some(value.to_string().into()) });
+        }
         if self.stream.below(LARGE_ODDS) == 0 {
             let length = usize::try_from(self.stream.below(LARGE_BYTES_MAX)).unwrap_or(0);
             let padding = Bytes::from(vec![b'.'; length]);

@@ -23,6 +23,7 @@ pub(super) fn log(event: &Event) {
         Event::LogStartAdvanced { partition, from, to, reason } => {
             info!(%partition, %from, %to, ?reason, "deleted the first records of a log");
         }
+        Event::Compacted { partition, from, to, .. } => info!(%partition, %from, %to, "compacted a part of a log"),
         Event::StorageFailed { partition } => error!(%partition, "storage failed: this replica is in doubt"),
         // The flow of records and of metadata; what a broker learns to say is told here until it earns a line above.
         event => debug!(?event),

@@ -231,6 +231,36 @@ const KEYS: &[Key] = &[
         means: "How often a broker looks for records that retention lets go.",
     },
     Key {
+        name: "log.cleaner.backoff.ms",
+        shape: milliseconds!(cleaner_backoff, 1),
+        absent: None,
+        means: "How long the cleaner rests when no log is to be compacted.",
+    },
+    Key {
+        name: "log.cleaner.dedupe.buffer.size",
+        shape: bytes!(cleaner_key_bytes_max as u64, 1024),
+        absent: None,
+        means: "Memory for the keys of the log that is being compacted. A log that has more is compacted in several turns.",
+    },
+    Key {
+        name: "log.cleaner.io.max.bytes.per.second",
+        shape: Shape::Integer {
+            unit: Unit::Bytes,
+            from: 1024,
+            to: i64::MAX,
+            get: |config| i64::try_from(config.cleaner_bytes_per_second_max).unwrap_or(i64::MAX),
+            set: |config, value| config.cleaner_bytes_per_second_max = value as u64,
+        },
+        absent: None,
+        means: "What the cleaner reads in a second at most, so that it is in nobody's way.",
+    },
+    Key {
+        name: "log.cleaner.threads",
+        shape: Shape::Integer { unit: Unit::Count, from: 1, to: 1, get: |_| 1, set: |_, _| {} },
+        absent: None,
+        means: "One cleaner compacts one log after the other.",
+    },
+    Key {
         name: "num.partitions",
         shape: count!(default_partitions as i32, 1, 10_000),
         absent: None,

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future;
 use host::{Elapsed, Host, buggify, timeout};
-use model::{BatchHeader, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batches};
+use model::{BatchHeader, KeySent, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batches};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string};
+use protocol::records::batch_records;
 use protocol::{ErrorCode, NO_ERROR, Response};
 use roles::replica::{Acks, Refusal};
 
@@ -112,8 +113,9 @@ fn append<H: Host>(
     let records = records.unwrap_or_default();
     let settings = partition.settings();
     let stamp = validate(&records, settings.batch_bytes_max)?;
+    let keys = if settings.log.cleanup_policy.compacts() { keys_of(&records)? } else { Vec::new() };
     let append_time = settings.stamps_append_time.then(|| node.host.wall_clock());
-    let waiting = partition.produce(&records, stamp, acks, append_time).map_err(|error| {
+    let waiting = partition.produce(&records, stamp, acks, append_time, &keys).map_err(|error| {
         node.note(id, &error);
         Refused { code: error_code(&error), message: Some(error.to_string()) }
     })?;
@@ -147,6 +149,9 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<Option<ProducerSta
                 "a producer may not say when its leader took a batch",
             ));
         }
+        if header.has_delete_horizon() {
+            return Err(Refused::new(ErrorCode::InvalidRecord, "only compaction says when a tombstone may go"));
+        }
         if header.is_control() {
             return Err(Refused::new(ErrorCode::InvalidRecord, "a producer may not write control records"));
         }
@@ -174,6 +179,27 @@ fn stamp_of_only(header: &BatchHeader, is_alone: bool) -> Result<ProducerStamp, 
         ));
     }
     Ok(stamp)
+}
+
+/// The keys of all records, each of which needs one where the log is compacted.
+fn keys_of(records: &Bytes) -> Result<Vec<KeySent>, Refused> {
+    let mut keys = Vec::new();
+    let mut rest = records.clone();
+    while !rest.is_empty() {
+        let header = BatchHeader::verify(&rest)
+            .map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
+        let mut decoded = Vec::new();
+        batch_records(&header, rest.split_to(header.size), &mut decoded)
+            .map_err(|error| Refused::new(ErrorCode::InvalidRecord, format!("cannot take the batch: {error}")))?;
+        for stored in decoded {
+            let Some(key) = &stored.record.key else {
+                let message = "a record has no key, and the topic's cleanup.policy is compact";
+                return Err(Refused::new(ErrorCode::InvalidRecord, message));
+            };
+            keys.push(KeySent::new(key, stored.record.value.is_none()));
+        }
+    }
+    Ok(keys)
 }
 
 async fn settle<H: Host>(host: &H, outcome: Outcome, wait_max: Duration) -> PartitionProduceResponse {
