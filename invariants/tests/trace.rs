@@ -277,6 +277,9 @@ fn recovery_is_not_blamed_for_what_the_world_destroyed_there_and_for_nothing_els
     const PROMISE: &str = "recovery keeps all that was synced";
     for harm in [Harm::Rotted, Harm::Lost, Harm::Misdirected, Harm::MovedAway, Harm::Wiped] {
         Tale::replicated().hurts(1, harm, "orders-0").crashes(1).recovers(1, 0).keeps();
+        let damaged = || Event::LogDamaged { partition: P };
+        Tale::replicated().hurts(1, harm, "orders-0").says(1, damaged()).keeps();
+        Tale::replicated().hurts(2, harm, "orders-0").says(1, damaged()).breaks(PROMISE);
         Tale::replicated().hurts(2, harm, "orders-0").loses_power(1).recovers(1, 2).breaks(PROMISE);
     }
     Tale::replicated().hurts(1, Harm::Rotted, "orders-1").loses_power(1).recovers(1, 2).breaks(PROMISE);

@@ -234,6 +234,9 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::BatchSent { partition, crc } => {
             Telling::new('>', Flow, format!("sends a batch ({crc:08x})")).on(*partition)
         }
+        Event::LogDamaged { partition } => {
+            Telling::new('!', Transition, "finds a log damaged that was safe").on(*partition)
+        }
         Event::StorageFailed { partition } => {
             Telling::new('!', Transition, "gives up a log that its disk cannot keep").on(*partition)
         }

@@ -116,6 +116,12 @@ impl Change {
         }
     }
 
+    /// True if the topic takes only records with keys from now on.
+    pub fn compacts_topic(&self) -> bool {
+        let ChangeKind::AlterTopic(alter) = &self.kind else { return false };
+        alter.settings.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"))
+    }
+
     /// True if what is in the topic goes away.
     pub fn loses_topic(&self) -> bool {
         matches!(self.kind, ChangeKind::DeleteTopic(_) | ChangeKind::RemakeTopic(_))

@@ -377,8 +377,16 @@ async fn conduct_run(
     world.note(What::Note { text: WORKLOAD_BEGINS.into() });
     let changes = Changes::start(world, scenario, zero, &bootstrap);
     let grown = changes.grown.clone();
-    let ground =
-        Ground { bootstrap, recorder: recorder.clone(), topics: Arc::new(topics), grown, probes: Arc::default() };
+    let compacting = scenario.changes.iter().filter(|change| change.compacts_topic());
+    let compacted = compacting.map(|change| change.topic().to_owned()).collect();
+    let ground = Ground {
+        bootstrap,
+        recorder: recorder.clone(),
+        topics: Arc::new(topics),
+        grown,
+        probes: Arc::default(),
+        compacted: Arc::new(compacted),
+    };
     let length = scenario.length();
     let windows = Windows::new(scenario, zero, world);
     conduct.lock().workload = Some((zero, zero + length));

@@ -30,6 +30,8 @@ pub(crate) struct Ground {
     pub(crate) grown: Arc<Mutex<BTreeMap<String, i32>>>,
     /// How many probes there were: their values lie below those of all producers.
     pub(crate) probes: Arc<AtomicI64>,
+    /// Topics that take only records with keys, sooner or later.
+    pub(crate) compacted: Arc<BTreeSet<String>>,
 }
 
 impl Ground {

@@ -284,6 +284,10 @@ pub enum Event {
         partition: PartitionId,
         crc: u32,
     },
+    /// A log does not hold what was written to it and was safe.
+    LogDamaged {
+        partition: PartitionId,
+    },
     /// A log directory or a log gave an error that it may not survive.
     StorageFailed {
         partition: PartitionId,

@@ -18,6 +18,9 @@ use crate::partition::{Partition, PartitionError};
 /// Between two steps, however fast the cleaner may be: others have their turn.
 const REST_MIN: Duration = Duration::from_micros(100);
 
+/// However long it rests: whoever gives a partition up waits for its compaction to end.
+const NAP_MAX: Duration = Duration::from_millis(200);
+
 /// How a compaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -112,7 +115,10 @@ async fn run_compaction<H: Host>(
                 tally.batches_rewritten += rewritten.len();
                 tally.records_kept += rewritten.iter().map(|batch| batch.kept.len()).sum::<usize>();
                 partition.will_be_rewritten(rewritten);
-                host.sleep(rest(bytes, node.config.cleaner_bytes_per_second_max)).await;
+                let until = host.now() + rest(bytes, node.config.cleaner_bytes_per_second_max);
+                while host.now() < until && !partition.is_given_up() {
+                    host.sleep(until.since(host.now()).min(NAP_MAX)).await;
+                }
             }
             Step::Ready(pending) => {
                 let swap = pending.run().await?;

@@ -96,6 +96,9 @@ impl<H: Host> Node<H> {
         if self.may_warn() {
             tracing::warn!(%partition, error = %storage, "a log cannot be written or read");
         }
+        if let StorageError::Corrupt { .. } = storage {
+            self.host.witness(Event::LogDamaged { partition });
+        }
         if storage.is_final() {
             self.host.witness(Event::StorageFailed { partition });
             self.failed.send_if_modified(|failed| {

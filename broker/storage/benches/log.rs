@@ -3,15 +3,20 @@
 
 #[path = "../tests/log/batch.rs"]
 mod batch;
+#[allow(dead_code, reason = "tests read records again, a bench does not")]
+#[path = "../tests/log/keyed.rs"]
+mod keyed;
 
 use std::hint::black_box;
 
 use batch::batch;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use compression::Compression;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use host::Host;
 use host::real::{RealDisk, RealHost};
-use model::{LeaderEpoch, Offset};
-use storage::{Log, LogConfig};
+use keyed::{Keyed, keyed_batch};
+use model::{LeaderEpoch, Offset, Timestamp};
+use storage::{CleanupPolicy, Log, LogConfig, Step};
 use tokio::runtime::{Builder, Runtime};
 
 const RECORDS: usize = 100;
@@ -110,5 +115,60 @@ fn recovery(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, fetch, recovery);
+fn lookup(criterion: &mut Criterion) {
+    let bench = Bench::new();
+    let log = bench.filled("lookup");
+    let mut at = 0;
+    criterion.benchmark_group("lookup").bench_function("the first record at a time, anywhere", |bencher| {
+        bencher.iter(|| {
+            at = (at + 7_919 * 31) % log.end().0;
+            black_box(log.offset_for_time(Timestamp(1_000 + at)).unwrap())
+        });
+    });
+}
+
+/// A log of 200 keys whose values are replaced a hundred times, in files of a megabyte.
+fn replaced(bench: &Bench, name: &str) -> Log<RealDisk> {
+    let config = LogConfig { segment_bytes: 1 << 20, cleanup_policy: CleanupPolicy::Compact, ..LogConfig::default() };
+    let mut log = bench.runtime.block_on(Log::open(bench.host.disk(), name, config)).unwrap().0;
+    for at in 0..200i64 {
+        let record = |key| Keyed { key: Some(key), value: Some(vec![b'.'; VALUE_BYTES]), timestamp: 1_000 + at };
+        let keys = if at % 2 == 0 { 0..100 } else { 100..200 };
+        let records: Vec<Keyed> = keys.map(record).collect();
+        log.append(&keyed_batch(at * RECORDS as i64, 1, &records, Compression::None, None)).unwrap();
+    }
+    let done = bench.runtime.block_on(log.begin_close().run()).unwrap();
+    let _ = log.finish_sync(done);
+    log
+}
+
+fn compact(bench: &Bench, mut log: Log<RealDisk>) {
+    let mut compaction = log.begin_compaction(Timestamp(10_000), log.end(), 128 << 20).unwrap();
+    loop {
+        match compaction.step().unwrap() {
+            Step::Worked { .. } => {}
+            Step::Ready(pending) => assert!(log.swap(bench.runtime.block_on(pending.run()).unwrap()).unwrap()),
+            Step::Done => break,
+        }
+    }
+    log.finish_compaction(bench.runtime.block_on(compaction.keep()).unwrap()).unwrap();
+}
+
+fn compaction(criterion: &mut Criterion) {
+    let bench = Bench::new();
+    let mut group = criterion.benchmark_group("compaction");
+    group.sample_size(10);
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        replaced(&bench, &format!("compaction-{number}"))
+    };
+    group.throughput(Throughput::Elements(200 * RECORDS as u64));
+    group.bench_function("two hundred keys, replaced a hundred times", |bencher| {
+        bencher.iter_batched(&mut next, |log| compact(&bench, log), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, fetch, lookup, recovery, compaction);
 criterion_main!(benches);

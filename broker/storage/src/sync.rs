@@ -110,12 +110,13 @@ impl<D: Disk> Log<D> {
         }
         self.synced = self.synced.max(done.end);
         self.drop_surplus();
-        // Of a file that was compacted meanwhile, it has the index of before.
-        let is_of_these_files = done.rewrites == self.rewrites;
-        if let Some(checkpoint) = done.checkpoint.filter(|_| is_of_these_files)
-            && self.recovery_point.is_none_or(|before| before <= checkpoint.point)
-        {
-            self.put_in_place(checkpoint);
+        match done.checkpoint {
+            // Of a file that was compacted meanwhile, it has the index of before.
+            Some(checkpoint) if done.rewrites != self.rewrites => self.discard(&checkpoint),
+            Some(checkpoint) if self.recovery_point.is_none_or(|before| before <= checkpoint.point) => {
+                self.put_in_place(checkpoint);
+            }
+            _ => {}
         }
         self.assert_invariants();
         self.synced
@@ -185,6 +186,13 @@ impl<D: Disk> Log<D> {
             self.kept_epochs = checkpoint.epochs;
         }
         self.recovery_point = Some(checkpoint.point);
+    }
+
+    /// Takes away the files of a checkpoint that is not put in place. Those that stay, the next start removes.
+    fn discard(&self, checkpoint: &Checkpoint) {
+        for (path, _) in checkpoint.files(&self.directory) {
+            let _is_left = self.disk.remove(&checkpoint.temporary(&path));
+        }
     }
 
     fn pending(&mut self, checkpoint: Option<Checkpoint>) -> PendingSync<D> {

@@ -2,8 +2,10 @@
 //!
 //! Broken if a log that is opened again ends below (a) what its owner last witnessed as synced, unless it truncated
 //! since; (b) where it ended, if the machine kept its power: the page cache outlives a process. A torn tail after a loss
-//! of power may go. What a node never wrote, though nothing that it did went unseen, it cannot find either: that is another log.
+//! of power may go. Also if (c) a log is found damaged where it was safe, and the world never hurt that node's disk. What a node never wrote, though nothing that it did went unseen, it cannot find either: that is another log.
 //! Nothing is asked of a log of which the world itself destroyed a part on this node.
+
+use std::collections::BTreeSet;
 
 use evidence::{Entry, What};
 use model::{Event, Offset};
@@ -12,6 +14,8 @@ use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct RecoveryKeepsSynced {
+    /// Nodes whose disks the world has ever hurt.
+    hurt: BTreeSet<NodeId>,
     judged: u64,
 }
 
@@ -30,6 +34,17 @@ impl Promise for RecoveryKeepsSynced {
             What::Witnessed(Event::Synced { .. } | Event::Appended { .. }) => {
                 self.judged += 1;
                 Ok(())
+            }
+            What::DiskHurt { .. } => {
+                self.hurt.insert(node);
+                Ok(())
+            }
+            What::Witnessed(Event::LogDamaged { partition }) => {
+                self.judged += 1;
+                if self.hurt.contains(&node) {
+                    return Ok(());
+                }
+                Err(format!("{partition}: the log of {} is damaged, and nobody hurt its disk", before.name(node)))
             }
             What::Witnessed(Event::Recovered { partition, log_end, .. }) => {
                 self.judged += 1;

@@ -484,6 +484,7 @@ impl World {
             | Event::ProducerForgotten { .. }
             | Event::BatchSent { .. }
             | Event::Burden { .. }
+            | Event::LogDamaged { .. }
             | Event::StorageFailed { .. } => {}
         }
     }

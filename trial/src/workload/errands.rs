@@ -153,7 +153,11 @@ async fn write_one(
         let value = ground.next_probe();
         let asked = Action::Send(vec![MicroOperation::send(&key, value)]);
         identity.invoke(host, asked.clone());
-        match producer.send(&partition.topic, Some(partition.partition), Message::new(value.to_string())).await {
+        let mut message = Message::new(value.to_string());
+        if ground.compacted.contains(&*partition.topic) {
+            message = message.with_key(format!("probe-{value}"));
+        }
+        match producer.send(&partition.topic, Some(partition.partition), message).await {
             Ok(sent) => {
                 let offset = sent.offset.unwrap_or_default();
                 identity.ok(host, Action::Send(vec![MicroOperation::sent(&key, offset.0, value)]));

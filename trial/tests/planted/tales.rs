@@ -46,6 +46,7 @@ macro_rules! tales {
     };
 }
 
+const COMPACTION: &str = "compaction keeps the last value of each key";
 const COUNT: &str = "leaders count what followers have";
 const REBUILD: &str = "producer state equals its rebuild";
 
@@ -62,6 +63,9 @@ tales! {
     unsynced_directory: told(Bug::UnsyncedDirectory, "new-files-lose-power", 5, &[RECOVERY, SPARES, SURVIVE]),
     unsynced_directory_of_a_vote: told(Bug::UnsyncedDirectory, "vote-is-read-and-forgotten", 5, &[EPOCHS]),
     stale_directory: told(Bug::StaleDirectory, "topic-is-made-again", 10, &[RECOVERY]),
+    compact_uncommitted: told(Bug::CompactUncommitted, "values-replace-each-other", 3, &[COMPACTION]),
+    tombstone_dropped_early: told(Bug::TombstoneDroppedEarly, "tombstones-wait-for-their-readers", 3, &[COMPACTION]),
+    swap_unsynced: told(Bug::SwapUnsynced, "power-fails-while-logs-are-compacted", 2, &[RECOVERY]),
     abandoned_sync: told(Bug::AbandonedSync, "leader-elected-while-it-syncs", 40, &[CONVERGES]),
     forget_producers_on_restart: told(Bug::ForgetProducersOnRestart, "numbers-outlive-the-power", 3, &[REBUILD]),
     followers_ignore_producers: told(Bug::FollowersIgnoreProducers, "retry-is-written-once", 3, &[REBUILD]),
