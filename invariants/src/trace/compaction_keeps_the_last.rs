@@ -65,7 +65,7 @@ impl Keys {
 
     /// Why the record at `offset` may not be gone at the time `now`, if it may not.
     fn must_stay(&self, offset: Offset, now: Timestamp, high_watermark: Offset) -> Option<&'static str> {
-        let Some((_, record)) = self.records.get(&offset) else { return None };
+        let (_, record) = self.records.get(&offset)?;
         if high_watermark <= offset {
             return Some("which is not committed");
         }
