@@ -4,8 +4,8 @@
 use evidence::{Claims, Entry, Harm, History, NodeName, What};
 use invariants::{Expectations, Outcome, Verdict, Violation, Watch};
 use model::{
-    BrokerId, Event, KeySent, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, ProducerId, ProducerStamp,
-    Producers, Time, Timestamp, TopicId,
+    BrokerId, Event, KeySent, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, ProducerId,
+    ProducerStamp, Producers, Time, Timestamp, TopicId,
 };
 
 pub(crate) const P: PartitionId = PartitionId { topic: TopicId(7), index: 0 };

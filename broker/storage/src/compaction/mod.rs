@@ -26,6 +26,7 @@ mod producers;
 mod rewrite;
 mod swap;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use host::{Disk, File};
@@ -75,16 +76,13 @@ pub struct Compaction<D: Disk> {
     end: Offset,
     keys: Keys,
     last_batches: LastBatches,
-    phase: Phase<D::File>,
+    /// Which source is being read for its keys, and from which byte on. None once all are known.
+    reading: Option<(usize, u64)>,
+    /// Sources that are to become one file each.
+    groups: VecDeque<Range<usize>>,
+    rewrite: Option<Box<Rewrite<D::File>>>,
     failure: Failure,
     truncations: u64,
-}
-
-enum Phase<F: File> {
-    /// Reading keys, at this byte of this source.
-    Keys { source: usize, position: u64 },
-    /// Rewriting the sources of one group after the other.
-    Groups { next: Vec<Range<usize>>, rewrite: Option<Rewrite<F>> },
 }
 
 /// What one step did.
@@ -92,7 +90,7 @@ pub enum Step<D: Disk> {
     /// It read so many bytes, and these batches will be others.
     Worked { bytes: u64, rewritten: Vec<RewrittenBatch> },
     /// A new file is written: [`PendingSwap::run`], then [`Log::swap`].
-    Ready(PendingSwap<D>),
+    Ready(Box<PendingSwap<D>>),
     /// All is done: [`Compaction::keep`], then [`Log::finish_compaction`].
     Done,
 }
@@ -114,7 +112,9 @@ impl<D: Disk> Log<D> {
             end,
             keys: Keys::new(key_bytes_max),
             last_batches: LastBatches::default(),
-            phase: Phase::Keys { source: 0, position: 0 },
+            reading: Some((0, 0)),
+            groups: VecDeque::new(),
+            rewrite: None,
             failure: self.failure.clone(),
             truncations: self.truncations,
         })
@@ -147,22 +147,38 @@ impl<D: Disk> Compaction<D> {
     /// are final. After any, this compaction is over.
     pub fn step(&mut self) -> Result<Step<D>, StorageError> {
         self.failure.check()?;
-        match &mut self.phase {
-            Phase::Keys { source, position } => {
-                let (source, position) = (*source, *position);
-                let bytes = self.read_keys(source, position)?;
-                Ok(Step::Worked { bytes, rewritten: Vec::new() })
-            }
-            Phase::Groups { next, rewrite: None } if next.is_empty() => Ok(Step::Done),
-            Phase::Groups { next, rewrite: None } => {
-                let group = next.remove(0);
-                let rewrite = Rewrite::begin(&self.disk, &self.sources[group.clone()], group, &self.config);
-                let rewrite = rewrite.map_err(|(path, error)| self.write_failed(&path, &error))?;
-                self.phase_groups().1.replace(rewrite);
-                self.rewrite()
-            }
-            Phase::Groups { .. } => self.rewrite(),
+        if let Some((source, position)) = self.reading {
+            let bytes = self.read_keys(source, position)?;
+            return Ok(Step::Worked { bytes, rewritten: Vec::new() });
         }
+        let mut rewrite = match self.rewrite.take() {
+            Some(rewrite) => rewrite,
+            None => {
+                let Some(group) = self.groups.pop_front() else { return Ok(Step::Done) };
+                let begun = Rewrite::begin(&self.disk, &self.sources, group, &self.config);
+                Box::new(begun.map_err(|(path, error)| self.write_failed(&path, &error))?)
+            }
+        };
+        let rules = batch::Rules {
+            keys: &self.keys,
+            now: self.now,
+            delete_retention_ms: i64::try_from(self.config.delete_retention.as_millis()).unwrap_or(i64::MAX),
+            planted: self.config.planted,
+        };
+        let (bytes, is_done) = rewrite.advance(&self.sources, self.end, &rules, &self.last_batches)?;
+        rewrite.flush().map_err(|error| self.write_failed(rewrite.temporary(), &error))?;
+        let rewritten = rewrite.take_rewritten();
+        if !is_done || !rewritten.is_empty() {
+            self.rewrite = Some(rewrite);
+            return Ok(Step::Worked { bytes, rewritten });
+        }
+        if !rewrite.is_worth_it() {
+            let path = rewrite.temporary();
+            self.disk.remove(path).map_err(|error| self.failure.note(path, &error))?;
+            return Ok(Step::Worked { bytes, rewritten });
+        }
+        let pending = swap::pending(*rewrite, &self.sources, self.failure.clone(), self.truncations);
+        Ok(Step::Ready(Box::new(pending.planted(self.config.planted))))
     }
 
     /// The offset up to which the log is compacted when all is done.
@@ -183,7 +199,7 @@ impl<D: Disk> Compaction<D> {
         while let Some(header) = walk.peek().map_err(|error| refused(path, walk.position(), error))? {
             let position = walk.position();
             if STEP_BYTES <= position - from {
-                self.phase = Phase::Keys { source, position };
+                self.reading = Some((source, position));
                 return Ok(position - from);
             }
             if self.first_dirty <= header.base_offset && is_open_to_compaction(&header) {
@@ -205,7 +221,7 @@ impl<D: Disk> Compaction<D> {
         if source + 1 == self.sources.len() {
             self.begin_groups();
         } else {
-            self.phase = Phase::Keys { source: source + 1, position: 0 };
+            self.reading = Some((source + 1, 0));
         }
         Ok(read)
     }
@@ -214,42 +230,8 @@ impl<D: Disk> Compaction<D> {
     fn begin_groups(&mut self) {
         let end = self.end;
         self.sources.retain(|source| source.base < end);
-        self.phase = Phase::Groups { next: groups(&self.sources, &self.config), rewrite: None };
-    }
-
-    fn phase_groups(&mut self) -> (&mut Vec<Range<usize>>, &mut Option<Rewrite<D::File>>) {
-        match &mut self.phase {
-            Phase::Groups { next, rewrite } => (next, rewrite),
-            Phase::Keys { .. } => unreachable!("files are rewritten once all keys are known"),
-        }
-    }
-
-    /// Goes on with the file that is being rewritten.
-    fn rewrite(&mut self) -> Result<Step<D>, StorageError> {
-        let Phase::Groups { rewrite: Some(rewrite), .. } = &mut self.phase else {
-            unreachable!("a file is being rewritten");
-        };
-        let rules = batch::Rules {
-            keys: &self.keys,
-            now: self.now,
-            delete_retention_ms: i64::try_from(self.config.delete_retention.as_millis()).unwrap_or(i64::MAX),
-            planted: self.config.planted,
-        };
-        let (bytes, is_done) = rewrite.advance(&self.sources, self.end, &rules, &self.last_batches)?;
-        let rewritten = rewrite.take_rewritten();
-        let written = rewrite.flush();
-        let path = rewrite.temporary().to_owned();
-        written.map_err(|error| self.write_failed(&path, &error))?;
-        if !is_done || !rewritten.is_empty() {
-            return Ok(Step::Worked { bytes, rewritten });
-        }
-        let Some(done) = self.phase_groups().1.take() else { unreachable!("a file was rewritten") };
-        if done.is_worth_it() {
-            let pending = swap::pending(done, &self.sources, self.failure.clone(), self.truncations);
-            return Ok(Step::Ready(pending.planted(self.config.planted)));
-        }
-        self.disk.remove(&path).map_err(|error| self.failure.note(&path, &error))?;
-        Ok(Step::Worked { bytes, rewritten: Vec::new() })
+        self.reading = None;
+        self.groups = groups(&self.sources, &self.config).into();
     }
 
     /// A new file could not be written: final, unless only the disk was full.

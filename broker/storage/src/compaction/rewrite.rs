@@ -54,7 +54,7 @@ impl<F: File> Rewrite<F> {
         group: Range<usize>,
         config: &LogConfig,
     ) -> Result<Rewrite<F>, (String, io::Error)> {
-        let Source { base, path, .. } = &sources[0];
+        let Source { base, path, .. } = &sources[group.start];
         let temporary = format!("{path}{SUFFIX}");
         let made = match disk.create(&temporary) {
             // One that was given up left it.
