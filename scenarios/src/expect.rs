@@ -246,6 +246,7 @@ pub const PROMISES: &[&str] = &[
     "indexes equal a scan",
     "retention takes only what it may",
     "compaction keeps the last value of each key",
+    "producer state equals its rebuild",
     "metadata agrees",
     "the in-sync set holds whom it should",
     "leaders count what followers have",
