@@ -49,6 +49,8 @@ bugs! {
     EndWithoutEpoch = "end-without-epoch", had: "Kafka before 2.0 (KIP-279, KAFKA-6361)", breaks: "a follower keeps batches that its leader never had: the logs differ";
     /// No request's leader epoch is compared with the leader's own.
     ZombieLeader = "zombie-leader", had: "Kafka before 2.1 (KIP-320, KAFKA-6880)", breaks: "a leader counts, or serves, brokers that believe in another epoch";
+    /// A fetch session forgets the leader epoch that its fetcher believes in: only the request that begins it is compared.
+    SessionWithoutEpoch = "session-without-epoch", had: "Kafka 2.1 to 2.4 (KAFKA-9338)", breaks: "a leader counts what a follower had in another epoch";
     /// A follower takes an answer by its partition alone, whatever epoch it asked in and whoever leads by now.
     StaleFetchAnswer = "stale-fetch-answer", had: "Kafka (KAFKA-18991)", breaks: "the word of a leader of before is written, or cuts what was committed since";
     /// A voter answers before its vote is on disk.

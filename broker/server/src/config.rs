@@ -83,6 +83,8 @@ pub struct Config {
     pub connections_max: usize,
     /// `producer.id.expiration.ms`: a producer that wrote nothing to a partition for so long is forgotten there.
     pub producer_silence_max: Duration,
+    /// `max.incremental.fetch.session.cache.slots`
+    pub fetch_session_slots_max: usize,
     /// `controlled.shutdown.max.wait.ms` (ours): how long an orderly stop waits for leaders to move.
     pub controlled_shutdown_wait_max: Duration,
 }
@@ -122,6 +124,7 @@ impl Config {
             request_bytes_max: 100 << 20,
             connections_max: 10_000,
             producer_silence_max: Duration::from_secs(86_400),
+            fetch_session_slots_max: 1_000,
             controlled_shutdown_wait_max: Duration::from_secs(10),
         }
     }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use client::{CallError, Channel};
+use client::{Ask, CallError, Channel, FetchSession};
 use host::{Host, Task, buggify};
-use model::{BrokerId, Bug, LeaderEpoch, Offset, PartitionId};
-use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use model::{BrokerId, Bug, LeaderEpoch, Offset, PartitionId, Time};
+use protocol::ErrorCode;
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use protocol::messages::fetch_response::PartitionData;
 use protocol::messages::{BrokerId as WireBrokerId, FetchRequest, FetchResponse, topic_id, uuid};
-use protocol::{ErrorCode, NO_ERROR};
 use roles::replica::FetchPosition;
 
 use crate::errands;
@@ -23,7 +23,7 @@ use crate::partition::{Errand, Fetched, PartitionError, Syncing};
 
 /// Fetch with the follower's broker epoch (KIP-903) and topic ids.
 const FETCH_VERSION: i16 = 15;
-/// How long to wait after a leader could not be reached, or had nothing but errors.
+/// How long to wait after a leader could not be reached, and before a partition is asked for again that had an error.
 const BACKOFF: Duration = Duration::from_millis(50);
 /// What one answer may hold, over all partitions.
 const RESPONSE_BYTES_MAX: i32 = 10 << 20;
@@ -57,14 +57,28 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>) {
 
 async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
     let mut channel = None;
+    let mut session = FetchSession::default();
+    // Partitions that had an error, and when each is asked for again.
+    let mut delayed: BTreeMap<PartitionId, Time> = BTreeMap::new();
     loop {
-        let positions = positions(&node, leader);
+        let mut positions = positions(&node, leader);
         if positions.is_empty() {
             channel = None;
+            session = FetchSession::default();
             node.host.sleep(BACKOFF).await;
             continue;
         }
-        match fetch(&node, leader, &mut channel, &positions).await {
+        let now = node.host.now();
+        delayed.retain(|_, until| now < *until);
+        positions.retain(|id, _| !delayed.contains_key(id));
+        if positions.is_empty() {
+            node.host.sleep(BACKOFF).await;
+            continue;
+        }
+        // Who is left out is not to wait for the others.
+        let wait_max = if delayed.is_empty() { node.config.replica_fetch_wait_max } else { BACKOFF };
+        let request = request(&node, session.ask(&positions), wait_max.min(node.config.replica_fetch_wait_max));
+        match fetch(&node, leader, &mut channel, &request).await {
             Ok(response) => {
                 if buggify!(node.host, "a fetcher gave up its connection", 0.05) {
                     channel = None;
@@ -72,9 +86,17 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
                 if buggify!(node.host, "a fetcher paused before it took an answer", 0.05) {
                     node.host.sleep(BACKOFF).await;
                 }
-                if !take(&node, &positions, response).await {
-                    node.host.sleep(BACKOFF).await;
+                let error = ErrorCode::try_from_code(response.error_code);
+                if !session.answered(error, response.session_id) {
+                    continue;
                 }
+                if error.is_some() {
+                    node.host.sleep(BACKOFF).await;
+                    continue;
+                }
+                let failed = take(&node, &positions, response).await;
+                let until = node.host.now() + BACKOFF;
+                delayed.extend(failed.into_iter().map(|id| (id, until)));
             }
             Err(error) => {
                 tracing::debug!(%leader, %error, "cannot fetch");
@@ -96,7 +118,7 @@ async fn fetch<H: Host>(
     node: &Node<H>,
     leader: BrokerId,
     channel: &mut Option<Channel<H>>,
-    positions: &BTreeMap<PartitionId, FetchPosition>,
+    request: &FetchRequest,
 ) -> Result<FetchResponse, CallError> {
     let timeout = node.config.request_timeout;
     let channel = match channel {
@@ -107,12 +129,12 @@ async fn fetch<H: Host>(
             channel.insert(Channel::connect(&node.host, &endpoint, &client_id, timeout).await?)
         }
     };
-    channel.call(FETCH_VERSION, &request(node, positions), node.config.replica_fetch_wait_max + timeout).await
+    channel.call(FETCH_VERSION, request, node.config.replica_fetch_wait_max + timeout).await
 }
 
-fn request<H: Host>(node: &Node<H>, positions: &BTreeMap<PartitionId, FetchPosition>) -> FetchRequest {
+fn request<H: Host>(node: &Node<H>, ask: Ask<PartitionId, FetchPosition>, wait_max: Duration) -> FetchRequest {
     let mut topics: Vec<FetchTopic> = Vec::new();
-    for (id, position) in positions {
+    for (id, position) in ask.named {
         let partition = FetchPartition::default()
             .with_partition(id.index)
             .with_current_leader_epoch(position.leader_epoch.0)
@@ -125,46 +147,48 @@ fn request<H: Host>(node: &Node<H>, positions: &BTreeMap<PartitionId, FetchPosit
             None => topics.push(FetchTopic::default().with_topic_id(uuid(id.topic)).with_partitions(vec![partition])),
         }
     }
+    let forgotten = ask
+        .forgotten
+        .into_iter()
+        .map(|id| ForgottenTopic::default().with_topic_id(uuid(id.topic)).with_partitions(vec![id.index]));
     let broker_epoch = node.broker_epoch.lock().map_or(-1, |epoch| epoch.0);
     let replica =
         ReplicaState::default().with_replica_id(WireBrokerId(node.config.node_id.0)).with_replica_epoch(broker_epoch);
     FetchRequest::default()
         .with_replica_state(replica)
-        .with_max_wait_ms(i32::try_from(node.config.replica_fetch_wait_max.as_millis()).unwrap_or(i32::MAX))
+        .with_max_wait_ms(i32::try_from(wait_max.as_millis()).unwrap_or(i32::MAX))
         .with_min_bytes(1)
         .with_max_bytes(RESPONSE_BYTES_MAX)
+        .with_session_id(ask.id)
+        .with_session_epoch(ask.epoch)
         .with_topics(topics)
+        .with_forgotten_topics_data(forgotten.collect())
 }
 
-/// Takes what came and makes it safe. False if every partition had an error.
+/// Takes what came and makes it safe. Partitions of which nothing came have nothing new. Gives those that had an error.
 async fn take<H: Host>(
     node: &Arc<Node<H>>,
     positions: &BTreeMap<PartitionId, FetchPosition>,
     response: FetchResponse,
-) -> bool {
-    if response.error_code != NO_ERROR {
-        return false;
-    }
+) -> Vec<PartitionId> {
     let mut syncs = Syncs { node, running: Vec::new() };
-    let mut is_any_well = false;
+    let mut failed = Vec::new();
     for topic in response.responses {
         for data in topic.partitions {
             let id = PartitionId { topic: topic_id(topic.topic_id), index: data.partition_index };
             let Some(position) = positions.get(&id) else { continue };
             match take_one(node, id, position, data) {
-                Ok(syncing) => {
-                    is_any_well = true;
-                    syncs.running.extend(syncing.map(|syncing| (id, syncing)));
-                }
+                Ok(syncing) => syncs.running.extend(syncing.map(|syncing| (id, syncing))),
                 Err(error) => {
                     tracing::debug!(%id, %error, "cannot follow");
                     node.note(id, &error);
+                    failed.push(id);
                 }
             }
         }
     }
     poll_fn(|context| syncs.poll(context)).await;
-    is_any_well
+    failed
 }
 
 /// The syncs of what came in one answer. A fetcher ends the moment its leader is another; a sync that was begun must be seen to

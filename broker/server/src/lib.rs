@@ -18,6 +18,7 @@ mod data_directory;
 mod directories;
 mod errands;
 mod errors;
+mod fetch_sessions;
 mod fetcher;
 mod handlers;
 mod lifecycle;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Config;
 use crate::controller_channel::ControllerChannel;
 use crate::directories;
+use crate::fetch_sessions::FetchSessions;
 use crate::metadata::Metadata;
 use crate::partition::{Errand, Partition, PartitionError};
 use crate::producer_ids::ProducerIds;
@@ -39,6 +40,7 @@ pub(crate) struct Node<H: Host> {
     pub(crate) broker_epoch: Mutex<Option<BrokerEpoch>>,
     pub(crate) errands: mpsc::UnboundedSender<Errand>,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) fetch_sessions: FetchSessions,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
     /// When the operator was last told of a disk.
     warned: Mutex<Option<Time>>,
@@ -55,6 +57,7 @@ impl<H: Host> Node<H> {
         errands: mpsc::UnboundedSender<Errand>,
     ) -> Node<H> {
         let controller = ControllerChannel::new(&config, host.clone(), metadata.clone());
+        let fetch_sessions = FetchSessions::new(config.fetch_session_slots_max, host.planted());
         Node {
             config,
             cluster_id,
@@ -65,6 +68,7 @@ impl<H: Host> Node<H> {
             broker_epoch: Mutex::new(None),
             errands,
             producer_ids: ProducerIds::default(),
+            fetch_sessions,
             partitions: RwLock::new(BTreeMap::new()),
             warned: Mutex::new(None),
             failed: watch::Sender::new(None),

@@ -54,6 +54,14 @@ pub(crate) struct Read {
     pub(crate) log_start: Offset,
 }
 
+/// Whoever waits until there is enough to read.
+#[derive(Clone, Copy)]
+pub(crate) struct Watcher<'a> {
+    /// Called once, when there may be more, or the leadership changes.
+    pub(crate) changed: &'a Arc<Notify>,
+    pub(crate) bytes_min: usize,
+}
+
 /// What a leader answered to this follower's fetch.
 pub(crate) struct Fetched {
     pub(crate) leader_epoch: LeaderEpoch,
@@ -242,44 +250,47 @@ impl<H: Host> Partition<H> {
     }
 
     /// Reads committed batches for a consumer.
-    pub(crate) fn read(&self, epoch: LeaderEpoch, offset: Offset, bytes_max: usize) -> Result<Read, PartitionError> {
-        let state = self.state.lock();
+    pub(crate) fn read(
+        &self,
+        epoch: LeaderEpoch,
+        offset: Offset,
+        bytes_max: usize,
+        watcher: Option<Watcher<'_>>,
+    ) -> Result<Read, PartitionError> {
+        let state = &mut *self.state.lock();
         let below = state.replica.admit_read(state.view(self.flush_policy), epoch, offset)?;
-        self.read_below(&state, offset, below, bytes_max)
+        let read = read_below(state, offset, below, bytes_max)?;
+        // More is there for it once more is committed.
+        watch_if_too_little(&mut state.commit_watchers, watcher, &read);
+        Ok(read)
     }
 
     /// Reads for a follower, whose fetch tells what it has.
-    pub(crate) fn read_for_follower(&self, fetch: FollowerFetch, bytes_max: usize) -> Result<Read, PartitionError> {
+    pub(crate) fn read_for_follower(
+        &self,
+        fetch: FollowerFetch,
+        bytes_max: usize,
+        watcher: Option<Watcher<'_>>,
+    ) -> Result<Read, PartitionError> {
         let mut state = self.state.lock();
         if let Some(refusal) = self.step(&mut state, Input::Fetch(fetch))? {
             return Err(refusal.into());
         }
         // It told where its log begins.
         wake(&mut state.start_watchers);
-        let below = state.log.end();
-        self.read_below(&state, fetch.offset, below, bytes_max)
+        read_to_end(&mut state, fetch.offset, bytes_max, watcher)
     }
 
-    fn read_below(
+    /// Reads again for a follower whose fetch waits. Its word was taken when it came: what it has now it tells with its next.
+    pub(crate) fn read_again_for_follower(
         &self,
-        state: &State<H>,
-        offset: Offset,
-        below: Offset,
+        fetch: FollowerFetch,
         bytes_max: usize,
+        watcher: Option<Watcher<'_>>,
     ) -> Result<Read, PartitionError> {
-        let records =
-            if offset < below && bytes_max > 0 { state.log.read(offset, below, bytes_max)? } else { Bytes::new() };
-        Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
-    }
-
-    /// Calls `notify` once, when the log grows or the leadership changes.
-    pub(crate) fn watch_end(&self, notify: &Arc<Notify>) {
-        watch(&mut self.state.lock().end_watchers, notify);
-    }
-
-    /// Calls `notify` once, when more is committed or the leadership changes.
-    pub(crate) fn watch_commit(&self, notify: &Arc<Notify>) {
-        watch(&mut self.state.lock().commit_watchers, notify);
+        let mut state = self.state.lock();
+        state.replica.admit_fetch(state.view(self.flush_policy), &fetch)?;
+        read_to_end(&mut state, fetch.offset, bytes_max, watcher)
     }
 
     /// Where this replica goes on fetching, if it follows and its log is safe to its end.
@@ -611,6 +622,35 @@ impl<H: Host> Partition<H> {
             let _turn = turn;
             pending.run().await
         }))
+    }
+}
+
+fn read_below<H: Host>(
+    state: &State<H>,
+    offset: Offset,
+    below: Offset,
+    bytes_max: usize,
+) -> Result<Read, PartitionError> {
+    let records =
+        if offset < below && bytes_max > 0 { state.log.read(offset, below, bytes_max)? } else { Bytes::new() };
+    Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
+}
+
+fn read_to_end<H: Host>(
+    state: &mut State<H>,
+    offset: Offset,
+    bytes_max: usize,
+    watcher: Option<Watcher<'_>>,
+) -> Result<Read, PartitionError> {
+    let read = read_below(state, offset, state.log.end(), bytes_max)?;
+    // More is there for it once the log grows.
+    watch_if_too_little(&mut state.end_watchers, watcher, &read);
+    Ok(read)
+}
+
+fn watch_if_too_little(watchers: &mut Vec<Arc<Notify>>, watcher: Option<Watcher<'_>>, read: &Read) {
+    if let Some(watcher) = watcher.filter(|watcher| read.records.len() < watcher.bytes_min) {
+        watch(watchers, watcher.changed);
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use host::Host;
 use model::{BatchError, BatchHeader, Endpoint, Offset, Time};
-use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use protocol::messages::fetch_response::PartitionData;
 use protocol::messages::{BrokerId, FetchRequest, topic_name};
 use protocol::records::{DecodeError, StoredRecord, batch_records};
@@ -17,12 +17,17 @@ use super::errands::Errand;
 use super::positions::is_stale;
 use super::{Assigned, ConsumeError, Consumer, ConsumerConfig, OutOfRange, Polled, Position};
 use crate::node::Node;
-use crate::{CallError, ClientError, TopicPartition};
+use crate::{Ask, CallError, ClientError, FetchSession, TopicPartition};
 
 /// First version that fences by leader epoch (KIP-320).
 const LEADER_EPOCH_SINCE: i16 = 9;
-/// First version whose answer names its session (KIP-227); this client has none.
+/// First version that has sessions (KIP-227).
+const SESSIONS_SINCE: i16 = 7;
+/// Session epoch of a request that belongs to none.
 const NO_SESSION_EPOCH: i32 = -1;
+
+/// What a leader is asked about each partition.
+pub(super) type Session = FetchSession<TopicPartition, Wanted>;
 
 /// A connection to one leader and the fetch that is under way on it.
 pub(super) struct Link<H: Host> {
@@ -40,7 +45,7 @@ struct UnderWay {
     version: i16,
     deadline: Time,
     /// What was asked for, so that an answer which has been overtaken by a seek is known.
-    asked: BTreeMap<TopicPartition, Offset>,
+    asked: BTreeMap<TopicPartition, Wanted>,
 }
 
 /// What a wait may bring.
@@ -49,9 +54,9 @@ enum News<H: Host> {
     Answer(Endpoint, Result<Bytes, CallError>),
 }
 
-/// One partition to be fetched from a leader.
-struct Wanted {
-    partition: TopicPartition,
+/// What is wanted of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
     offset: Offset,
     epoch: i32,
 }
@@ -87,20 +92,21 @@ impl<H: Host> Consumer<H> {
                 self.start_connection(endpoint);
                 continue;
             };
-            match send_fetch(&self.host, &self.config, &mut link.node, &wanted).await {
-                Ok(under_way) => {
-                    link.fetch = Some(under_way);
+            let session = self.sessions.entry(endpoint.clone()).or_default();
+            match send_fetch(&self.host, &self.config, &mut link.node, session, &wanted).await {
+                Ok((version, deadline)) => {
+                    link.fetch = Some(UnderWay { version, deadline, asked: wanted });
                     self.links.insert(endpoint, link);
                 }
-                Err(_broken) => wanted.iter().for_each(|wanted| self.pause(&wanted.partition)),
+                Err(_broken) => wanted.keys().for_each(|partition| self.pause(partition)),
             }
         }
     }
 
     /// What can be asked for now, by leader.
-    fn wanted(&mut self) -> BTreeMap<Endpoint, Vec<Wanted>> {
+    fn wanted(&mut self) -> BTreeMap<Endpoint, BTreeMap<TopicPartition, Wanted>> {
         let now = self.host.now();
-        let mut wanted = BTreeMap::<Endpoint, Vec<Wanted>>::new();
+        let mut wanted = BTreeMap::<Endpoint, BTreeMap<TopicPartition, Wanted>>::new();
         let mut leaderless = Vec::new();
         for (partition, assigned) in &self.assigned {
             let Assigned { position: Position::Offset(offset), retry_at } = *assigned else { continue };
@@ -112,8 +118,8 @@ impl<H: Host> Consumer<H> {
                 continue;
             };
             if self.links.get(&leader.endpoint).is_none_or(|link| link.fetch.is_none()) {
-                let partition = partition.clone();
-                wanted.entry(leader.endpoint).or_default().push(Wanted { partition, offset, epoch: leader.epoch.0 });
+                let from_leader = wanted.entry(leader.endpoint).or_default();
+                from_leader.insert(partition.clone(), Wanted { offset, epoch: leader.epoch.0 });
             }
         }
         leaderless.iter().for_each(|partition| self.pause(partition));
@@ -140,15 +146,24 @@ impl<H: Host> Consumer<H> {
         let Some(link) = self.links.get_mut(endpoint) else { return };
         let Some(UnderWay { version, asked, .. }) = link.fetch.take() else { return };
         let answer = answer.ok().and_then(|frame| decode_response::<FetchRequest>(version, frame).ok());
+        if let (Some(answer), Some(session)) = (&answer, self.sessions.get_mut(endpoint))
+            && !session.answered(ErrorCode::try_from_code(answer.error_code), answer.session_id)
+        {
+            return;
+        }
         let Some(answer) = answer.filter(|answer| answer.error_code == 0) else {
             self.links.remove(endpoint);
             asked.keys().for_each(|partition| self.pause(partition));
             return;
         };
+        // Partitions of which it does not speak are well, and have nothing new.
+        if answer.responses.iter().map(|topic| topic.partitions.len()).sum::<usize>() < asked.len() {
+            self.backoff.reset();
+        }
         for topic in answer.responses {
             for data in topic.partitions {
                 let partition = TopicPartition::new(&topic.topic, data.partition_index);
-                let Some(&offset) = asked.get(&partition) else { continue };
+                let Some(&Wanted { offset, .. }) = asked.get(&partition) else { continue };
                 // Somebody may have sought elsewhere, or given the partition up, while the answer was on its way.
                 if self.position(&partition) == Some(offset) {
                     self.take_partition(partition, offset, data);
@@ -219,43 +234,58 @@ impl<H: Host> Consumer<H> {
     }
 }
 
+/// Sends a fetch; the version that it has, and when its answer is overdue.
 async fn send_fetch<H: Host>(
     host: &H,
     config: &ConsumerConfig,
     node: &mut Node<H>,
-    wanted: &[Wanted],
-) -> Result<UnderWay, ClientError> {
+    session: &mut Session,
+    wanted: &BTreeMap<TopicPartition, Wanted>,
+) -> Result<(i16, Time), ClientError> {
     let version = node.versions.of::<FetchRequest>()?;
-    let request = request(config, version, wanted);
+    let request = request(config, version, session, wanted);
     let wait_max = config.client.request_timeout;
     let sent = host::timeout(host, wait_max, node.channel.send(version, &request)).await;
     sent.unwrap_or(Err(CallError::Timeout))?;
-    let deadline = host.now() + config.fetch_wait_max + wait_max;
-    let asked = wanted.iter().map(|wanted| (wanted.partition.clone(), wanted.offset)).collect();
-    Ok(UnderWay { version, deadline, asked })
+    Ok((version, host.now() + config.fetch_wait_max + wait_max))
 }
 
-fn request(config: &ConsumerConfig, version: i16, wanted: &[Wanted]) -> FetchRequest {
-    let mut topics = BTreeMap::<_, Vec<_>>::new();
-    for Wanted { partition, offset, epoch } in wanted {
+fn request(
+    config: &ConsumerConfig,
+    version: i16,
+    session: &mut Session,
+    wanted: &BTreeMap<TopicPartition, Wanted>,
+) -> FetchRequest {
+    let Ask { id, epoch: session_epoch, named, forgotten } = session.ask(wanted);
+    let mut topics = Vec::<FetchTopic>::new();
+    for (partition, Wanted { offset, epoch }) in named {
         let asked = FetchPartition::default()
             .with_partition(partition.partition)
-            .with_current_leader_epoch(if version >= LEADER_EPOCH_SINCE { *epoch } else { -1 })
+            .with_current_leader_epoch(if version >= LEADER_EPOCH_SINCE { epoch } else { -1 })
             .with_fetch_offset(offset.0)
             .with_partition_max_bytes(config.partition_bytes_max);
-        topics.entry(&partition.topic).or_default().push(asked);
+        match topics.last_mut().filter(|topic| *topic.topic.0 == *partition.topic) {
+            Some(topic) => topic.partitions.push(asked),
+            None => {
+                let name = topic_name(&partition.topic);
+                topics.push(FetchTopic::default().with_topic(name).with_partitions(vec![asked]));
+            }
+        }
     }
-    let topics = topics
-        .into_iter()
-        .map(|(name, partitions)| FetchTopic::default().with_topic(topic_name(name)).with_partitions(partitions));
-    FetchRequest::default()
+    let forgotten = forgotten.into_iter().map(|TopicPartition { topic, partition }| {
+        ForgottenTopic::default().with_topic(topic_name(&topic)).with_partitions(vec![partition])
+    });
+    let request = FetchRequest::default()
         .with_replica_id(BrokerId(-1))
         .with_max_wait_ms(config.fetch_wait_max.as_millis() as i32)
         .with_min_bytes(config.fetch_bytes_min)
         .with_max_bytes(config.fetch_bytes_max)
         .with_isolation_level(config.isolation.number())
-        .with_session_epoch(NO_SESSION_EPOCH)
-        .with_topics(topics.collect())
+        .with_topics(topics);
+    if version < SESSIONS_SINCE {
+        return request.with_session_epoch(NO_SESSION_EPOCH);
+    }
+    request.with_session_id(id).with_session_epoch(session_epoch).with_forgotten_topics_data(forgotten.collect())
 }
 
 /// Takes the records from `position` on out of whole batches and gives the offset to go on from. A broker answers with

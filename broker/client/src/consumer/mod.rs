@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::backoff::Backoff;
 use crate::{ClientConfig, ClientError, Cluster, TopicPartition};
 use errands::Errands;
-use fetch::Link;
+use fetch::{Link, Session};
 
 /// Where to read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,8 @@ pub struct Consumer<H: Host> {
     cluster: Cluster<H>,
     assigned: BTreeMap<TopicPartition, Assigned>,
     links: BTreeMap<Endpoint, Link<H>>,
+    /// They outlive connections, so that the next ends what the last has left with its leader.
+    sessions: BTreeMap<Endpoint, Session>,
     errands: Errands<H>,
     /// Found, and not yet given to the caller.
     found: Vec<Result<Polled, ConsumeError>>,
@@ -136,6 +138,7 @@ impl<H: Host> Consumer<H> {
             cluster,
             assigned: BTreeMap::new(),
             links: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             errands: Errands::default(),
             found: Vec::new(),
             refresh_needed: false,

@@ -211,7 +211,7 @@ impl Replica {
     }
 
     pub(super) fn fetch(&mut self, now: Time, log: LogView<'_>, fetch: FollowerFetch, out: &mut Vec<Output>) {
-        if let Err(refusal) = self.check_fetch(log, &fetch) {
+        if let Err(refusal) = self.admit_fetch(log, &fetch) {
             out.push(Output::FetchRefused(refusal));
             return;
         }
@@ -238,7 +238,11 @@ impl Replica {
         self.propose_in_sync(now, Some(fetch.replica), out);
     }
 
-    fn check_fetch(&self, log: LogView<'_>, fetch: &FollowerFetch) -> Result<(), Refusal> {
+    /// May a follower that asks so have records?
+    ///
+    /// # Errors
+    /// `NotLeaderOrFollower`, `FencedLeaderEpoch`, `UnknownLeaderEpoch`, `UnknownReplica`, `OffsetOutOfRange`, `Diverging`.
+    pub fn admit_fetch(&self, log: LogView<'_>, fetch: &FollowerFetch) -> Result<(), Refusal> {
         let leader = self.leading(fetch.leader_epoch)?;
         if !leader.followers.contains_key(&fetch.replica) {
             return Err(Refusal::UnknownReplica);

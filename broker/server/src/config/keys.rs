@@ -342,6 +342,12 @@ const KEYS: &[Key] = &[
         means: "Connections at a time; one more is closed at once.",
     },
     Key {
+        name: "max.incremental.fetch.session.cache.slots",
+        shape: count!(fetch_session_slots_max as usize, 0, 1_000_000),
+        absent: None,
+        means: "How many fetchers at a time may leave unsaid what has not changed since their last request. Others name all of it.",
+    },
+    Key {
         name: "controlled.shutdown.max.wait.ms",
         shape: milliseconds!(controlled_shutdown_wait_max, 0),
         absent: None,

@@ -1,0 +1,47 @@
+//! What a fetch is answered about one partition, before it takes the shape that the wire has for it.
+
+use bytes::Bytes;
+use model::{BrokerId, LeaderEpoch, Offset};
+use protocol::NO_ERROR;
+use protocol::messages::fetch_response::{EpochEndOffset, LeaderIdAndEpoch, PartitionData};
+
+use crate::handlers::wire_id;
+
+/// Offsets and error as the wire says them.
+#[derive(Debug, Default)]
+pub(crate) struct PartitionAnswer {
+    pub(crate) error_code: i16,
+    pub(crate) high_watermark: i64,
+    pub(crate) log_start: i64,
+    pub(crate) records: Bytes,
+    /// The follower's log parts from the leader's, which ends this epoch here.
+    pub(crate) parting: Option<(LeaderEpoch, Offset)>,
+    /// Who leads, beside an error.
+    pub(crate) leader: Option<(Option<BrokerId>, LeaderEpoch)>,
+}
+
+impl PartitionAnswer {
+    /// Errors and a parting of logs: what must not wait for records.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.error_code != NO_ERROR || self.parting.is_some()
+    }
+
+    pub(crate) fn into_wire(self, partition: i32) -> PartitionData {
+        let data = PartitionData::default()
+            .with_partition_index(partition)
+            .with_error_code(self.error_code)
+            .with_high_watermark(self.high_watermark)
+            .with_last_stable_offset(self.high_watermark)
+            .with_log_start_offset(self.log_start)
+            .with_records(Some(self.records));
+        match (self.parting, self.leader) {
+            (Some((epoch, end)), _) => {
+                data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0))
+            }
+            (None, Some((leader, epoch))) => data.with_current_leader(
+                LeaderIdAndEpoch::default().with_leader_id(wire_id(leader)).with_leader_epoch(epoch.0),
+            ),
+            (None, None) => data,
+        }
+    }
+}

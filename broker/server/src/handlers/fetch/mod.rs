@@ -1,0 +1,256 @@
+//! Fetch: committed batches to consumers, everything to followers; both may wait for more.
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::{Host, buggify, timeout};
+use model::{BrokerEpoch, BrokerId, Offset, PartitionId, Time};
+use protocol::messages::fetch_response::FetchableTopicResponse;
+use protocol::messages::{FetchRequest, FetchResponse, uuid};
+use protocol::{ErrorCode, Response};
+use roles::replica::{FollowerFetch, Refusal};
+use tokio::sync::Notify;
+
+pub(crate) use self::answer::PartitionAnswer;
+use crate::errors::error_code;
+use crate::fetch_sessions::{Answered, Asked, Context, Key, Topic};
+use crate::node::Node;
+use crate::partition::{Partition, PartitionError, Read, Watcher};
+use crate::router::Answer;
+
+/// Bytes of records in one answer, whatever the request says: what one answer may cost in memory.
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
+
+/// Who asks.
+#[derive(Clone, Copy)]
+enum Fetcher {
+    Consumer,
+    Follower { replica: BrokerId, broker_epoch: BrokerEpoch },
+}
+
+pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: FetchRequest) -> Answer {
+    if node.metadata.is_metadata_fetch(version, &request) {
+        return super::quorum::handle(node, version, protocol::Request::Fetch(request));
+    }
+    let now = node.host.now();
+    let fetcher = fetcher(version, &request);
+    if buggify!(node.host, "every fetch session was forgotten", 0.01) {
+        node.fetch_sessions.clear();
+    }
+    let is_followers = matches!(fetcher, Fetcher::Follower { .. });
+    let (context, asked) = match node.fetch_sessions.begin(now, version, &request, is_followers) {
+        Ok(begun) => begun,
+        Err(error) => {
+            return Answer::Now(Response::Fetch(FetchResponse::default().with_error_code(error.code())));
+        }
+    };
+    let fetch = Fetch {
+        wanted: resolve(node, asked),
+        node: node.clone(),
+        fetcher,
+        context,
+        bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
+        bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
+        deadline: now + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+        changed: (0 < request.max_wait_ms).then(Arc::default),
+    };
+    match fetch.attempt(Look::First) {
+        Attempt::Enough(answers) => Answer::Now(fetch.answer(answers)),
+        Attempt::TooLittle(answers) => Answer::later(fetch.until_there_is_enough(answers)),
+    }
+}
+
+fn fetcher(version: i16, request: &FetchRequest) -> Fetcher {
+    let (replica, epoch) = if version < 15 {
+        (request.replica_id.0, -1)
+    } else {
+        (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
+    };
+    if replica < 0 {
+        Fetcher::Consumer
+    } else {
+        Fetcher::Follower { replica: BrokerId(replica), broker_epoch: BrokerEpoch(epoch) }
+    }
+}
+
+/// One fetch, from its request to its answer.
+struct Fetch<H: Host> {
+    node: Arc<Node<H>>,
+    fetcher: Fetcher,
+    context: Context,
+    wanted: Vec<Wanted<H>>,
+    bytes_min: usize,
+    bytes_max: usize,
+    deadline: Time,
+    /// Called at the next change of a partition that had too little. None if the request does not wait.
+    changed: Option<Arc<Notify>>,
+}
+
+/// One partition that is asked for.
+struct Wanted<H: Host> {
+    key: Key,
+    asked: Asked,
+    found: Result<Arc<Partition<H>>, ErrorCode>,
+}
+
+/// A follower's word of what it has counts when its request comes, and not again when more is there for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Again,
+}
+
+enum Attempt {
+    Enough(Vec<PartitionAnswer>),
+    TooLittle(Vec<PartitionAnswer>),
+}
+
+/// Finds the partitions.
+fn resolve<H: Host>(node: &Node<H>, asked: Vec<(Key, Asked)>) -> Vec<Wanted<H>> {
+    let image = node.applied.borrow();
+    let find = |key: &Key| {
+        let (topic, unknown) = match &key.topic {
+            Topic::Id(id) => (Some(*id).filter(|id| image.topics.contains_key(id)), ErrorCode::UnknownTopicId),
+            Topic::Name(name) => (image.topic_ids.get(name.as_str()).copied(), ErrorCode::UnknownTopicOrPartition),
+        };
+        let id = PartitionId { topic: topic.ok_or(unknown)?, index: key.index };
+        node.partition(id).ok_or_else(|| match image.partition(id) {
+            Some(_) => ErrorCode::NotLeaderOrFollower,
+            None => ErrorCode::UnknownTopicOrPartition,
+        })
+    };
+    asked.into_iter().map(|(key, asked)| Wanted { found: find(&key), key, asked }).collect()
+}
+
+impl<H: Host> Fetch<H> {
+    /// Tries again at every change of a partition that was asked for, until there is enough or the time is up.
+    async fn until_there_is_enough(self, mut answers: Vec<PartitionAnswer>) -> Response {
+        let Some(changed) = self.changed.clone() else { return self.answer(answers) };
+        loop {
+            if buggify!(self.node.host, "a fetch was answered before there was enough", 0.05) {
+                return self.answer(answers);
+            }
+            let rest = self.deadline.since(self.node.host.now());
+            if timeout(&self.node.host, rest, changed.notified()).await.is_err() {
+                model::reached!("a fetch waited until its time was up");
+                return self.answer(answers);
+            }
+            match self.attempt(Look::Again) {
+                Attempt::Enough(answers) => return self.answer(answers),
+                Attempt::TooLittle(found) => {
+                    model::reached!("a fetch was woken and found too little");
+                    answers = found;
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, look: Look) -> Attempt {
+        let mut room = self.bytes_max;
+        if buggify!(self.node.host, "a fetch was answered with one batch") {
+            room = room.min(1);
+        }
+        let (mut found, mut is_urgent) = (0, false);
+        let mut answers = Vec::with_capacity(self.wanted.len());
+        for wanted in &self.wanted {
+            let answer = self.one(wanted, look, room);
+            found += answer.records.len();
+            room = room.saturating_sub(answer.records.len());
+            is_urgent |= answer.is_urgent();
+            answers.push(answer);
+        }
+        let is_enough = self.bytes_min <= found || is_urgent || self.wanted.is_empty();
+        if is_enough || self.deadline <= self.node.host.now() {
+            Attempt::Enough(answers)
+        } else {
+            Attempt::TooLittle(answers)
+        }
+    }
+
+    fn one(&self, wanted: &Wanted<H>, look: Look, room: usize) -> PartitionAnswer {
+        let partition = match &wanted.found {
+            Ok(partition) => partition,
+            Err(code) => return failed(code.code()),
+        };
+        let Asked { offset, leader_epoch, last_epoch, log_start, bytes_max } = wanted.asked;
+        let bytes_max = room.min(usize::try_from(bytes_max).unwrap_or(0));
+        let watcher = self.changed.as_ref().map(|changed| Watcher { changed, bytes_min: self.bytes_min });
+        let read = match self.fetcher {
+            Fetcher::Consumer => partition.read(leader_epoch, offset, bytes_max, watcher),
+            Fetcher::Follower { replica, broker_epoch } => {
+                let fetch = FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch, log_start };
+                match look {
+                    Look::First => partition.read_for_follower(fetch, bytes_max, watcher),
+                    Look::Again => partition.read_again_for_follower(fetch, bytes_max, watcher),
+                }
+            }
+        };
+        match read {
+            Ok(Read { records, high_watermark, log_start }) => PartitionAnswer {
+                high_watermark: high_watermark.0,
+                log_start: log_start.0,
+                records,
+                ..PartitionAnswer::default()
+            },
+            Err(PartitionError::Refused(Refusal::Diverging { epoch, end })) => PartitionAnswer {
+                high_watermark: partition.high_watermark().0,
+                log_start: -1,
+                parting: Some((epoch, end)),
+                ..PartitionAnswer::default()
+            },
+            Err(error) => self.refuse(partition, &error),
+        }
+    }
+
+    fn refuse(&self, partition: &Partition<H>, error: &PartitionError) -> PartitionAnswer {
+        self.node.note(partition.id, error);
+        let image = self.node.applied.borrow();
+        let leader = image.partition(partition.id).map(|known| (known.leader, known.leader_epoch));
+        // Whoever follows must know where to go on.
+        let is_out_of_range = matches!(error, PartitionError::Refused(Refusal::OffsetOutOfRange));
+        let log_start = match self.fetcher {
+            Fetcher::Follower { .. } if is_out_of_range => partition.log_start(),
+            Fetcher::Follower { .. } | Fetcher::Consumer => Offset(-1),
+        };
+        PartitionAnswer { log_start: log_start.0, leader, ..failed(error_code(error)) }
+    }
+
+    fn answer(self, answers: Vec<PartitionAnswer>) -> Response {
+        let node = &self.node;
+        let answered = self.wanted.into_iter().zip(answers);
+        let answered = answered.map(|(wanted, answer)| Answered { key: wanted.key, asked: wanted.asked, answer });
+        let mut answered: Vec<Answered> = answered.collect();
+        let ended = node.fetch_sessions.end(node.host.now(), &self.context, &mut answered, || node.host.entropy());
+        let response = FetchResponse::default();
+        Response::Fetch(match ended {
+            Ok(id) => response.with_session_id(id).with_responses(by_topic(answered)),
+            Err((error, id)) => response.with_session_id(id).with_error_code(error.code()),
+        })
+    }
+}
+
+/// Partitions that stand beside each other share their topic.
+fn by_topic(answered: Vec<Answered>) -> Vec<FetchableTopicResponse> {
+    let mut topics: Vec<(Topic, FetchableTopicResponse)> = Vec::new();
+    for Answered { key, answer, .. } in answered {
+        let partition = answer.into_wire(key.index);
+        match topics.last_mut().filter(|(topic, _)| *topic == key.topic) {
+            Some((_, topic)) => topic.partitions.push(partition),
+            None => {
+                let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
+                let topic = match &key.topic {
+                    Topic::Id(id) => topic.with_topic_id(uuid(*id)),
+                    Topic::Name(name) => topic.with_topic(name.clone()),
+                };
+                topics.push((key.topic, topic));
+            }
+        }
+    }
+    topics.into_iter().map(|(_, topic)| topic).collect()
+}
+
+fn failed(error_code: i16) -> PartitionAnswer {
+    PartitionAnswer { error_code, high_watermark: -1, log_start: -1, ..PartitionAnswer::default() }
+}
