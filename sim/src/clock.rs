@@ -9,7 +9,8 @@
 //! madsim never forgets a timer, even if nobody waits for it any more. So near deadlines go straight to madsim; far ones (mostly
 //! time-outs that will be called off) stay in a book of ours, and a housekeeper hands them on when they come near.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,17 +38,62 @@ pub struct Clock {
     book: Arc<Mutex<Book>>,
 }
 
-/// The waits that are not near yet.
+/// A wait in the book: its number in the order of writing, and its place in `wakers`, which is another's once this one is over.
+type Written = (u64, usize);
+
+/// The waits that are not near yet. Nearly all are called off, so that must be cheap: it leaves the line in the book, without a waker.
 #[derive(Default)]
 struct Book {
-    waits: BTreeMap<Key, Waker>,
+    /// Deadline and entry, soonest first.
+    lines: BinaryHeap<Reverse<(Time, Written)>>,
+    wakers: Vec<Option<(u64, Waker)>>,
+    /// Places in `wakers` of which no line speaks.
+    free: Vec<usize>,
     sequence: u64,
     housekeeper: Option<Waker>,
     /// When the housekeeper will look next.
     next_look: Option<Time>,
 }
 
-type Key = (Time, u64);
+impl Book {
+    fn write(&mut self, deadline: Time, waker: Waker) -> Written {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.wakers.push(None);
+            self.wakers.len() - 1
+        });
+        let written = (self.sequence, place);
+        self.sequence += 1;
+        self.wakers[place] = Some((written.0, waker));
+        self.lines.push(Reverse((deadline, written)));
+        written
+    }
+
+    /// Nobody waits for it any more. Gives its waker, if it was not handed on before.
+    fn call_off(&mut self, (sequence, place): Written) -> Option<Waker> {
+        let known = self.wakers.get_mut(place)?.take_if(|(known, _)| *known == sequence)?;
+        Some(known.1)
+    }
+
+    /// The soonest deadline that somebody waits for.
+    fn soonest(&mut self) -> Option<Time> {
+        while let Some(&Reverse((deadline, (_, place)))) = self.lines.peek() {
+            if self.wakers[place].is_some() {
+                return Some(deadline);
+            }
+            self.lines.pop();
+            self.free.push(place);
+        }
+        None
+    }
+
+    /// Takes the soonest wait out, if it is not later than `latest`.
+    fn take(&mut self, latest: Time) -> Option<(Time, Waker)> {
+        let deadline = self.soonest().filter(|deadline| *deadline <= latest)?;
+        let Reverse((_, (_, place))) = self.lines.pop()?;
+        self.free.push(place);
+        self.wakers[place].take().map(|(_, waker)| (deadline, waker))
+    }
+}
 
 impl Clock {
     /// The clock of the madsim runtime that we are in. Its housekeeper runs on `keeper`.
@@ -83,11 +129,9 @@ impl Clock {
         drop(book);
     }
 
-    fn write_down(&self, deadline: Time, waker: &Waker) -> Key {
+    fn write_down(&self, deadline: Time, waker: &Waker) -> Written {
         let mut book = self.book.lock();
-        let key = (deadline, book.sequence);
-        book.sequence += 1;
-        book.waits.insert(key, waker.clone());
+        let written = book.write(deadline, waker.clone());
         let look = Time(deadline.0.saturating_sub(NEAR.as_nanos() as u64));
         if book.next_look.is_none_or(|next_look| look < next_look) {
             book.next_look = Some(look);
@@ -95,7 +139,7 @@ impl Clock {
                 self.wake_at(look, housekeeper);
             }
         }
-        key
+        written
     }
 }
 
@@ -111,11 +155,10 @@ impl Future for Housekeeper {
         let now = clock.now();
         // Twice as far as needed, so that looks are at least `NEAR` apart.
         let near = now + 2 * NEAR;
-        while let Some(entry) = book.waits.first_entry().filter(|entry| entry.key().0 <= near) {
-            let ((deadline, _), waker) = entry.remove_entry();
+        while let Some((deadline, waker)) = book.take(near) {
             clock.wake_at(deadline, &waker);
         }
-        let look = book.waits.first_key_value().map(|((deadline, _), _)| Time(deadline.0 - NEAR.as_nanos() as u64));
+        let look = book.soonest().map(|deadline| Time(deadline.0 - NEAR.as_nanos() as u64));
         let first_poll = book.housekeeper.is_none();
         if let Some(look) = look
             && (first_poll || book.next_look != Some(look))
@@ -140,13 +183,13 @@ pub struct Sleep {
 
 struct Waiting {
     waker: Waker,
-    far: Option<Key>,
+    far: Option<Written>,
 }
 
 impl Sleep {
     fn call_off(&mut self) {
-        if let Some(Waiting { far: Some(key), .. }) = self.waiting.take() {
-            let waker = self.clock.book.lock().waits.remove(&key);
+        if let Some(Waiting { far: Some(written), .. }) = self.waiting.take() {
+            let waker = self.clock.book.lock().call_off(written);
             drop(waker);
         }
     }

@@ -1,21 +1,22 @@
 //! The scene: who leads what, as the trace last told it. Faults are aimed by it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use evidence::{Entry, What};
 use model::{BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId, TopicId};
 use scenarios::PartitionName;
 
-/// What a bystander who reads the trace knows of the cluster.
+/// What a bystander who reads the trace knows of the cluster. Cheap to clone: each fault is aimed by a copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
-    topics: BTreeMap<String, TopicId>,
-    partitions: BTreeMap<PartitionId, Seen>,
+    topics: Arc<BTreeMap<String, TopicId>>,
+    partitions: Arc<BTreeMap<PartitionId, Seen>>,
     controller: Option<(LeaderEpoch, BrokerId)>,
     /// Nodes that ended by themselves, with an error, and were not started again.
-    gave_up: BTreeSet<String>,
+    gave_up: Arc<BTreeSet<String>>,
     /// Logs that a process has opened and that still runs, by node.
-    opened: BTreeMap<String, BTreeSet<PartitionId>>,
+    opened: Arc<BTreeMap<String, BTreeSet<PartitionId>>>,
 }
 
 /// One partition, as the newest metadata that anybody applied says.
@@ -46,7 +47,7 @@ pub(crate) fn number_of(node: &str) -> Option<BrokerId> {
 
 impl Scene {
     pub(crate) fn name_topic(&mut self, name: &str, id: TopicId) {
-        self.topics.insert(name.to_owned(), id);
+        Arc::make_mut(&mut self.topics).insert(name.to_owned(), id);
     }
 
     /// Takes the next entry of the trace, and says what is new in it.
@@ -54,37 +55,37 @@ impl Scene {
         let event = match &entry.what {
             What::Witnessed(event) => event,
             What::NodeStopped { error } => {
-                self.opened.remove(&*entry.node.0);
+                Arc::make_mut(&mut self.opened).remove(&*entry.node.0);
                 if error.is_some() {
-                    self.gave_up.insert(entry.node.0.to_string());
+                    Arc::make_mut(&mut self.gave_up).insert(entry.node.0.to_string());
                 }
                 return Vec::new();
             }
             What::NodeCrashed | What::PowerLost => {
-                self.opened.remove(&*entry.node.0);
+                Arc::make_mut(&mut self.opened).remove(&*entry.node.0);
                 return Vec::new();
             }
             What::NodeStarted => {
-                self.opened.remove(&*entry.node.0);
-                self.gave_up.remove(&*entry.node.0);
+                Arc::make_mut(&mut self.opened).remove(&*entry.node.0);
+                Arc::make_mut(&mut self.gave_up).remove(&*entry.node.0);
                 return Vec::new();
             }
             _ => return Vec::new(),
         };
         match event {
             Event::Recovered { partition, .. } => {
-                self.opened.entry(entry.node.0.to_string()).or_default().insert(*partition);
+                Arc::make_mut(&mut self.opened).entry(entry.node.0.to_string()).or_default().insert(*partition);
                 Vec::new()
             }
             Event::ReplicaRemoved { partition } => {
-                if let Some(opened) = self.opened.get_mut(&*entry.node.0) {
+                if let Some(opened) = Arc::make_mut(&mut self.opened).get_mut(&*entry.node.0) {
                     opened.remove(partition);
                 }
                 Vec::new()
             }
             Event::QuorumLeader { epoch, .. } => self.controller_is(*epoch, number_of(&entry.node.0)),
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
-                let seen = self.partitions.entry(*partition).or_default();
+                let seen = Arc::make_mut(&mut self.partitions).entry(*partition).or_default();
                 seen.change((*leader_epoch, *partition_epoch), *leader, in_sync.iter().copied().collect())
             }
             _ => Vec::new(),

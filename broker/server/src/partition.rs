@@ -7,7 +7,7 @@ mod compaction;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -112,11 +112,11 @@ struct State<H: Host> {
     producers_heard: BTreeMap<ProducerId, (Offset, Time)>,
     producers_checked: Time,
     /// Followers' fetches that wait for the log to grow.
-    end_watchers: Vec<Arc<Notify>>,
+    end_watchers: Vec<Weak<Notify>>,
     /// Consumers' fetches that wait for more to be committed.
-    commit_watchers: Vec<Arc<Notify>>,
+    commit_watchers: Vec<Weak<Notify>>,
     /// Deletions that wait until no in-sync replica has the records any more.
-    start_watchers: Vec<Arc<Notify>>,
+    start_watchers: Vec<Weak<Notify>>,
     outputs: Vec<Output>,
 }
 
@@ -503,7 +503,7 @@ impl<H: Host> Partition<H> {
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         let watchers = state.end_watchers.iter().chain(&state.commit_watchers).chain(&state.start_watchers);
-        (state.answers.len(), watchers.filter(|watcher| Arc::strong_count(watcher) > 1).count())
+        (state.answers.len(), watchers.filter(|watcher| watcher.strong_count() > 0).count())
     }
 
     pub(crate) fn log_start(&self) -> Offset {
@@ -648,20 +648,20 @@ fn read_to_end<H: Host>(
     Ok(read)
 }
 
-fn watch_if_too_little(watchers: &mut Vec<Arc<Notify>>, watcher: Option<Watcher<'_>>, read: &Read) {
+fn watch_if_too_little(watchers: &mut Vec<Weak<Notify>>, watcher: Option<Watcher<'_>>, read: &Read) {
     if let Some(watcher) = watcher.filter(|watcher| read.records.len() < watcher.bytes_min) {
         watch(watchers, watcher.changed);
     }
 }
 
-fn watch(watchers: &mut Vec<Arc<Notify>>, notify: &Arc<Notify>) {
-    // Whoever stopped waiting has dropped the only other handle.
-    watchers.retain(|watcher| Arc::strong_count(watcher) > 1 && !Arc::ptr_eq(watcher, notify));
-    watchers.push(notify.clone());
+fn watch(watchers: &mut Vec<Weak<Notify>>, notify: &Arc<Notify>) {
+    // Whoever stopped waiting is gone.
+    watchers.retain(|watcher| watcher.strong_count() > 0 && watcher.as_ptr() != Arc::as_ptr(notify));
+    watchers.push(Arc::downgrade(notify));
 }
 
-fn wake(watchers: &mut Vec<Arc<Notify>>) {
-    for watcher in watchers.drain(..) {
+fn wake(watchers: &mut Vec<Weak<Notify>>) {
+    for watcher in watchers.drain(..).filter_map(|watcher| watcher.upgrade()) {
         watcher.notify_one();
     }
 }

@@ -222,9 +222,10 @@ fn begin_at<D: Disk>(
 /// device has lost them, and no sync would ever write them.
 fn write_again<F: File>(segment: &Segment<F>) -> std::io::Result<()> {
     let mut position = segment.synced_length;
-    let mut buffer = vec![0; WHOLE_CHUNK];
+    let chunk = |position: u64| (segment.length - position).min(WHOLE_CHUNK as u64) as usize;
+    let mut buffer = vec![0; chunk(position)];
     while position < segment.length {
-        let want = (segment.length - position).min(WHOLE_CHUNK as u64) as usize;
+        let want = chunk(position);
         let have = segment.file.read_at(position, &mut buffer[..want])?;
         if have == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());

@@ -5,6 +5,7 @@
 //! it likes, and starts over when it starts again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use evidence::{Entry, What};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId};
@@ -19,6 +20,7 @@ pub(super) struct MetadataAgrees {
     judged: u64,
 }
 
+#[derive(Clone)]
 struct State {
     leader: Option<BrokerId>,
     leader_epoch: LeaderEpoch,
@@ -54,22 +56,30 @@ impl MetadataAgrees {
     ) -> Result<(), String> {
         self.judged += 1;
         let teller = told.teller;
-        let words = |state: &State| {
-            let leader = state.leader.map_or("none".into(), |leader| leader.to_string());
-            let members: Vec<_> = state.in_sync.iter().map(ToString::to_string).collect();
-            format!("leader {leader}, epoch {}, in sync {}", state.leader_epoch, members.join(" "))
-        };
-        let now = words(&told);
-        let first = self.states.entry((partition, epoch)).or_insert(told);
-        let then = words(first);
-        if then == now {
+        let first = self.states.entry((partition, epoch)).or_insert_with(|| told.clone());
+        if first.is_told_by(&told) {
             return Ok(());
         }
         Err(format!(
-            "state {epoch} of {partition} is \"{now}\" to {} and was \"{then}\" to {}",
+            "state {epoch} of {partition} is \"{told}\" to {} and was \"{first}\" to {}",
             before.name(teller),
             before.name(first.teller)
         ))
+    }
+}
+
+impl State {
+    /// Whoever tells it.
+    fn is_told_by(&self, other: &State) -> bool {
+        (self.leader, self.leader_epoch) == (other.leader, other.leader_epoch) && self.in_sync == other.in_sync
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let leader = self.leader.map_or("none".into(), |leader| leader.to_string());
+        let members: Vec<_> = self.in_sync.iter().map(ToString::to_string).collect();
+        write!(f, "leader {leader}, epoch {}, in sync {}", self.leader_epoch, members.join(" "))
     }
 }
 

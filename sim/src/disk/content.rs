@@ -88,10 +88,12 @@ impl Content {
         let end = position + bytes.len() as u64;
         // What lies between the old end and `position` becomes zeros.
         self.preserve(position.min(length), end);
-        if length < end {
-            self.seen.resize(end as usize, 0);
+        if position == length {
+            self.seen.extend_from_slice(bytes);
+        } else {
+            self.seen.resize(end.max(length) as usize, 0);
+            self.seen[position as usize..end as usize].copy_from_slice(bytes);
         }
-        self.seen[position as usize..end as usize].copy_from_slice(bytes);
         self.damage.written(position, bytes, end.max(length));
         self.counted(end.saturating_sub(length))
     }
@@ -201,9 +203,10 @@ impl Content {
             _ => (0, 0.5),
         };
         let mut torn = Torn::default();
-        let mut bytes = self.seen.clone();
+        let safe: Vec<Vec<u8>> = sectors.iter().map(|&sector| self.safe_sector(sector)).collect();
+        let mut bytes = std::mem::take(&mut self.seen);
         bytes.resize(length as usize, 0);
-        for (index, sector) in (0..).zip(sectors) {
+        for ((index, sector), mut image) in (0..).zip(sectors).zip(safe) {
             let is_kept = (index < sure || stream.chance(chance)) && !self.stuck.contains_key(&sector);
             if is_kept {
                 torn.kept += 1;
@@ -213,7 +216,6 @@ impl Content {
             torn.lost += 1;
             let from = (sector * SECTOR).min(length) as usize;
             let until = ((sector + 1) * SECTOR).min(length) as usize;
-            let mut image = self.safe_sector(sector);
             if let Some(real) = self.damage.lie_about(sector).cloned() {
                 self.damage.reveal(sector, std::mem::replace(&mut image, real));
             }
