@@ -54,6 +54,7 @@ tales! {
     end_without_epoch: told(Bug::EndWithoutEpoch, "two-leaders-fall-in-turn", 5, &[COUNT, AGREE]),
     stale_fetch_answer: told(Bug::StaleFetchAnswer, "old-leader-answers-late", 5, &[AGREE]),
     stale_word_of_where_to_cut: told(Bug::StaleFetchAnswer, "where-to-cut-comes-late", 5, &[SPARES]),
+    session_without_epoch: told(Bug::SessionWithoutEpoch, "follower-of-an-older-epoch", 3, &[COUNT]),
     zombie_leader: told(Bug::ZombieLeader, "follower-of-an-older-epoch", 3, &[COUNT]),
     never_fence: told(Bug::NeverFence, "leader-never-comes-back", 2, &[CONVERGES]),
     isr_join_too_early: told(Bug::IsrJoinTooEarly, "follower-back-too-early", 5, &[IN_SYNC]),
