@@ -380,7 +380,7 @@ hunts! {
     ack_before_sync: hunt(Bug::AckBeforeSync, HALL_GOES_DARK, 10, &[SURVIVE, HONEST, COMPLETE, WATERMARK]),
     truncate_to_high_watermark: hunt(Bug::TruncateToHighWatermark, LEADER_CRASHES, 20, &[SURVIVE, SPARES, PREFIX, COMPLETE]),
     unsynced_vote: hunt(Bug::UnsyncedVote, CALM, 1, &[EPOCHS]),
-    vote_twice: hunt(Bug::VoteTwice, VOTERS_FALL, 5, &[ONE_LEADER, EPOCHS]),
+    vote_twice: hunt(Bug::VoteTwice, VOTERS_FALL, 30, &[ONE_LEADER, EPOCHS]),
     commit_earlier_epoch: hunt(Bug::CommitEarlierEpoch, VOTERS_FALL, 2, &[MAJORITY]),
     commit_unsorted: hunt(Bug::CommitUnsorted, CONTROLLERS_FALL, 5, &[MAJORITY]),
     forgotten_proposal: Hunt {
