@@ -28,8 +28,11 @@ fn an_in_sync_set_has_its_leader_and_only_replicas_each_once() {
     const PROMISE: &str = "the in-sync set holds whom it should";
     Tale::begin().state(1, 0, 3, 1, &[1, 2]).breaks(PROMISE);
     Tale::begin().state(1, 0, 1, 1, &[1, 1]).breaks(PROMISE);
-    Tale::begin().places(1, &[1, 2], 1).state(1, 0, 1, 1, &[1, 2, 3]).breaks(PROMISE);
-    Tale::begin().places(1, &[1, 2, 3], 1).state(1, 0, 1, 1, &[1, 2, 3]).keeps();
+    Tale::begin().assigns(1, 0, &[1, 2]).state(1, 0, 1, 1, &[1, 2, 3]).breaks(PROMISE);
+    Tale::begin().assigns(1, 0, &[1, 2, 3]).state(1, 0, 1, 1, &[1, 2, 3]).keeps();
+    // Who holds it changes, and another node hears of it later.
+    let moved = Tale::begin().assigns(1, 0, &[1, 2]).assigns(2, 0, &[1, 2]).assigns(1, 1, &[1, 3]);
+    moved.state(2, 0, 1, 1, &[1, 2]).state(1, 1, 1, 1, &[1, 3]).keeps();
 }
 
 #[test]

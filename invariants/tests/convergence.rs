@@ -45,6 +45,12 @@ impl Tale {
         .applied(n, i64::from(state))
     }
 
+    fn assigns(self, n: i32, state: i32, replicas: &[i32], adding: &[i32]) -> Tale {
+        let ids = |of: &[i32]| of.iter().copied().map(BrokerId).collect();
+        let (replicas, adding, partition_epoch) = (ids(replicas), ids(adding), PartitionEpoch(state));
+        self.says(n, Event::ReplicasChanged { partition: P, partition_epoch, replicas, adding })
+    }
+
     fn applied(self, n: i32, end: i64) -> Tale {
         self.says(n, Event::MetadataApplied { end: Offset(end), digest: end as u64 })
     }
@@ -92,7 +98,7 @@ fn begin() -> Tale {
     let mut tale = Tale { watch: Watch::new(expectations), index: 0 };
     tale.watch.name_topic("orders", P.topic);
     for n in 1..=3 {
-        tale = tale.what(n, What::NodeStarted).state(n, 1, Some(1), 1, &[1, 2, 3]);
+        tale = tale.what(n, What::NodeStarted).assigns(n, 1, &[1, 2, 3], &[]).state(n, 1, Some(1), 1, &[1, 2, 3]);
     }
     tale.says(1, Event::QuorumLeader { epoch: LeaderEpoch(1), log_end: Offset(0) })
         .leads(1, 1)
@@ -143,6 +149,13 @@ fn a_replica_that_is_not_in_sync_is_a_stall_and_so_is_one_that_is_gone() {
     );
     let tale = served().state(1, 3, Some(1), 1, &[1, 2, 3]).state(2, 3, Some(1), 1, &[1, 2, 3]);
     broken(tale, "orders/0 has broker 1 and broker 2 and broker 3 in sync, not broker 1 and broker 2");
+}
+
+#[test]
+fn a_move_that_does_not_end_is_a_stall_unless_somebody_who_comes_is_not_there() {
+    let moving = |adding| served().assigns(1, 3, &[1, 2, 3], adding);
+    broken(moving(&[2]), "orders/0 is still on its way to broker 2, though all of its new replicas are in the core");
+    assert_eq!(moving(&[2, 3]).verdict().outcome, Outcome::Kept);
 }
 
 #[test]

@@ -159,6 +159,9 @@ fn the_high_watermark_waits_for_whoever_may_be_in_sync() {
     // Fewer are in sync than there must be.
     let few = Tale::begin().places(1, &[1, 2], 2).replicate().state(1, 1, 1, 1, &[1]);
     few.goes_by(1, 1, &[1], &[1]).commits(1, 1, 4).breaks(PROMISE);
+    // It gave its replica up since metadata wants it no more, before its leader heard of that.
+    let gone = Tale::replicated().says(2, Event::ReplicaRemoved { partition: P });
+    gone.appends(1, 1, 4, 12).commits(1, 1, 6).keeps();
     // It has left.
     let left = || Tale::replicated().state(1, 1, 1, 1, &[1]).goes_by(1, 1, &[1], &[1]);
     left().appends(1, 1, 4, 12).commits(1, 1, 6).keeps();

@@ -135,6 +135,12 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let what = format!("follows {}", names.node(*leader));
             Telling::new('\\', Transition, what).on(*partition).epoch(*epoch).end(*log_end)
         }
+        Event::ReplicasChanged { partition, partition_epoch: _, replicas, adding } => {
+            let coming =
+                if adding.is_empty() { String::new() } else { format!(", {{{}}} still to come", list(adding)) };
+            let what = format!("learns: {{{}}} hold replicas{coming}", list(replicas));
+            Telling::new('p', Flow, what).on(*partition)
+        }
         Event::TopicRemoved { topic } => Telling::new('d', Flow, format!("knows no topic {topic} any more")),
         Event::ReplicaRemoved { partition } => Telling::new('d', Flow, "gave its replica up").on(*partition),
         Event::ReplicaPlaced { partition, replicas, in_sync_min } => {

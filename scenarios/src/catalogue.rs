@@ -48,6 +48,7 @@ const TALES: &[Tale] = tales![
     "topics/topic-is-deleted-under-load.toml",
     "topics/topic-is-made-again.toml",
     "topics/partitions-are-added.toml",
+    "topics/topic-moves-under-load.toml",
     "replication/acks-one-loses.toml",
     "replication/leader-elected-while-it-syncs.toml",
     "replication/one-is-gone-and-another-comes-back.toml",

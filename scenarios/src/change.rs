@@ -24,6 +24,9 @@ pub enum ChangeKind {
     RemakeTopic(String),
     AddPartitions(AddPartitions),
     AlterTopic(AlterTopic),
+    Reassign(Reassign),
+    CancelReassignment(String),
+    ElectPreferred(String),
 }
 
 /// More partitions for a topic.
@@ -45,6 +48,15 @@ pub struct AlterTopic {
     pub settings: BTreeMap<String, String>,
 }
 
+/// A topic moves to other brokers, while everything goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reassign {
+    pub topic: String,
+    /// The brokers, by number: as many as each partition has replicas, the first of which is to lead.
+    pub to: Vec<u32>,
+}
+
 /// How a change is written: when, and one key for what.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +76,15 @@ struct ChangeFile {
     /// Settings of a topic change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     alter_topic: Option<AlterTopic>,
+    /// A topic moves to other brokers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reassign: Option<Reassign>,
+    /// A topic that moves stays where it was, if it still moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancel_reassignment: Option<String>,
+    /// The partitions of a topic are given back to the first of their replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elect_preferred: Option<String>,
 }
 
 impl TryFrom<ChangeFile> for Change {
@@ -75,10 +96,14 @@ impl TryFrom<ChangeFile> for Change {
             file.remake_topic.map(ChangeKind::RemakeTopic),
             file.add_partitions.map(ChangeKind::AddPartitions),
             file.alter_topic.map(ChangeKind::AlterTopic),
+            file.reassign.map(ChangeKind::Reassign),
+            file.cancel_reassignment.map(ChangeKind::CancelReassignment),
+            file.elect_preferred.map(ChangeKind::ElectPreferred),
         ]
         .into_iter()
         .flatten();
-        let help = "write one of delete_topic, remake_topic, add_partitions and alter_topic";
+        let help = "write one of delete_topic, remake_topic, add_partitions, alter_topic, reassign, cancel_reassignment and \
+                    elect_preferred";
         let kind = kinds.next().ok_or_else(|| WordError::new("nothing says what changes", help).pack())?;
         if kinds.next().is_some() {
             return Err(WordError::new("two things change at once", help).pack());
@@ -95,12 +120,18 @@ impl From<Change> for ChangeFile {
             remake_topic: None,
             add_partitions: None,
             alter_topic: None,
+            reassign: None,
+            cancel_reassignment: None,
+            elect_preferred: None,
         };
         match change.kind {
             ChangeKind::DeleteTopic(topic) => file.delete_topic = Some(topic),
             ChangeKind::RemakeTopic(topic) => file.remake_topic = Some(topic),
             ChangeKind::AddPartitions(more) => file.add_partitions = Some(more),
             ChangeKind::AlterTopic(alter) => file.alter_topic = Some(alter),
+            ChangeKind::Reassign(reassign) => file.reassign = Some(reassign),
+            ChangeKind::CancelReassignment(topic) => file.cancel_reassignment = Some(topic),
+            ChangeKind::ElectPreferred(topic) => file.elect_preferred = Some(topic),
         }
         file
     }
@@ -110,7 +141,11 @@ impl Change {
     /// The topic that changes.
     pub fn topic(&self) -> &str {
         match &self.kind {
-            ChangeKind::DeleteTopic(topic) | ChangeKind::RemakeTopic(topic) => topic,
+            ChangeKind::DeleteTopic(topic)
+            | ChangeKind::RemakeTopic(topic)
+            | ChangeKind::CancelReassignment(topic)
+            | ChangeKind::ElectPreferred(topic) => topic,
+            ChangeKind::Reassign(reassign) => &reassign.topic,
             ChangeKind::AddPartitions(more) => &more.topic,
             ChangeKind::AlterTopic(alter) => &alter.topic,
         }
@@ -133,6 +168,12 @@ impl std::fmt::Display for Change {
         match &self.kind {
             ChangeKind::DeleteTopic(topic) => write!(f, "topic {topic} is deleted"),
             ChangeKind::RemakeTopic(topic) => write!(f, "topic {topic} is deleted and made again"),
+            ChangeKind::Reassign(reassign) => {
+                let to: Vec<String> = reassign.to.iter().map(ToString::to_string).collect();
+                write!(f, "topic {} moves to brokers {}", reassign.topic, to.join(", "))
+            }
+            ChangeKind::CancelReassignment(topic) => write!(f, "topic {topic} stays where it was"),
+            ChangeKind::ElectPreferred(topic) => write!(f, "topic {topic} is given back to its preferred leaders"),
             ChangeKind::AddPartitions(more) => write!(f, "topic {} gets {} partitions", more.topic, more.to),
             ChangeKind::AlterTopic(alter) => {
                 let settings: Vec<String> =

@@ -24,7 +24,7 @@ mod words;
 mod write;
 
 pub use catalogue::{Tale, catalogue};
-pub use change::{AddPartitions, AlterTopic, Change, ChangeKind};
+pub use change::{AddPartitions, AlterTopic, Change, ChangeKind, Reassign};
 pub use client::{Acks, Consumer, Producer, ReadFrom, Sleep};
 pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Topic};
 pub use error::ScenarioError;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Admin, ClientError, NewTopic, Resource};
+use client::{Admin, ClientError, Election, NewTopic, Resource, TopicPartition};
 use evidence::What;
 use host::Host;
-use model::{Endpoint, Time};
+use model::{BrokerId, Endpoint, Time};
 use parking_lot::Mutex;
 use scenarios::{Change, ChangeKind, Scenario, Topic};
 use sim::{SimHost, World};
@@ -87,7 +87,37 @@ async fn make(host: &SimHost, admin: &Admin<SimHost>, change: &Change, topic: Op
             let resource = Resource::Topic(alter.topic.clone());
             until_done(host, || admin.alter_settings(&resource, &settings)).await;
         }
+        ChangeKind::Reassign(reassign) => {
+            let to: Vec<BrokerId> = reassign.to.iter().filter_map(|&id| i32::try_from(id).ok()).map(BrokerId).collect();
+            until_done(host, async || {
+                let moves: Vec<_> = partitions(admin, &reassign.topic)
+                    .await?
+                    .into_iter()
+                    .map(|each| (each, Some(to.clone())))
+                    .collect();
+                admin.reassign(&moves).await
+            })
+            .await;
+        }
+        ChangeKind::CancelReassignment(name) => {
+            until_done(host, async || {
+                let moves = admin.reassignments().await?.into_iter().filter(|moving| *moving.partition.topic == **name);
+                let cancelled: Vec<_> = moves.map(|moving| (moving.partition, None)).collect();
+                admin.reassign(&cancelled).await
+            })
+            .await;
+        }
+        ChangeKind::ElectPreferred(name) => {
+            until_done(host, async || admin.elect_leaders(Election::Preferred, &partitions(admin, name).await?).await)
+                .await;
+        }
     }
+}
+
+/// Every partition that a topic has now.
+async fn partitions(admin: &Admin<SimHost>, topic: &str) -> Result<Vec<TopicPartition>, ClientError> {
+    let known = admin.topic(topic).await?;
+    Ok((0..).take(known.partitions.len()).map(|index| TopicPartition::new(topic, index)).collect())
 }
 
 /// A topic as the scenario declares it.
@@ -102,14 +132,17 @@ pub(crate) fn new_topic(topic: &Topic) -> NewTopic {
 
 /// Asks again after every error but those that say that an earlier attempt was heard.
 async fn until_done<F: Future<Output = Result<(), ClientError>>>(host: &SimHost, mut attempt: impl FnMut() -> F) {
-    use protocol::ErrorCode::{InvalidPartitions, TopicAlreadyExists};
+    use protocol::ErrorCode::{InvalidPartitions, NoReassignmentInProgress, TopicAlreadyExists};
 
     let mut is_first = true;
     loop {
         match attempt().await {
             Ok(()) => return,
             Err(
-                ClientError::Unknown(_) | ClientError::Refused { code: TopicAlreadyExists | InvalidPartitions, .. },
+                ClientError::Unknown(_)
+                | ClientError::Refused {
+                    code: TopicAlreadyExists | InvalidPartitions | NoReassignmentInProgress, ..
+                },
             ) if !is_first => {
                 return;
             }

@@ -33,6 +33,7 @@ tales! {
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",
     topic_is_made_again: "topics/topic-is-made-again.toml",
     partitions_are_added: "topics/partitions-are-added.toml",
+    topic_moves_under_load: "topics/topic-moves-under-load.toml",
     acks_one_loses: "replication/acks-one-loses.toml",
     leader_elected_while_it_syncs: "replication/leader-elected-while-it-syncs.toml",
     one_is_gone_and_another_comes_back: "replication/one-is-gone-and-another-comes-back.toml",

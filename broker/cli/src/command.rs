@@ -5,10 +5,13 @@ mod cluster_access;
 mod completion;
 mod config;
 mod consume;
+mod elect;
 mod log;
 mod produce;
+mod reassign;
 mod serve;
 mod topic;
+mod unregister;
 
 use std::io::{ErrorKind, Write, stdout};
 
@@ -21,6 +24,9 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     Cluster(cluster::Cluster),
     Topic(topic::Topic),
+    Reassign(reassign::Reassign),
+    Elect(elect::Elect),
+    Unregister(unregister::Unregister),
     Produce(produce::Produce),
     Consume(consume::Consume),
     Config(config::Config),
@@ -34,6 +40,9 @@ impl Command {
             Command::Serve(command) => command.run(),
             Command::Cluster(command) => command.run(),
             Command::Topic(command) => command.run(),
+            Command::Reassign(command) => command.run(),
+            Command::Elect(command) => command.run(),
+            Command::Unregister(command) => command.run(),
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
             Command::Config(command) => command.run(),

@@ -14,7 +14,7 @@ use protocol::messages::describe_configs_response::DescribeConfigsResourceResult
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use protocol::messages::{
     CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, string, topic_name,
+    IncrementalAlterConfigsRequest, RequestMessage, StrBytes, string, topic_name,
 };
 
 use crate::{ClientConfig, ClientError, Cluster, TopicInfo};
@@ -112,74 +112,62 @@ impl<H: Host> Admin<H> {
     /// earlier attempt of this very call had no answer and may have deleted it.
     ///
     /// # Errors
-    /// `Refused` with `UnknownTopicOrPartition` if there is none; others once the operation's time is over: it may be deleted.
+    /// `Unknown` if there is none; others once the operation's time is over: it may be deleted.
     pub async fn delete_topic(&self, name: &str) -> Result<(), ClientError> {
         let timeout_ms = self.cluster.config().request_timeout.as_millis() as i32;
         let request =
             DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(timeout_ms);
-        let in_doubt = AtomicBool::new(false);
-        self.cluster
-            .retry(|| async {
-                let answer = match self.cluster.ask_any(|_version| request.clone()).await {
-                    Ok(answer) => answer,
-                    Err(error) => {
-                        in_doubt.store(true, Ordering::Relaxed);
-                        return Err(error);
-                    }
-                };
-                let result = answer.responses.first().ok_or(ClientError::Missing)?;
-                match ErrorCode::try_from_code(result.error_code) {
-                    None => Ok(()),
-                    Some(ErrorCode::UnknownTopicOrPartition) if in_doubt.load(Ordering::Relaxed) => Ok(()),
-                    Some(code) => {
-                        in_doubt.fetch_or(code == ErrorCode::RequestTimedOut, Ordering::Relaxed);
-                        let message = result.error_message.as_ref().map(ToString::to_string);
-                        // Of one that is not there this is the last word.
-                        match code {
-                            ErrorCode::UnknownTopicOrPartition => Err(ClientError::Unknown(name.to_owned())),
-                            code => Err(ClientError::Refused { code, message }),
-                        }
-                    }
-                }
-            })
-            .await
+        self.change_topic(name, request, ErrorCode::UnknownTopicOrPartition, |mut answer| {
+            answer.responses.pop().map(|result| (result.error_code, result.error_message))
+        })
+        .await
     }
 
     /// Gives a topic more partitions, so that it has `count` of them then.
     ///
     /// # Errors
-    /// `Refused` with what is wrong; others once the operation's time is over: it may have them.
+    /// `Unknown` if there is no such topic; `Refused` with what is wrong; others once the operation's time is over: it may have them.
     pub async fn add_partitions(&self, name: &str, count: i32) -> Result<(), ClientError> {
         let timeout_ms = self.cluster.config().request_timeout.as_millis() as i32;
         let topic =
             CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(count).with_assignments(None);
         let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms);
-        let in_doubt = AtomicBool::new(false);
-        self.cluster
-            .retry(|| async {
-                let answer = match self.cluster.ask_any(|_version| request.clone()).await {
-                    Ok(answer) => answer,
-                    Err(error) => {
-                        in_doubt.store(true, Ordering::Relaxed);
-                        return Err(error);
-                    }
-                };
-                let result = answer.results.first().ok_or(ClientError::Missing)?;
-                match ErrorCode::try_from_code(result.error_code) {
-                    None => Ok(()),
-                    // An attempt that had no answer may have done it.
-                    Some(ErrorCode::InvalidPartitions) if in_doubt.load(Ordering::Relaxed) => Ok(()),
-                    Some(ErrorCode::UnknownTopicOrPartition) => Err(ClientError::Unknown(name.to_owned())),
-                    Some(code) => {
-                        in_doubt.fetch_or(code == ErrorCode::RequestTimedOut, Ordering::Relaxed);
-                        Err(ClientError::Refused {
-                            code,
-                            message: result.error_message.as_ref().map(ToString::to_string),
-                        })
-                    }
+        self.change_topic(name, request, ErrorCode::InvalidPartitions, |mut answer| {
+            answer.results.pop().map(|result| (result.error_code, result.error_message))
+        })
+        .await
+    }
+
+    /// Orders a change of one topic until the cluster says that it is done. An attempt that had no answer may have done it:
+    /// `is_done_already` is then what the next one hears.
+    async fn change_topic<R: RequestMessage + Clone + Sync>(
+        &self,
+        name: &str,
+        request: R,
+        is_done_already: ErrorCode,
+        outcome: impl Fn(R::Response) -> Option<(i16, Option<StrBytes>)>,
+    ) -> Result<(), ClientError> {
+        let (is_unanswered, in_doubt) = (AtomicBool::new(false), AtomicBool::new(false));
+        let attempt = || async {
+            let send = |_version| {
+                in_doubt.fetch_or(is_unanswered.swap(true, Ordering::Relaxed), Ordering::Relaxed);
+                request.clone()
+            };
+            let answer = self.cluster.ask_any(send).await?;
+            is_unanswered.store(false, Ordering::Relaxed);
+            let (code, message) = outcome(answer).ok_or(ClientError::Missing)?;
+            match ErrorCode::try_from_code(code) {
+                None => Ok(()),
+                Some(code) if code == is_done_already && in_doubt.load(Ordering::Relaxed) => Ok(()),
+                // Of one that is not there this is the last word.
+                Some(ErrorCode::UnknownTopicOrPartition) => Err(ClientError::Unknown(name.to_owned())),
+                Some(code) => {
+                    in_doubt.fetch_or(code == ErrorCode::RequestTimedOut, Ordering::Relaxed);
+                    Err(ClientError::Refused { code, message: message.map(|text| text.to_string()) })
                 }
-            })
-            .await
+            }
+        };
+        self.cluster.retry(attempt).await
     }
 
     /// Changes settings: each to its value, or without one back to what holds for who says nothing. All or none.

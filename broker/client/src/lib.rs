@@ -13,6 +13,7 @@ mod error;
 mod fetch_session;
 mod node;
 mod partition;
+mod placement;
 mod producer;
 
 pub use admin::{Admin, ClusterInfo, NewTopic, Resource, SettingInfo};
@@ -23,5 +24,6 @@ pub use consumer::{ConsumeError, Consumer, ConsumerConfig, Isolation, OutOfRange
 pub use error::ClientError;
 pub use fetch_session::{Ask, FetchSession};
 pub use partition::{TopicPartition, partition_of_key};
+pub use placement::{Election, Move};
 pub use producer::{Acks, Message, Producer, ProducerConfig, Reason, SendError, Sent};
 pub use protocol::records::{Compression, Record, RecordHeader, StoredRecord};

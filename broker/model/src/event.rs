@@ -107,6 +107,14 @@ pub enum Event {
         in_sync: Vec<BrokerId>,
     },
 
+    /// Metadata names who holds a partition, and who of them is still on its way there by a reassignment.
+    ReplicasChanged {
+        partition: PartitionId,
+        partition_epoch: PartitionEpoch,
+        replicas: Vec<BrokerId>,
+        adding: Vec<BrokerId>,
+    },
+
     /// Metadata has no topic of this id any more.
     TopicRemoved {
         topic: TopicId,

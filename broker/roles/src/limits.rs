@@ -21,6 +21,8 @@ pub const PARTITIONS_CREATED_AT_ONCE_MAX: usize = 10_000;
 
 /// Producer ids that a broker takes at once: so many producers can begin before it asks again (KIP-730).
 pub const PRODUCER_IDS_AT_ONCE: i32 = 1000;
+/// Leaders that one look at the balance moves: the records of one decision stand in one batch, and clients learn step by step.
+pub const LEADERS_MOVED_AT_ONCE_MAX: usize = 1_000;
 
 /// Kafka's: a name with its partition's index must be fit for a directory.
 pub const TOPIC_NAME_LENGTH_MAX: usize = 249;

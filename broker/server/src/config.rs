@@ -61,6 +61,12 @@ pub struct Config {
     pub topic_defaults: TopicDefaults,
     /// `auto.create.topics.enable`
     pub auto_create_topics: bool,
+    /// `auto.leader.rebalance.enable`
+    pub auto_leader_rebalance: bool,
+    /// `leader.imbalance.check.interval.seconds`
+    pub leader_imbalance_check_interval: Duration,
+    /// `leader.imbalance.per.broker.percentage`
+    pub leader_imbalance_percentage: usize,
     /// `replica.lag.time.max.ms`: a follower that has not caught up for so long leaves the in-sync set.
     pub replica_lag_time_max: Duration,
     /// `replica.fetch.wait.max.ms`: how long a leader holds a follower's fetch that finds nothing.
@@ -113,6 +119,9 @@ impl Config {
             default_replication_factor: 1,
             topic_defaults: TopicDefaults::default(),
             auto_create_topics: true,
+            auto_leader_rebalance: true,
+            leader_imbalance_check_interval: Duration::from_secs(300),
+            leader_imbalance_percentage: 10,
             replica_lag_time_max: Duration::from_secs(10),
             replica_fetch_wait_max: Duration::from_millis(500),
             replica_fetch_max_bytes: 1 << 20,
@@ -129,16 +138,10 @@ impl Config {
         }
     }
 
-    /// The number that this node's configuration gives for a topic that says nothing itself, by the broker's key.
-    ///
-    /// # Panics
-    /// If no setting of topics that is a number has the key.
-    pub fn topic_number(&self, key: &str) -> u64 {
-        let number = TopicSetting::of_broker(key).and_then(|setting| self.topic_defaults.get(setting).parse().ok());
-        match number {
-            Some(number) => number,
-            None => panic!("{key} is no number of topics"),
-        }
+    /// The number that this node's configuration gives for a topic that says nothing itself, by the broker's key; none if that
+    /// is no number, or the key of no setting.
+    pub fn topic_number(&self, key: &str) -> Option<u64> {
+        TopicSetting::of_broker(key).and_then(|setting| self.topic_defaults.get(setting).parse().ok())
     }
 
     /// True if this node votes in the metadata quorum.

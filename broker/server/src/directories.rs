@@ -23,6 +23,11 @@ pub(crate) fn directory_of(log_directory: &str, topic: &str, index: i32) -> Stri
     format!("{log_directory}/{topic}-{index}")
 }
 
+/// Which partition of its topic a directory is of, by its name.
+pub(crate) fn index_of(name: &str) -> Option<i32> {
+    name.rsplit_once('-')?.1.parse().ok()
+}
+
 /// Whose directory this is; none if it is nobody's yet.
 pub(crate) async fn owner<D: Disk>(disk: &D, directory: &str, planted: Planted) -> io::Result<Option<TopicId>> {
     let path = format!("{directory}/{METADATA_FILE}");

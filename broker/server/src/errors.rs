@@ -67,7 +67,13 @@ pub(crate) fn controller_code(refusal: &controller::Refusal) -> i16 {
         Refusal::InvalidTopic(_) => ErrorCode::InvalidTopicException,
         Refusal::TopicAlreadyExists(_) => ErrorCode::TopicAlreadyExists,
         Refusal::InvalidPartitions(_) | Refusal::NoMorePartitions { .. } => ErrorCode::InvalidPartitions,
-        Refusal::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+        Refusal::InvalidReplicationFactor { .. } | Refusal::OtherReplicationFactor { .. } => {
+            ErrorCode::InvalidReplicationFactor
+        }
+        Refusal::PreferredLeaderNotAvailable => ErrorCode::PreferredLeaderNotAvailable,
+        Refusal::NoEligibleLeader => ErrorCode::EligibleLeadersNotAvailable,
+        Refusal::ElectionNotNeeded => ErrorCode::ElectionNotNeeded,
+        Refusal::NoReassignmentInProgress => ErrorCode::NoReassignmentInProgress,
         Refusal::InvalidReplicaAssignment(_) => ErrorCode::InvalidReplicaAssignment,
         Refusal::InvalidConfig(_) => ErrorCode::InvalidConfig,
         Refusal::PolicyViolation { .. } => ErrorCode::PolicyViolation,

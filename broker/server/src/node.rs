@@ -136,17 +136,22 @@ impl<H: Host> Node<H> {
         }
         let has_same_defaults = image.has_broker_configs_of(before);
         for (id, topic) in &image.topics {
-            if has_same_defaults && before.topics.get(id).is_some_and(|known| Arc::ptr_eq(known, topic)) {
+            let known = before.topics.get(id);
+            if has_same_defaults && known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
                 continue;
             }
             let settings = TopicSettings::of(image, topic, &self.config.topic_defaults);
             for (index, state) in (0..).zip(&topic.partitions) {
-                if state.replicas.contains(&self.config.node_id) {
-                    let id = PartitionId { topic: topic.id, index };
-                    if let Err(error) = self.assign(id, topic, state, settings).await {
-                        tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
-                        self.note(id, &error);
-                    }
+                let id = PartitionId { topic: topic.id, index };
+                if !state.replicas.contains(&self.config.node_id) {
+                    self.remove(id, &topic.name).await;
+                    continue;
+                }
+                let known = known.and_then(|known| known.partitions.get(index as usize));
+                let has_same_replicas = known.is_some_and(|known| known.replicas == state.replicas);
+                if let Err(error) = self.assign(id, topic, state, has_same_replicas, settings).await {
+                    tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
+                    self.note(id, &error);
                 }
             }
         }
@@ -157,6 +162,7 @@ impl<H: Host> Node<H> {
         id: PartitionId,
         topic: &Topic,
         state: &roles::controller::Partition,
+        has_same_replicas: bool,
         settings: TopicSettings,
     ) -> Result<(), PartitionError> {
         // Never more than there are replicas (KIP-966).
@@ -165,7 +171,7 @@ impl<H: Host> Node<H> {
             Some(partition) => {
                 let before = partition.settings();
                 partition.configure(settings);
-                (partition, before.in_sync_min != settings.in_sync_min)
+                (partition, before.in_sync_min != settings.in_sync_min || !has_same_replicas)
             }
             None => (self.open(id, &topic.name, settings).await?, true),
         };
@@ -230,6 +236,15 @@ impl<H: Host> Node<H> {
             model::reached!("a start found a directory that a crash had left to remove");
             self.remove_later(doomed, Duration::ZERO);
         }
+        if image.topics.is_empty() && !found.1.is_empty() {
+            let names: Vec<_> = found.1.iter().map(|(name, _)| name.as_str()).collect();
+            // The last topic was deleted, or the metadata was lost and this is all that is left of it: nobody here can tell.
+            return tracing::warn!(
+                directories = names.join(", "),
+                log_directory,
+                "the cluster knows of no topic, and here are partitions: they are kept; remove them if they are not wanted"
+            );
+        }
         for (name, topic) in found.1 {
             let is_held = image.topics.get(&topic).is_some_and(|topic| {
                 let partitions = (0..).zip(&topic.partitions);
@@ -240,6 +255,9 @@ impl<H: Host> Node<H> {
                 model::reached!("a start found a partition that is not this broker's any more");
                 tracing::info!(name, "removes what is left of a partition that is gone");
                 self.bury(&name, topic, Duration::ZERO).await;
+                if let Some(index) = directories::index_of(&name) {
+                    self.host.witness(Event::ReplicaRemoved { partition: PartitionId { topic, index } });
+                }
             }
         }
     }

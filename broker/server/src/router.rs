@@ -9,7 +9,8 @@ use protocol::{Header, Request, Response};
 use crate::handlers::{
     allocate_producer_ids, alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration,
     create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_topic_partitions, fetch, init_producer_id, list_config_resources, list_offsets, metadata, produce, quorum,
+    describe_topic_partitions, elect_leaders, fetch, init_producer_id, list_config_resources, list_offsets, metadata,
+    produce, quorum, reassignments, unregister_broker,
 };
 use crate::node::Node;
 
@@ -48,6 +49,10 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::IncrementalAlterConfigs(request) => alter_configs::handle_incremental(node, request),
         Request::AlterConfigs(request) => alter_configs::handle_whole(node, request),
         Request::ListConfigResources(request) => Answer::Now(list_config_resources::handle(node, version, &request)),
+        Request::ElectLeaders(request) => elect_leaders::handle(node, version, request),
+        Request::AlterPartitionReassignments(request) => reassignments::handle_alter(node, version, request),
+        Request::ListPartitionReassignments(request) => Answer::Now(reassignments::handle_list(node, &request)),
+        Request::UnregisterBroker(request) => unregister_broker::handle(node, request),
         Request::AlterPartition(request) => alter_partition::handle(node, request),
         Request::BrokerRegistration(request) => broker_registration::handle(node, request),
         Request::BrokerHeartbeat(request) => broker_heartbeat::handle(node, request),

@@ -2,7 +2,8 @@
 //!
 //! When a quiet phase ends, its *core*, the nodes that are whole by then, must have found itself: one of them controls; all of
 //! them have the same metadata; each partition is led by one of them, has every replica among them in sync, and no others; it
-//! took a record; and those replicas hold the same log, all of it committed. Broken otherwise.
+//! took a record, and does not move any more if all who are to hold it are there; and those replicas hold the same log, all of it
+//! committed. Broken otherwise.
 //!
 //! A stall is allowed for a reason that the trace proves, and told with it: nobody of the last in-sync set is in the core, so
 //! that nobody there may be elected; or a node of the core gave up by itself, as one does whose disk fails, and those that are left
@@ -43,8 +44,10 @@ struct State {
     version: (LeaderEpoch, PartitionEpoch),
     leader: Option<BrokerId>,
     in_sync: BTreeSet<BrokerId>,
-    /// Whoever was in sync at some time: every replica is, when its topic is made.
+    /// Who holds it, in which state it came to that, and who of them is on its way.
     replicas: BTreeSet<BrokerId>,
+    placed: PartitionEpoch,
+    adding: BTreeSet<BrokerId>,
 }
 
 struct Quiet {
@@ -105,6 +108,12 @@ impl ConvergesAfterHealing {
         };
         if state.in_sync != members {
             return Some(format!("{name} has {} in sync, not {}", brokers(&state.in_sync), brokers(&members)));
+        }
+        if !state.adding.is_empty() && state.adding.is_subset(&members) {
+            let coming = brokers(&state.adding);
+            return Some(format!(
+                "{name} is still on its way to {coming}, though all of its new replicas are in the core"
+            ));
         }
         if !quiet.acked.contains(&partition) {
             return Some(format!("{name} took no record"));
@@ -177,15 +186,23 @@ impl ConvergesAfterHealing {
                 self.removed.insert(*topic);
                 self.partitions.retain(|partition, _| partition.topic != *topic);
             }
-            Event::PartitionChanged { partition, .. } if self.removed.contains(&partition.topic) => {}
+            Event::PartitionChanged { partition, .. } | Event::ReplicasChanged { partition, .. }
+                if self.removed.contains(&partition.topic) => {}
+            Event::ReplicasChanged { partition, partition_epoch, replicas, adding } => {
+                let state = self.partitions.entry(*partition).or_default();
+                if state.replicas.is_empty() || state.placed < *partition_epoch {
+                    state.placed = *partition_epoch;
+                    state.replicas = replicas.iter().copied().collect();
+                    state.adding = adding.iter().copied().collect();
+                }
+            }
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
                 let state = self.partitions.entry(*partition).or_default();
                 let version = (*leader_epoch, *partition_epoch);
-                if state.replicas.is_empty() || state.version < version {
+                if state.in_sync.is_empty() || state.version < version {
                     state.version = version;
                     state.leader = *leader;
                     state.in_sync = in_sync.iter().copied().collect();
-                    state.replicas.extend(in_sync);
                 }
             }
             Event::Acked { partition, .. } => {

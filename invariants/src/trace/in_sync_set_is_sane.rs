@@ -22,7 +22,6 @@ type Members = Vec<(BrokerId, Option<BrokerEpoch>)>;
 
 #[derive(Default)]
 pub(super) struct InSyncSetIsSane {
-    replicas: BTreeMap<PartitionId, BTreeSet<BrokerId>>,
     /// What leaders asked for, by the state that it was to change.
     proposals: BTreeMap<(PartitionId, PartitionEpoch), Vec<Members>>,
     /// What leaders asked for on a state, and cannot know the fate of.
@@ -37,6 +36,7 @@ struct Image {
     /// Each broker's registration, and whether it is fenced.
     brokers: BTreeMap<BrokerId, (BrokerEpoch, bool)>,
     partitions: BTreeMap<PartitionId, (Option<BrokerId>, Vec<BrokerId>)>,
+    replicas: BTreeMap<PartitionId, BTreeSet<BrokerId>>,
     /// Something above changed with the batch that is being applied.
     is_changed: bool,
 }
@@ -60,7 +60,13 @@ fn list<'a>(brokers: impl IntoIterator<Item = &'a BrokerId>) -> String {
 
 impl InSyncSetIsSane {
     /// One state, by itself.
-    fn state(&mut self, partition: PartitionId, leader: Option<BrokerId>, in_sync: &[BrokerId]) -> Result<(), String> {
+    fn state(
+        &mut self,
+        node: NodeId,
+        partition: PartitionId,
+        leader: Option<BrokerId>,
+        in_sync: &[BrokerId],
+    ) -> Result<(), String> {
         self.judged += 1;
         let members: BTreeSet<BrokerId> = in_sync.iter().copied().collect();
         if members.is_empty() || members.len() != in_sync.len() {
@@ -69,7 +75,8 @@ impl InSyncSetIsSane {
         if let Some(leader) = leader.filter(|leader| !members.contains(leader)) {
             return Err(format!("{partition}: broker {leader} leads, but {{{}}} are in sync", list(in_sync)));
         }
-        let stranger = self.replicas.get(&partition).and_then(|replicas| members.difference(replicas).next());
+        let replicas = self.images.get(&node).and_then(|image| image.replicas.get(&partition));
+        let stranger = replicas.and_then(|replicas| members.difference(replicas).next());
         match stranger {
             Some(stranger) => Err(format!("{partition}: broker {stranger} is in sync and holds no replica")),
             None => Ok(()),
@@ -173,13 +180,15 @@ impl Promise for InSyncSetIsSane {
             _ => return Ok(()),
         };
         match event {
-            Event::ReplicaPlaced { partition, replicas, .. } => {
-                self.replicas.entry(*partition).or_insert_with(|| replicas.iter().copied().collect());
+            Event::ReplicasChanged { partition, replicas, .. } => {
+                let image = self.images.entry(node).or_default();
+                image.replicas.insert(*partition, replicas.iter().copied().collect());
                 Ok(())
             }
             Event::TopicRemoved { topic } => {
                 let image = self.images.entry(node).or_default();
                 image.partitions.retain(|partition, _| partition.topic != *topic);
+                image.replicas.retain(|partition, _| partition.topic != *topic);
                 Ok(())
             }
             Event::BrokerRegistered { broker, epoch } => {
@@ -216,7 +225,7 @@ impl Promise for InSyncSetIsSane {
                 let image = self.images.entry(node).or_default();
                 image.partitions.insert(*partition, (*leader, in_sync.clone()));
                 image.is_changed = true;
-                self.state(*partition, *leader, in_sync)?;
+                self.state(node, *partition, *leader, in_sync)?;
                 let newest = before.partition(*partition).and_then(|state| state.newest());
                 if newest.is_some_and(|newest| *partition_epoch <= newest.partition_epoch) {
                     return Ok(());

@@ -98,6 +98,8 @@ pub(crate) struct Replica {
 /// What all nodes together know of one partition.
 #[derive(Debug, Default)]
 pub(crate) struct Partition {
+    /// Who held a replica and let it go since metadata wanted it no more.
+    let_go: BTreeSet<NodeId>,
     pub(crate) canonical: Shadow,
     /// What producers were told is safe: the batches that stood there in the log of whoever told them.
     pub(crate) acknowledged: Shadow,
@@ -219,6 +221,12 @@ impl World {
 
     pub(crate) fn replica_of(&self, partition: PartitionId, broker: BrokerId) -> Option<&Replica> {
         self.replica(partition, *self.brokers.get(&broker)?)
+    }
+
+    /// True if this broker held a replica and let it go since metadata wanted it no more.
+    pub(crate) fn has_let_go(&self, partition: PartitionId, broker: BrokerId) -> bool {
+        let node = self.brokers.get(&broker);
+        node.is_some_and(|node| self.partition(partition).is_some_and(|state| state.let_go.contains(node)))
     }
 
     /// The log of whoever leads this epoch, if somebody does as far as is known.
@@ -380,7 +388,9 @@ impl World {
                 self.removed.insert(topic);
             }
             Event::ReplicaRemoved { partition } => {
-                if let Some(replica) = self.known_mut(partition).replicas.get_mut(node.0) {
+                let known = self.known_mut(partition);
+                known.partition.let_go.insert(node);
+                if let Some(replica) = known.replicas.get_mut(node.0) {
                     *replica = None;
                 }
             }
@@ -398,6 +408,7 @@ impl World {
                 replica.following = Some(epoch);
             }
             Event::Recovered { partition, log_start, log_end, .. } => {
+                self.partition_mut(partition).let_go.remove(&node);
                 self.replica_mut(partition, node).start = log_start;
                 self.recovered(entry, node, partition, log_end);
             }
@@ -476,6 +487,7 @@ impl World {
             | Event::InSyncProposed { .. }
             | Event::InSyncInDoubt { .. }
             | Event::FollowerCounted { .. }
+            | Event::ReplicasChanged { .. }
             | Event::LogsParted { .. }
             | Event::DeletionAsked { .. }
             | Event::IndexesCompared { .. }

@@ -91,6 +91,11 @@ impl Tale {
         self.says(n, Event::InSyncKnown { partition: P, epoch, partition_epoch, in_sync, at_most })
     }
 
+    pub(crate) fn assigns(self, n: i32, state: i32, replicas: &[i32]) -> Tale {
+        let (partition_epoch, replicas) = (PartitionEpoch(state), brokers(replicas));
+        self.says(n, Event::ReplicasChanged { partition: P, partition_epoch, replicas, adding: Vec::new() })
+    }
+
     pub(crate) fn places(self, n: i32, replicas: &[i32], in_sync_min: u32) -> Tale {
         self.says(n, Event::ReplicaPlaced { partition: P, replicas: brokers(replicas), in_sync_min })
     }

@@ -1,6 +1,6 @@
 //! Sense: what the types allow and no run could do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::change::{Change, ChangeKind};
@@ -81,6 +81,9 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
         ChangeKind::RemakeTopic(_) => "remake_topic",
         ChangeKind::AddPartitions(_) => "add_partitions",
         ChangeKind::AlterTopic(_) => "alter_topic",
+        ChangeKind::Reassign(_) => "reassign",
+        ChangeKind::CancelReassignment(_) => "cancel_reassignment",
+        ChangeKind::ElectPreferred(_) => "elect_preferred",
     };
     let Some(declared) = scenario.topic(topic) else {
         let names = words(scenario.topics.iter().map(|topic| topic.name.as_str()));
@@ -90,6 +93,18 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
     if change.loses_topic() && others.filter(|other| other.topic() == topic).count() > 0 {
         let help = "keep this one, or give the others a topic of their own";
         return wrong(here(key), format!("topic \"{topic}\" is deleted, and changed besides"), help);
+    }
+    if let ChangeKind::Reassign(reassign) = &change.kind {
+        let stranger = reassign.to.iter().find(|id| !(1..=scenario.cluster.brokers).contains(id));
+        if let Some(stranger) = stranger {
+            let help = format!("the brokers are 1 to {}", scenario.cluster.brokers);
+            return wrong(here(key), format!("there is no broker {stranger}"), help);
+        }
+        let distinct: BTreeSet<&u32> = reassign.to.iter().collect();
+        if distinct.len() != reassign.to.len() || distinct.len() != declared.replicas as usize {
+            let message = format!("each partition of \"{topic}\" has {} replicas", declared.replicas);
+            return wrong(here(key), message, format!("name {} brokers, each once", declared.replicas));
+        }
     }
     if let ChangeKind::AddPartitions(more) = &change.kind {
         between(here(key), "to", more.to, declared.partitions + 1, PARTITIONS_MAX)?;

@@ -100,38 +100,39 @@ fn addresses(draft: &Draft, entries: &Entries, source: &Source) -> Vec<Problem> 
 
 fn limits(draft: &Draft, entries: &Entries, source: &Source) -> Vec<Problem> {
     let config = &draft.config;
-    let topics = |key: &str| config.topic_number(key);
+    let topics = |key: &str| config.topic_number(key).map(u128::from);
     let pairs = [
         (
             "broker.heartbeat.interval.ms",
-            config.broker_heartbeat_interval.as_millis(),
+            Some(config.broker_heartbeat_interval.as_millis()),
             "broker.session.timeout.ms",
-            config.broker_session_timeout.as_millis(),
+            Some(config.broker_session_timeout.as_millis()),
             "a broker would be taken for dead between two signs of life",
         ),
         (
             "replica.fetch.wait.max.ms",
-            config.replica_fetch_wait_max.as_millis(),
+            Some(config.replica_fetch_wait_max.as_millis()),
             "replica.lag.time.max.ms",
-            config.replica_lag_time_max.as_millis(),
+            Some(config.replica_lag_time_max.as_millis()),
             "a follower would leave the in-sync set while its leader keeps it waiting",
         ),
         (
             "message.max.bytes",
-            u128::from(topics("message.max.bytes")),
+            topics("message.max.bytes"),
             "socket.request.max.bytes",
-            config.request_bytes_max as u128,
+            Some(config.request_bytes_max as u128),
             "the largest batch would not fit into any request",
         ),
         (
             "message.max.bytes",
-            u128::from(topics("message.max.bytes")),
+            topics("message.max.bytes"),
             "log.segment.bytes",
-            u128::from(topics("log.segment.bytes")) + 1,
+            topics("log.segment.bytes").map(|bytes| bytes + 1),
             "the largest batch would not fit into any segment",
         ),
     ];
-    let contradicts = |(smaller, low, larger, high, why): (&str, u128, &str, u128, &str)| {
+    let contradicts = |(smaller, low, larger, high, why): (&str, Option<u128>, &str, Option<u128>, &str)| {
+        let (low, high) = (low?, high?);
         (high <= low).then(|| {
             let entry = entries.get(smaller).or_else(|| entries.get(larger));
             source.problem_of(

@@ -41,7 +41,7 @@ fn dotted_quoted_and_nested_keys_are_the_same_keys() {
         read("[node]\nid = 7\n[log]\ndirs = \"d\"\nsegment.bytes = 4096\n[message]\nmax.bytes = 4096\n").unwrap();
     assert_eq!(dotted, quoted);
     assert_eq!(dotted, nested);
-    assert_eq!((dotted.node_id, dotted.topic_number("log.segment.bytes")), (BrokerId(7), 4096));
+    assert_eq!((dotted.node_id, dotted.topic_number("log.segment.bytes")), (BrokerId(7), Some(4096)));
     assert_eq!(dotted.voters[0].id, BrokerId(7), "a node that names no quorum is its own");
 }
 

@@ -96,6 +96,25 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
             let request = DescribeTopicPartitionsRequest::default().with_topics(vec![topic]);
             frame(version, &request.with_cursor(Some(cursor)))
         }
+        ApiKey::ElectLeaders => {
+            let topic = elect_leaders_request::TopicPartitions::default().with_topic(name).with_partitions(vec![0, 7]);
+            frame(version, &ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic])))
+        }
+        ApiKey::AlterPartitionReassignments => {
+            let partition = alter_partition_reassignments_request::ReassignablePartition::default()
+                .with_replicas(Some(vec![BrokerId(4), BrokerId(5)]));
+            let topic = alter_partition_reassignments_request::ReassignableTopic::default()
+                .with_name(name)
+                .with_partitions(vec![partition]);
+            frame(version, &AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]))
+        }
+        ApiKey::ListPartitionReassignments => {
+            let topic = list_partition_reassignments_request::ListPartitionReassignmentsTopics::default()
+                .with_name(name)
+                .with_partition_indexes(vec![3]);
+            frame(version, &ListPartitionReassignmentsRequest::default().with_topics(Some(vec![topic])))
+        }
+        ApiKey::UnregisterBroker => frame(version, &UnregisterBrokerRequest::default().with_broker_id(BrokerId(3))),
         ApiKey::DescribeConfigs => {
             let resource = describe_configs_request::DescribeConfigsResource::default()
                 .with_resource_type(2)

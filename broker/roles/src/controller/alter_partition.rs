@@ -2,8 +2,8 @@
 
 use model::{BrokerId, Bug, Planted};
 
-use super::draft::Draft;
-use super::record::PartitionChange;
+use super::draft::{Draft, changed};
+use super::reassign::{completed, difference};
 use super::{
     AlterPartition, Controller, Decision, Image, InSyncChange, Partition, PartitionState, Record, Refusal, Reply,
 };
@@ -23,20 +23,18 @@ fn alter(draft: &mut Draft, broker: BrokerId, change: &InSyncChange) -> Result<P
     let partition = check(&draft.image, broker, change, draft.planted)?;
     let in_sync: Vec<BrokerId> = change.in_sync.iter().map(|&(member, _)| member).collect();
     // Even the set that holds already is a change: the new partition epoch voids proposals that are still on their way.
-    let state = PartitionState {
-        leader: partition.leader,
-        leader_epoch: partition.leader_epoch,
-        in_sync,
-        partition_epoch: partition.partition_epoch.next(),
+    let next = Partition { in_sync, ..partition.clone() };
+    let change_made = match completed(draft, &next) {
+        Some(next) => difference(draft, change.partition, partition, next),
+        None => changed(change.partition, partition, partition.leader, next.in_sync, false),
     };
-    draft.push(Record::PartitionChange(PartitionChange {
-        topic: change.partition.topic,
-        index: change.partition.index,
-        in_sync: state.in_sync.clone(),
-        leader: state.leader,
-        leader_epoch: state.leader_epoch,
-        partition_epoch: state.partition_epoch,
-    }));
+    let state = PartitionState {
+        leader: change_made.leader,
+        leader_epoch: change_made.leader_epoch,
+        in_sync: change_made.in_sync.clone(),
+        partition_epoch: change_made.partition_epoch,
+    };
+    draft.push(Record::PartitionChange(change_made));
     Ok(state)
 }
 

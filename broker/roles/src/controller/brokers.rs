@@ -57,6 +57,16 @@ impl Controller {
         Ok(Decision { records: draft.map_or_else(Vec::new, |draft: Draft| draft.records), reply })
     }
 
+    /// Takes a broker out of the cluster that is not to come back. Its replicas are still counted on: move them first.
+    pub(super) fn unregister_broker(&self, broker: BrokerId) -> Result<Decision, Refusal> {
+        if !self.image.brokers.contains_key(&broker) {
+            return Err(Refusal::BrokerIdNotRegistered(broker));
+        }
+        let mut draft = self.draft();
+        draft.unregister(broker);
+        Ok(Decision { records: draft.records, reply: Reply::Unregistered })
+    }
+
     pub(super) fn expire_sessions(&self, now: Time) -> Decision {
         let silent: Vec<BrokerId> = self
             .image

@@ -15,6 +15,11 @@ pub enum Command {
     AlterConfigs(AlterConfigs),
     DeleteTopics(Vec<TopicReference>),
     CreatePartitions(CreatePartitions),
+    ElectLeaders(ElectLeaders),
+    Reassign(Reassign),
+    UnregisterBroker(BrokerId),
+    /// Gives partitions back to their preferred leaders. Due at [`Controller::deadline`](super::Controller::deadline) too.
+    BalanceLeaders,
     /// A broker wants ids to hand out to idempotent producers (AllocateProducerIds, KIP-730).
     AllocateProducerIds {
         broker: BrokerId,
@@ -115,6 +120,37 @@ pub enum ConfigOperation {
     Subtract(String),
 }
 
+/// Leaders are to be elected (ElectLeaders, KIP-460).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectLeaders {
+    pub election: Election,
+    /// By topic and index; none means all there are.
+    pub partitions: Option<Vec<(String, i32)>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Election {
+    /// The first of the replicas, if it is in sync.
+    Preferred,
+    /// Any replica that is there, where nobody leads: what it lacks is lost.
+    Unclean,
+}
+
+/// Partitions move, or stop moving (AlterPartitionReassignments, KIP-455).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reassign {
+    pub partitions: Vec<Reassignment>,
+    pub allows_other_factor: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reassignment {
+    pub topic: String,
+    pub index: i32,
+    /// Who is to hold it, the preferred leader first; none cancels a move that is under way.
+    pub replicas: Option<Vec<BrokerId>>,
+}
+
 /// A topic, as a client calls it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopicReference {
@@ -158,6 +194,12 @@ pub enum Reply {
     ConfigsAltered(Vec<Result<(), Refusal>>),
     /// In the order asked: which topics they were.
     TopicsDeleted(Vec<Result<(TopicId, String), Refusal>>),
+    /// By topic and index; of all partitions, only those that were not led as asked before.
+    LeadersElected(Vec<((String, i32), Result<(), Refusal>)>),
+    /// In the order asked.
+    Reassigned(Vec<Result<(), Refusal>>),
+    Unregistered,
+    LeadersBalanced,
     /// In the order asked.
     PartitionsCreated(Vec<Result<(), Refusal>>),
     SessionsExpired,

@@ -2,18 +2,19 @@
 
 use model::{BrokerId, Bug, PartitionId, Planted};
 
-use super::record::{BrokerChange, PartitionChange};
-use super::{Image, Partition, Record};
+use super::record::{BrokerChange, PartitionChange, UnregisterBroker};
+use super::{Image, Partition, Record, TopicDefaults, TopicSetting};
 
 pub(super) struct Draft {
     pub(super) image: Image,
     pub(super) records: Vec<Record>,
     pub(super) planted: Planted,
+    defaults: TopicDefaults,
 }
 
 impl Draft {
-    pub(super) fn new(image: &Image, planted: Planted) -> Draft {
-        Draft { image: image.clone(), records: Vec::new(), planted }
+    pub(super) fn new(image: &Image, planted: Planted, defaults: &TopicDefaults) -> Draft {
+        Draft { image: image.clone(), records: Vec::new(), planted, defaults: defaults.clone() }
     }
 
     pub(super) fn push(&mut self, record: Record) {
@@ -31,6 +32,14 @@ impl Draft {
     pub(super) fn fence_all(&mut self, brokers: &[BrokerId]) {
         brokers.iter().for_each(|&broker| self.change_broker(broker, Some(true), None));
         self.settle_partitions_of(brokers);
+    }
+
+    /// A broker is gone for good: first nothing is led or kept in sync by it.
+    pub(super) fn unregister(&mut self, broker: BrokerId) {
+        let Some(registration) = self.image.brokers.get(&broker) else { return };
+        let epoch = registration.epoch;
+        self.fence(broker, true);
+        self.push(Record::UnregisterBroker(UnregisterBroker { broker, epoch }));
     }
 
     pub(super) fn begin_controlled_shutdown(&mut self, broker: BrokerId) {
@@ -79,6 +88,13 @@ impl Draft {
         changes.into_iter().for_each(|change| self.push(Record::PartitionChange(change)));
     }
 
+    /// Does its topic rather lose records than be without a leader (`unclean.leader.election.enable`)?
+    fn elects_unclean(&self, id: PartitionId) -> bool {
+        let Some(setting) = TopicSetting::of_topic("unclean.leader.election.enable") else { return false };
+        let topic = self.image.topics.get(&id.topic).map(|topic| &**topic);
+        setting.sources(&self.image, topic, &self.defaults).first().is_some_and(|(_, value)| *value == "true")
+    }
+
     /// The change that a partition needs, if any: who is not active leaves the in-sync set, unless nobody would be left. Then the set
     /// stays as it is and nobody leads: whatever was committed, each of its members has, and the first to be back may lead
     /// (as in KIP-966). Only an active member of the set leads.
@@ -104,6 +120,13 @@ impl Draft {
                 in_sync = vec![any];
             }
         }
+        if leader.is_none() && self.elects_unclean(id) {
+            let live = partition.replicas.iter().copied().find(|&replica| self.image.is_active(replica));
+            if let Some(any) = live {
+                model::reached!("a replica that was not in sync was elected, since its topic allows it");
+                (leader, in_sync) = (Some(any), vec![any]);
+            }
+        }
         if leader == partition.leader && in_sync == partition.in_sync {
             return None;
         }
@@ -111,8 +134,8 @@ impl Draft {
     }
 }
 
-/// A new leader has a new leader epoch, unless it `keeps_epoch`; every change has a new partition epoch.
-fn changed(
+/// Other replicas stay as they are. A new leader has a new leader epoch, unless it `keeps_epoch`; every change has a new partition epoch.
+pub(super) fn changed(
     id: PartitionId,
     partition: &Partition,
     leader: Option<BrokerId>,
@@ -127,5 +150,8 @@ fn changed(
         leader,
         leader_epoch: if keeps_epoch { partition.leader_epoch } else { partition.leader_epoch.next() },
         partition_epoch: partition.partition_epoch.next(),
+        replicas: None,
+        adding: None,
+        removing: None,
     }
 }

@@ -11,7 +11,7 @@ use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch
 use super::fold::Fold;
 use super::record::{
     BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RegisterBroker, RemoveTopic, TopicConfig,
-    TopicRecord,
+    TopicRecord, UnregisterBroker,
 };
 
 /// The cluster as the metadata log describes it. Cheap to clone: topics are shared.
@@ -57,10 +57,21 @@ pub struct Partition {
     /// In order of preference.
     pub replicas: Vec<BrokerId>,
     pub in_sync: Vec<BrokerId>,
+    /// Of the replicas, those that a move brings: they stay out of the count of those that must be there until it is over.
+    pub adding: Vec<BrokerId>,
+    /// Of the replicas, those that go when the move is over.
+    pub removing: Vec<BrokerId>,
     /// None: no member of the in-sync set is there to lead.
     pub leader: Option<BrokerId>,
     pub leader_epoch: LeaderEpoch,
     pub partition_epoch: PartitionEpoch,
+}
+
+impl Partition {
+    /// True while replicas come or go.
+    pub fn is_moving(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
 }
 
 impl Registration {
@@ -83,6 +94,7 @@ impl Image {
             Record::TopicConfig(config) => self.set_config(config),
             Record::BrokerConfig(config) => self.set_broker_config(config),
             Record::RemoveTopic(remove) => self.remove_topic(*remove),
+            Record::UnregisterBroker(broker) => self.unregister_broker(*broker),
             Record::ProducerIds(ids) => self.take_producer_ids(ids.next),
         }
         self.end = self.end.plus(1);
@@ -99,6 +111,13 @@ impl Image {
 
     pub fn topic_by_name(&self, name: &str) -> Option<&Arc<Topic>> {
         self.topics.get(self.topic_ids.get(name)?)
+    }
+
+    /// Every partition of every topic.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, &Partition)> {
+        self.topics.iter().flat_map(|(&topic, state)| {
+            (0..).zip(&state.partitions).map(move |(index, partition)| (PartitionId { topic, index }, partition))
+        })
     }
 
     /// What was set for one broker, or with none for all of them.
@@ -170,6 +189,8 @@ impl Image {
         let partition = Partition {
             replicas: record.replicas.clone(),
             in_sync: record.in_sync.clone(),
+            adding: Vec::new(),
+            removing: Vec::new(),
             leader: record.leader,
             leader_epoch: record.leader_epoch,
             partition_epoch: record.partition_epoch,
@@ -188,6 +209,15 @@ impl Image {
         let partition = &mut Arc::make_mut(topic).partitions[index];
         let before = Fold::of(&(change.topic, change.index, &*partition));
         partition.in_sync.clone_from(&change.in_sync);
+        for (list, changed) in [
+            (&mut partition.replicas, &change.replicas),
+            (&mut partition.adding, &change.adding),
+            (&mut partition.removing, &change.removing),
+        ] {
+            if let Some(changed) = changed {
+                list.clone_from(changed);
+            }
+        }
         partition.leader = change.leader;
         partition.leader_epoch = change.leader_epoch;
         partition.partition_epoch = change.partition_epoch;
@@ -215,6 +245,14 @@ impl Image {
         }
         if let Some(value) = &config.value {
             self.enters(&(config.topic, &config.name, value));
+        }
+    }
+
+    fn unregister_broker(&mut self, unregister: UnregisterBroker) {
+        if self.brokers.get(&unregister.broker).is_some_and(|known| known.epoch == unregister.epoch)
+            && let Some(gone) = self.brokers.remove(&unregister.broker)
+        {
+            self.leaves(&(unregister.broker, &gone));
         }
     }
 

@@ -22,10 +22,12 @@ mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod draft;
+mod elect_leaders;
 mod fold;
 mod image;
 mod placement;
 mod producer_ids;
+mod reassign;
 mod record;
 mod refusal;
 #[cfg(test)]
@@ -39,15 +41,15 @@ use model::{BrokerId, Planted, Time};
 
 pub use self::command::{
     AlterConfigs, AlterPartition, Command, ConfigChanges, ConfigOperation, ConfigResource, CreatePartitions,
-    CreateTopics, CreatedTopic, Decision, Heartbeat, HeartbeatReply, InSyncChange, MorePartitions, NewTopic,
-    PartitionState, Registrant, Reply, TopicReference,
+    CreateTopics, CreatedTopic, Decision, ElectLeaders, Election, Heartbeat, HeartbeatReply, InSyncChange,
+    MorePartitions, NewTopic, PartitionState, Reassign, Reassignment, Registrant, Reply, TopicReference,
 };
 pub use self::create_topics::check_topic_name;
 use self::draft::Draft;
 pub use self::image::{Image, Partition, Registration, Topic};
 pub use self::record::{
     BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, ProducerIds, Record, RecordError, RegisterBroker,
-    RemoveTopic, TopicConfig, TopicRecord,
+    RemoveTopic, TopicConfig, TopicRecord, UnregisterBroker,
 };
 pub use self::refusal::Refusal;
 pub use self::topic_settings::{Kind, Source, TOPIC_SETTINGS, TopicDefaults, TopicSetting, Unit};
@@ -64,7 +66,18 @@ pub struct Settings {
     pub answers_after_sync: bool,
     /// What this node's configuration says for topics that say nothing themselves.
     pub topic_defaults: TopicDefaults,
+    /// `auto.leader.rebalance.enable`; none: leaders stay where they are.
+    pub leader_imbalance: Option<LeaderImbalance>,
     pub planted: Planted,
+}
+
+/// When partitions are given back to their preferred leaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderImbalance {
+    /// `leader.imbalance.check.interval.seconds`
+    pub check_interval: Duration,
+    /// `leader.imbalance.per.broker.percentage`: of the partitions that a broker is meant to lead, so many may be led by others.
+    pub percentage_max: usize,
 }
 
 #[derive(Debug)]
@@ -75,12 +88,14 @@ pub struct Controller {
     /// When each broker was last heard. In no log: a new controller gives everybody a whole session from its start.
     heard: BTreeMap<BrokerId, Time>,
     started: Time,
+    /// When it was last looked whether leaders are where they were meant to be.
+    balanced: Time,
 }
 
 impl Controller {
     /// The active controller from `now` on. `image` has all that is in the log.
     pub fn new(settings: Settings, image: Image, now: Time) -> Controller {
-        Controller { settings, image, heard: BTreeMap::new(), started: now }
+        Controller { settings, image, heard: BTreeMap::new(), started: now, balanced: now }
     }
 
     /// Decides, notes who was heard, and takes the records in. They must now be appended to the log, in one batch, at the offset where
@@ -97,7 +112,14 @@ impl Controller {
             | Command::DeleteTopics(_)
             | Command::CreatePartitions(_)
             | Command::AllocateProducerIds { .. }
+            | Command::ElectLeaders(_)
+            | Command::Reassign(_)
+            | Command::UnregisterBroker(_)
+            | Command::BalanceLeaders
             | Command::ExpireSessions => {}
+        }
+        if *command == Command::BalanceLeaders {
+            self.balanced = now;
         }
         for record in &decision.records {
             self.image.apply(record);
@@ -117,14 +139,34 @@ impl Controller {
             Command::DeleteTopics(topics) => Ok(self.delete_topics(topics)),
             Command::CreatePartitions(request) => Ok(self.create_partitions(chance, request)),
             Command::AllocateProducerIds { broker, broker_epoch } => self.allocate_producer_ids(*broker, *broker_epoch),
+            Command::ElectLeaders(request) => Ok(self.elect_leaders(request)),
+            Command::Reassign(request) => Ok(self.reassign(request)),
+            Command::UnregisterBroker(broker) => self.unregister_broker(*broker),
+            Command::BalanceLeaders => Ok(self.balance_leaders()),
             Command::ExpireSessions => Ok(self.expire_sessions(now)),
         }
     }
 
-    /// When the next session ends, if nothing is heard. None if no broker has one.
+    /// When something is due if nothing is heard. None if no broker has a session.
     pub fn deadline(&self) -> Option<Time> {
+        self.next_session_end().map(|end| self.next_balance().map_or(end, |next| next.min(end)))
+    }
+
+    /// What is due by now.
+    pub fn due(&self, now: Time) -> Option<Command> {
+        if self.next_session_end().is_some_and(|end| end <= now) {
+            return Some(Command::ExpireSessions);
+        }
+        self.next_balance().filter(|next| *next <= now).map(|_| Command::BalanceLeaders)
+    }
+
+    fn next_session_end(&self) -> Option<Time> {
         let unfenced = self.image.brokers.iter().filter(|(_, registration)| !registration.fenced);
         unfenced.map(|(&broker, _)| self.session_ends(broker)).min()
+    }
+
+    fn next_balance(&self) -> Option<Time> {
+        self.settings.leader_imbalance.map(|imbalance| self.balanced + imbalance.check_interval)
     }
 
     /// The cluster as decided so far.
@@ -133,7 +175,7 @@ impl Controller {
     }
 
     fn draft(&self) -> Draft {
-        Draft::new(&self.image, self.settings.planted)
+        Draft::new(&self.image, self.settings.planted, &self.settings.topic_defaults)
     }
 
     fn check(&self, record: &Record) {
@@ -147,6 +189,7 @@ impl Controller {
             | Record::TopicConfig(_)
             | Record::BrokerConfig(_)
             | Record::RemoveTopic(_)
+            | Record::UnregisterBroker(_)
             | Record::ProducerIds(_) => return,
         };
         let Some(partition) = self.image.partition(model::PartitionId { topic: id.0, index: id.1 }) else { return };

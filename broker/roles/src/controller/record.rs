@@ -34,6 +34,8 @@ pub enum Record {
     BrokerConfig(#[n(0)] BrokerConfig),
     #[n(8)]
     RemoveTopic(#[n(0)] RemoveTopic),
+    #[n(9)]
+    UnregisterBroker(#[n(0)] UnregisterBroker),
     #[n(16)]
     ProducerIds(#[n(0)] ProducerIds),
 }
@@ -116,6 +118,13 @@ pub struct PartitionChange {
     pub leader_epoch: LeaderEpoch,
     #[n(5)]
     pub partition_epoch: PartitionEpoch,
+    /// Who holds it from now on, if that changes; those who come and those who go are among them until the move is over.
+    #[n(6)]
+    pub replicas: Option<Vec<BrokerId>>,
+    #[n(7)]
+    pub adding: Option<Vec<BrokerId>>,
+    #[n(8)]
+    pub removing: Option<Vec<BrokerId>>,
 }
 
 /// A topic's own setting; `None` takes it back to the default.
@@ -149,6 +158,17 @@ pub struct BrokerConfig {
 pub struct RemoveTopic {
     #[n(0)]
     pub topic: TopicId,
+}
+
+/// A broker is gone for good. If it comes back, it registers as if it were new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct UnregisterBroker {
+    #[n(0)]
+    pub broker: BrokerId,
+    /// The registration that is meant.
+    #[n(1)]
+    pub epoch: BrokerEpoch,
 }
 
 /// A broker took a block of producer ids to hand out; `next` is the first that nobody has (KIP-730).
@@ -204,6 +224,9 @@ mod tests {
             leader: None,
             leader_epoch: LeaderEpoch(3),
             partition_epoch: PartitionEpoch(8),
+            replicas: Some(vec![BrokerId(2), BrokerId(5)]),
+            adding: None,
+            removing: Some(Vec::new()),
         });
         for record in [Record::NoOp, registration(), partition] {
             assert_eq!(Record::decode(&record.encode()), Ok(record));

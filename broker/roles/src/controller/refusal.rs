@@ -35,6 +35,18 @@ pub enum Refusal {
         "a replication factor of {asked} is not possible with {available} brokers that are up: start more, or ask for fewer"
     )]
     InvalidReplicationFactor { asked: i16, available: usize },
+    #[error(
+        "the partition has {has} replicas, and {asked} are named: allow another replication factor, or name as many"
+    )]
+    OtherReplicationFactor { has: usize, asked: usize },
+    #[error("the preferred leader is not in sync, or not there: wait for it")]
+    PreferredLeaderNotAvailable,
+    #[error("none of the replicas is there: start one of their brokers")]
+    NoEligibleLeader,
+    #[error("the partition is led as asked already")]
+    ElectionNotNeeded,
+    #[error("the partition does not move")]
+    NoReassignmentInProgress,
     #[error("{0}")]
     InvalidReplicaAssignment(String),
     #[error("{0}")]

@@ -219,7 +219,7 @@ pub const TOPIC_SETTINGS: &[TopicSetting] = &[
     TopicSetting {
         name: "unclean.leader.election.enable",
         broker_key: "unclean.leader.election.enable",
-        kind: Kind::OneOf(&["false"]),
+        kind: Kind::Boolean,
         default: "false",
         means: "Whether a replica that is not in sync may lead when nobody else is left, and what it lacks is lost.",
     },

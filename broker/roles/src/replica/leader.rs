@@ -39,6 +39,19 @@ pub(crate) struct Progress {
     log_start: Offset,
 }
 
+impl Progress {
+    /// Nothing was heard of it yet.
+    fn unknown(now: Time, log_end: Offset) -> Progress {
+        Progress {
+            end: Offset(-1),
+            caught_up_at: now,
+            last_fetch: (now, log_end),
+            broker_epoch: None,
+            log_start: Offset::ZERO,
+        }
+    }
+}
+
 /// A producer that waits until its records, from `base` to `end`, are as safe as it asked for.
 pub(super) struct Waiting {
     pub(super) ticket: Ticket,
@@ -50,13 +63,7 @@ pub(super) struct Waiting {
 impl Leader {
     pub(crate) fn new(now: Time, local: BrokerId, log_end: Offset, assignment: &Assignment) -> Leader {
         let in_sync: Members = assignment.in_sync.iter().copied().collect();
-        let unknown = Progress {
-            end: Offset(-1),
-            caught_up_at: now,
-            last_fetch: (now, log_end),
-            broker_epoch: None,
-            log_start: Offset::ZERO,
-        };
+        let unknown = Progress::unknown(now, log_end);
         Leader {
             epoch_start: log_end,
             in_sync_at_most: in_sync.clone(),
@@ -71,13 +78,17 @@ impl Leader {
     }
 
     /// The same leadership, with another in-sync set or other replicas. Requests for changes of the older state can no longer succeed.
-    pub(crate) fn metadata_changed(&mut self, assignment: &Assignment) {
+    /// A follower that is known keeps what is known of it.
+    pub(crate) fn metadata_changed(&mut self, now: Time, local: BrokerId, log_end: Offset, assignment: &Assignment) {
         self.in_sync = assignment.in_sync.iter().copied().collect();
         self.in_sync_at_most = self.in_sync.clone();
         self.in_sync_min = assignment.in_sync_min;
         self.change = Change::None;
         self.has_doubt = false;
         self.followers.retain(|id, _| assignment.replicas.contains(id));
+        for &id in assignment.replicas.iter().filter(|&&id| id != local) {
+            self.followers.entry(id).or_insert_with(|| Progress::unknown(now, log_end));
+        }
     }
 
     pub(crate) fn refuse_all_waiting(self, refusal: Refusal, out: &mut Vec<Output>) {

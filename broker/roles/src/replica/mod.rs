@@ -292,7 +292,7 @@ impl Replica {
         match assignment.leader {
             Some(leader) if leader == self.local => match &mut self.role {
                 Role::Leader(state) if !is_new_leadership => {
-                    state.metadata_changed(&assignment);
+                    state.metadata_changed(now, self.local, log.end, &assignment);
                     self.witness_in_sync(out);
                     self.advance(log, out);
                 }

@@ -282,6 +282,33 @@ const KEYS: &[Key] = &[
         means: "Whether a topic that a client asks for and that is not there is made.",
     },
     Key {
+        name: "auto.leader.rebalance.enable",
+        shape: Shape::Boolean {
+            get: |config| config.auto_leader_rebalance,
+            set: |config, value| config.auto_leader_rebalance = value,
+        },
+        absent: None,
+        means: "Whether partitions are given back to their preferred leaders after a while, so that load stays spread.",
+    },
+    Key {
+        name: "leader.imbalance.check.interval.seconds",
+        shape: Shape::Integer {
+            unit: Unit::Count,
+            from: 1,
+            to: INT_MAX,
+            get: |config| config.leader_imbalance_check_interval.as_secs() as i64,
+            set: |config, value| config.leader_imbalance_check_interval = Duration::from_secs(value as u64),
+        },
+        absent: None,
+        means: "How often it is looked whether leaders are where they were meant to be, in seconds.",
+    },
+    Key {
+        name: "leader.imbalance.per.broker.percentage",
+        shape: count!(leader_imbalance_percentage as usize, 0, 100),
+        absent: None,
+        means: "Of the partitions that a broker is meant to lead, so many in a hundred may be led by others.",
+    },
+    Key {
         name: "replica.lag.time.max.ms",
         shape: milliseconds!(replica_lag_time_max, 100),
         absent: None,

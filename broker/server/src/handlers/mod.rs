@@ -15,6 +15,7 @@ pub(crate) mod delete_topics;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
 pub(crate) mod describe_topic_partitions;
+pub(crate) mod elect_leaders;
 pub(crate) mod fetch;
 pub(crate) mod init_producer_id;
 pub(crate) mod list_config_resources;
@@ -22,6 +23,8 @@ pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod produce;
 pub(crate) mod quorum;
+pub(crate) mod reassignments;
+pub(crate) mod unregister_broker;
 
 use model::BrokerId;
 use protocol::messages;

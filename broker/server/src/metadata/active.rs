@@ -59,9 +59,14 @@ impl Active {
         }
     }
 
-    /// When a broker's session ends.
+    /// When something is due if nothing is heard.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.controller.deadline()
+    }
+
+    /// What is due by now.
+    pub(super) fn due(&self, now: Time) -> Option<Command> {
+        self.controller.due(now)
     }
 
     /// Leadership is lost: what waits may be committed by the next leader, or not.

@@ -17,9 +17,12 @@ pub(super) fn apply<H: Host>(host: &H, image: &mut Image, batch: &CommittedBatch
 
 fn apply_record<H: Host>(host: &H, image: &mut Image, record: &Record) {
     match record {
-        Record::NoOp | Record::Topic(_) | Record::TopicConfig(_) | Record::BrokerConfig(_) | Record::ProducerIds(_) => {
-            image.apply(record);
-        }
+        Record::NoOp
+        | Record::Topic(_)
+        | Record::TopicConfig(_)
+        | Record::BrokerConfig(_)
+        | Record::UnregisterBroker(_)
+        | Record::ProducerIds(_) => image.apply(record),
         Record::RemoveTopic(remove) => {
             image.apply(record);
             host.witness(Event::TopicRemoved { topic: remove.topic });
@@ -41,17 +44,34 @@ fn apply_record<H: Host>(host: &H, image: &mut Image, record: &Record) {
         }
         Record::Partition(partition) => {
             image.apply(record);
-            witness_partition(host, image, PartitionId { topic: partition.topic, index: partition.index });
+            let id = PartitionId { topic: partition.topic, index: partition.index };
+            witness_replicas(host, image, id);
+            witness_partition(host, image, id);
         }
         Record::PartitionChange(change) => {
             image.apply(record);
-            witness_partition(host, image, PartitionId { topic: change.topic, index: change.index });
+            let id = PartitionId { topic: change.topic, index: change.index };
+            if change.replicas.is_some() {
+                witness_replicas(host, image, id);
+            }
+            witness_partition(host, image, id);
         }
     }
 }
 
 fn is_fenced(image: &Image, broker: BrokerId) -> Option<bool> {
     image.brokers.get(&broker).map(|registration| registration.fenced)
+}
+
+fn witness_replicas<H: Host>(host: &H, image: &Image, id: PartitionId) {
+    if let Some(partition) = image.partition(id) {
+        host.witness(Event::ReplicasChanged {
+            partition: id,
+            partition_epoch: partition.partition_epoch,
+            replicas: partition.replicas.clone(),
+            adding: partition.adding.clone(),
+        });
+    }
 }
 
 fn witness_partition<H: Host>(host: &H, image: &Image, id: PartitionId) {

@@ -22,7 +22,7 @@ use protocol::messages::{
     BeginQuorumEpochResponse, EndQuorumEpochResponse, FetchRequest, FetchResponse, StrBytes, VoteResponse, string,
 };
 use protocol::{ErrorCode, Request, Response};
-use roles::controller::{Command, Image, Refusal, Reply, Settings};
+use roles::controller::{Command, Image, LeaderImbalance, Refusal, Reply, Settings};
 use roles::quorum::{self, Positions, Quorum};
 use storage::StorageError;
 use thiserror::Error;
@@ -244,6 +244,10 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         session_timeout: config.broker_session_timeout,
         answers_after_sync: config.flush_policy == FlushPolicy::Commit,
         topic_defaults: config.topic_defaults.clone(),
+        leader_imbalance: config.auto_leader_rebalance.then_some(LeaderImbalance {
+            check_interval: config.leader_imbalance_check_interval,
+            percentage_max: config.leader_imbalance_percentage,
+        }),
         planted: host.planted(),
     };
     let task = MetadataTask::new(Parts {

@@ -231,8 +231,10 @@ impl<H: Host> MetadataTask<H> {
 
     fn tick(&mut self) -> Result<(), Failure> {
         self.step(Input::Tick)?;
-        let ended = self.active.as_ref().and_then(Active::deadline).is_some_and(|ends| ends <= self.host.now());
-        if ended { self.submit(&Command::ExpireSessions, None) } else { Ok(()) }
+        match self.active.as_ref().and_then(|active| active.due(self.host.now())) {
+            Some(command) => self.submit(&command, None),
+            None => Ok(()),
+        }
     }
 
     /// Decides, appends; the answer follows when it is committed.

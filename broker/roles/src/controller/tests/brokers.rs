@@ -87,6 +87,7 @@ fn a_new_controller_gives_every_broker_a_whole_session() {
         session_timeout: Duration::from_secs(9),
         answers_after_sync: true,
         topic_defaults: TopicDefaults::default(),
+        leader_imbalance: None,
         planted: Planted::NONE,
     };
     cluster.controller = Controller::new(settings, cluster.controller.image().clone(), start);

@@ -44,6 +44,7 @@ impl Cluster {
             session_timeout: Duration::from_secs(9),
             answers_after_sync,
             topic_defaults: TopicDefaults::default(),
+            leader_imbalance: None,
             planted,
         };
         let controller = Controller::new(settings, Image::default(), Time(0));
@@ -99,6 +100,13 @@ impl Cluster {
     pub(super) fn fence(&mut self, broker: i32) {
         let heartbeat = Heartbeat { wants_fence: true, ..self.heartbeat_of(broker) };
         assert!(self.heartbeat(heartbeat).unwrap().is_fenced);
+    }
+
+    /// From now on it is looked this often whether leaders are where they were meant to be.
+    pub(super) fn balance_every(&mut self, check_interval: Duration) {
+        let balance = Some(LeaderImbalance { check_interval, percentage_max: 10 });
+        let settings = Settings { leader_imbalance: balance, ..self.controller.settings.clone() };
+        self.controller = Controller::new(settings, self.controller.image().clone(), self.now);
     }
 
     pub(super) fn pass(&mut self, time: Duration) {

@@ -4,5 +4,6 @@ mod brokers;
 mod cluster;
 mod configs;
 mod in_sync;
+mod moves;
 mod random;
 mod topics;
