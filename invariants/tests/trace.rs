@@ -167,6 +167,10 @@ fn the_high_watermark_waits_for_whoever_may_be_in_sync() {
     left().appends(1, 1, 4, 12).commits(1, 1, 6).keeps();
     // It had the records when the leader heard of it, and lost its unsynced tail with the power.
     Tale::replicated().loses_power(2).recovers(2, 2).commits(1, 1, 4).keeps();
+    // The topic is gone, and the leader has not heard of it.
+    let given_up = |tale: Tale| tale.says(2, Event::ReplicaRemoved { partition: P });
+    given_up(Tale::replicated().says(2, Event::TopicRemoved { topic: P.topic })).commits(1, 1, 4).keeps();
+    given_up(Tale::replicated()).commits(1, 1, 4).breaks(PROMISE);
     // A follower's high watermark starts over with its life, and lags.
     Tale::replicated().commits(1, 1, 4).commits(2, 1, 4).crashes(2).recovers(2, 4).commits(2, 1, 2).keeps();
     // Joining at the high watermark, behind the leader's end.

@@ -38,7 +38,9 @@ impl HighWatermarkWaitsForInSync {
             return Ok(());
         };
         let is_given_up = world.partition(partition).is_none_or(|state| state.is_given_up(epoch));
-        if is_given_up || replica.in_sync_at_most.is_empty() {
+        // What a leader that has not heard of its topic's end still counts, others have given up already.
+        let is_gone = world.is_removed(partition.topic);
+        if is_given_up || is_gone || replica.in_sync_at_most.is_empty() {
             return Ok(());
         }
         self.judged += 1;
