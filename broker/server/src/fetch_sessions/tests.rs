@@ -1,3 +1,5 @@
+//! The rules of fetch sessions, one by one.
+
 use bytes::Bytes;
 use protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
 use protocol::messages::topic_name;
