@@ -141,6 +141,7 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let what = format!("learns: {{{}}} hold replicas{coming}", list(replicas));
             Telling::new('p', Flow, what).on(*partition)
         }
+        Event::TopicMade { topic, name } => Telling::new('t', Flow, format!("knows topic {topic} as \"{name}\"")),
         Event::TopicRemoved { topic } => Telling::new('d', Flow, format!("knows no topic {topic} any more")),
         Event::ReplicaRemoved { partition } => Telling::new('d', Flow, "gave its replica up").on(*partition),
         Event::ReplicaPlaced { partition, replicas, in_sync_min } => {

@@ -47,6 +47,7 @@ const TALES: &[Tale] = tales![
     "producers/numbers-outlive-the-power.toml",
     "topics/topic-is-deleted-under-load.toml",
     "topics/topic-is-made-again.toml",
+    "storage/nothing-left-to-compare-with.toml",
     "topics/partitions-are-added.toml",
     "topics/topic-moves-under-load.toml",
     "replication/acks-one-loses.toml",

@@ -32,6 +32,7 @@ tales! {
     numbers_outlive_the_power: "producers/numbers-outlive-the-power.toml",
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",
     topic_is_made_again: "topics/topic-is-made-again.toml",
+    nothing_left_to_compare_with: "storage/nothing-left-to-compare-with.toml",
     partitions_are_added: "topics/partitions-are-added.toml",
     topic_moves_under_load: "topics/topic-moves-under-load.toml",
     acks_one_loses: "replication/acks-one-loses.toml",

@@ -115,6 +115,11 @@ pub enum Event {
         adding: Vec<BrokerId>,
     },
 
+    /// Metadata has a topic of this id and name; one of before may have had the same name.
+    TopicMade {
+        topic: TopicId,
+        name: String,
+    },
     /// Metadata has no topic of this id any more.
     TopicRemoved {
         topic: TopicId,

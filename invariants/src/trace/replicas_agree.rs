@@ -4,7 +4,7 @@
 //! Broken if (a) two logs hold different batches at the same base offset and of the same leader epoch; (b) a follower writes
 //! what the leader that it follows, and that still leads, does not have; (c) a follower moves its high watermark over a
 //! batch that is not the committed one; (d) at the end a log holds another batch than the
-//! committed one below its own high watermark. Above it logs may differ: the tail of a deposed leader goes when it
+//! committed one below its own high watermark. What lies below the start of any log is about to go from all. Above the high watermark logs may differ: the tail of a deposed leader goes when it
 //! follows again. The same bytes under another epoch are another batch: a producer's retry may stand at the same offset
 //! of two leaders.
 
@@ -84,7 +84,8 @@ impl Promise for ReplicasAgree {
                 let Some(state) = before.partition(partition).filter(|state| !state.is_given_up(epoch)) else {
                     return Ok(());
                 };
-                match replica.log.conflict(&state.canonical, replica.high_watermark.min(to), to) {
+                let from = replica.high_watermark.min(to).max(before.furthest_start(partition));
+                match replica.log.conflict(&state.canonical, from, to) {
                     None => Ok(()),
                     Some((ours, committed)) => Err(format!(
                         "{partition}: {} counts {ours} as committed where {committed} was committed",

@@ -75,6 +75,12 @@ impl Shadow {
         while self.0.pop_if(|last| end < last.end).is_some() {}
     }
 
+    /// Drops every batch that lies below `start`.
+    pub(crate) fn forget(&mut self, start: Offset) {
+        let gone = self.0.partition_point(|batch| batch.end <= start);
+        self.0.drain(..gone);
+    }
+
     pub(crate) fn end(&self) -> Offset {
         self.0.last().map_or(Offset::ZERO, |last| last.end)
     }

@@ -40,8 +40,10 @@ pub(crate) struct World {
     known: Vec<Known>,
     /// The place of the last partition that was asked for: nearly always of the next one too.
     recent: Cell<usize>,
-    /// By the directory of their logs.
+    /// By the directory of their logs: of a name that several topics had, the last one.
     directories: BTreeMap<String, TopicId>,
+    /// Of every topic that was ever told of.
+    topic_names: BTreeMap<TopicId, String>,
     /// Topics that are no more.
     removed: BTreeSet<TopicId>,
     /// Who votes in the metadata quorum.
@@ -209,10 +211,17 @@ impl World {
 
     /// A partition as scenarios call it, if its topic's name was told.
     pub(crate) fn words(&self, partition: PartitionId) -> String {
-        match self.directories.iter().find(|(_, topic)| **topic == partition.topic) {
-            Some((name, _)) => format!("{name}/{}", partition.index),
+        match self.topic_names.get(&partition.topic) {
+            Some(name) => format!("{name}/{}", partition.index),
             None => partition.to_string(),
         }
+    }
+
+    /// The same partition of every topic that ever had the name of this one.
+    pub(crate) fn namesakes(&self, partition: PartitionId) -> impl Iterator<Item = PartitionId> {
+        let name = self.topic_names.get(&partition.topic);
+        let others = self.topic_names.iter().filter(move |(_, other)| Some(*other) == name);
+        others.map(move |(&topic, _)| PartitionId { topic, index: partition.index })
     }
 
     pub(crate) fn replica(&self, partition: PartitionId, node: NodeId) -> Option<&Replica> {
@@ -330,6 +339,7 @@ impl World {
     /// The log directories of this topic are called by this name and the partition's number.
     pub(crate) fn name_topic(&mut self, name: &str, topic: TopicId) {
         self.directories.insert(name.to_owned(), topic);
+        self.topic_names.insert(topic, name.to_owned());
     }
 
     fn hurt(&mut self, node: NodeId, harm: Harm, file: &str) {
@@ -384,6 +394,8 @@ impl World {
             Event::ReplicaPlaced { partition, in_sync_min, .. } => {
                 self.replica_mut(partition, node).in_sync_min = in_sync_min as usize;
             }
+            // Whoever starts again hears of all that ever were.
+            Event::TopicMade { topic, ref name } if !self.removed.contains(&topic) => self.name_topic(name, topic),
             Event::TopicRemoved { topic } => {
                 self.removed.insert(topic);
             }
@@ -409,7 +421,7 @@ impl World {
             }
             Event::Recovered { partition, log_start, log_end, .. } => {
                 self.partition_mut(partition).let_go.remove(&node);
-                self.replica_mut(partition, node).start = log_start;
+                self.replica_mut(partition, node).begins_at(log_start);
                 self.recovered(entry, node, partition, log_end);
             }
             Event::Appended { partition, epoch, base, end, crc } => {
@@ -435,7 +447,7 @@ impl World {
             }
             Event::LogStartAdvanced { partition, to, .. } => {
                 let replica = self.replica_mut(partition, node);
-                replica.start = replica.start.max(to);
+                replica.begins_at(replica.start.max(to));
                 if replica.end < to {
                     // It had less than its leader's log begins with, and goes on there.
                     replica.log.cut(Offset::ZERO);
@@ -480,6 +492,7 @@ impl World {
             | Event::VoteCast { .. }
             | Event::VoteGranted { .. }
             | Event::EpochKept { .. }
+            | Event::TopicMade { .. }
             | Event::MetadataApplied { .. }
             | Event::BrokerRegistered { .. }
             | Event::BrokerFenced { .. }
@@ -592,6 +605,12 @@ impl Known {
 }
 
 impl Replica {
+    /// What lies below is nobody's to read any more.
+    fn begins_at(&mut self, start: Offset) {
+        self.start = start;
+        self.log.forget(start);
+    }
+
     /// Its node got an empty disk: nothing that was said of the old one holds, and nothing is wrong with the new one.
     fn forget_disk(&mut self) {
         (self.synced, self.on_disk) = (None, None);

@@ -74,8 +74,10 @@ pub(crate) fn log(before: &[Told], of: i32, log: PartitionId) -> Vec<Batch> {
                 batches.retain(|batch| batch.end <= base);
                 batches.push(Batch { base, end, epoch, crc });
             }
-            Event::Truncated { to: end, .. } | Event::Recovered { log_end: end, .. } => {
-                batches.retain(|batch| batch.end <= end);
+            Event::Truncated { to: end, .. } => batches.retain(|batch| batch.end <= end),
+            // What lies below its start is nobody's to read.
+            Event::Recovered { log_start: start, log_end: end, .. } => {
+                batches.retain(|batch| start < batch.end && batch.end <= end);
             }
             _ => {}
         }

@@ -41,9 +41,9 @@ impl Replica {
         }
     }
 
-    /// The leader of `leader_epoch` has no offset `offset`, and its log begins at `leader_start`. If all that this follower has lies
-    /// below, it goes on there. Otherwise it keeps what it has: what is out of range for a moment must not cost a log
-    /// (KAFKA-2143).
+    /// The leader of `leader_epoch` refuses the offset `offset`, and its log begins at `leader_start`. If all that this follower has
+    /// lies below, it goes on there, with nothing. Otherwise it keeps what it has: what is out of range for a moment must not cost a
+    /// log (KAFKA-2143).
     pub fn begin_anew(
         &self,
         log: LogView<'_>,
@@ -52,7 +52,7 @@ impl Replica {
         leader_start: Offset,
     ) -> Option<Offset> {
         let is_following = matches!(self.role, Role::Follower(_)) && leader_epoch == self.leader_epoch;
-        let is_behind = offset == log.end && log.end < leader_start;
+        let is_behind = offset == log.end && log.end <= leader_start;
         Some(leader_start).filter(|_| is_following && is_behind)
     }
 

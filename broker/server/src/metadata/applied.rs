@@ -18,11 +18,14 @@ pub(super) fn apply<H: Host>(host: &H, image: &mut Image, batch: &CommittedBatch
 fn apply_record<H: Host>(host: &H, image: &mut Image, record: &Record) {
     match record {
         Record::NoOp
-        | Record::Topic(_)
         | Record::TopicConfig(_)
         | Record::BrokerConfig(_)
         | Record::UnregisterBroker(_)
         | Record::ProducerIds(_) => image.apply(record),
+        Record::Topic(made) => {
+            image.apply(record);
+            host.witness(Event::TopicMade { topic: made.id, name: made.name.clone() });
+        }
         Record::RemoveTopic(remove) => {
             image.apply(record);
             host.witness(Event::TopicRemoved { topic: remove.topic });

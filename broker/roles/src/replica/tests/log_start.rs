@@ -26,11 +26,21 @@ fn who_needs_what_was_deleted_is_out_of_range_whatever_its_epochs() {
 }
 
 #[test]
-fn who_stands_at_the_start_with_an_epoch_of_which_nothing_is_left_cuts_nothing() {
-    assert_eq!(refusal(&leader().fetched_by(FOLLOWER, 6, 1)), None);
+fn who_stands_at_the_start_with_an_epoch_of_which_nothing_is_left_lets_go_what_is_deleted_first() {
     let mut empty = leader();
     empty.start = 10;
-    assert_eq!(refusal(&empty.fetched_by(FOLLOWER, 10, 1)), None);
+    for (mut leader, offset) in [(leader(), 6), (empty, 10)] {
+        assert_eq!(refusal(&leader.fetched_by(FOLLOWER, offset, 1)), Some(Refusal::OffsetOutOfRange));
+        let gone = FollowerFetch {
+            replica: FOLLOWER,
+            broker_epoch: BrokerEpoch(1),
+            leader_epoch: LeaderEpoch(4),
+            offset: Offset(offset),
+            last_epoch: LeaderEpoch(1),
+            log_start: Offset(offset),
+        };
+        assert_eq!(refusal(&leader.step(Input::Fetch(gone))), None);
+    }
 }
 
 #[test]
@@ -57,7 +67,8 @@ fn a_follower_begins_anew_only_if_all_that_it_has_lies_below_the_leaders_start()
             .with_log(|replica, log| replica.begin_anew(log, LeaderEpoch(epoch), Offset(offset), Offset(leader_start)))
     };
     assert_eq!(asked(4, 5, 6), Some(Offset(6)));
-    assert_eq!(asked(4, 5, 5), None, "it has what comes before the start, and may go on");
+    assert_eq!(asked(4, 5, 5), Some(Offset(5)), "all that it has is deleted there");
+    assert_eq!(asked(4, 5, 4), None, "it has a record that is still there");
     assert_eq!(asked(4, 5, 0), None, "out of range for a moment (KAFKA-2143)");
     assert_eq!(asked(4, 3, 6), None, "an answer to another question");
     assert_eq!(asked(3, 5, 6), None, "a leader of before");
