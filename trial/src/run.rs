@@ -45,6 +45,9 @@ const READING_MAX: Duration = Duration::from_secs(120);
 /// A producer whose last record is under way is waited for this long.
 const LAST_RECORD_MAX: Duration = Duration::from_secs(30);
 
+/// When nobody writes any more, every broker has so long to look again, and to say that it owes nothing.
+const AFTERMATH: Duration = Duration::from_secs(3);
+
 /// The note of the trace at time zero of the scenario.
 pub(crate) const WORKLOAD_BEGINS: &str = "the workload begins";
 
@@ -291,7 +294,11 @@ fn derived_claims(scenario: &Scenario) -> Claims {
         scenarios::Acks::One => 1,
         scenarios::Acks::Zero => 2,
     });
-    let min_insync_replicas = scenario.topics.iter().map(|topic| topic.min_insync_replicas).min();
+    let lowered = scenario.changes.iter().filter_map(|change| match &change.kind {
+        ChangeKind::AlterTopic(alter) => alter.settings.get("min.insync.replicas")?.parse().ok(),
+        _ => None,
+    });
+    let min_insync_replicas = scenario.topics.iter().map(|topic| topic.min_insync_replicas).chain(lowered).min();
     Claims {
         acks: told_acks(weakest.unwrap_or_default()),
         idempotent: !scenario.producers.is_empty() && scenario.producers.iter().all(|producer| producer.idempotent),
@@ -413,8 +420,7 @@ async fn conduct_run(
     world.note(What::Note { text: "the workload is over, and the world is healed".into() });
 
     let left = quiet::leave(scenario, &stage, &scene, &sufferings, &recorder);
-    let late = changes.wait(world, LAST_RECORD_MAX).await;
-    conduct.lock().missed.extend(late);
+    let mut late = changes.wait(world, LAST_RECORD_MAX).await;
     let ground = ground.without(&gone(scenario));
     let producers = |role: Role| matches!(role, Role::Producer(_));
     await_clients(&stage, producers, LAST_RECORD_MAX).await;
@@ -424,9 +430,12 @@ async fn conduct_run(
         let missed = quiet::demand(&stage, &ground, &left, within(scenario), stalls).await;
         conduct.lock().missed.extend(missed);
         quiet::heal(&mut stage);
+        late = changes.wait(world, LAST_RECORD_MAX).await;
     }
+    conduct.lock().missed.extend(late);
     let missed = quiet::demand(&stage, &ground, &BTreeSet::new(), within(scenario), stalls).await;
     conduct.lock().missed.extend(missed);
+    world.sleep(AFTERMATH).await;
     let missed = close(world, &ground, &stage, &ends, conduct).await;
     conduct.lock().missed.extend(missed);
 }

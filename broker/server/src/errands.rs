@@ -117,7 +117,8 @@ pub(crate) async fn tick<H: Host>(node: Arc<Node<H>>) {
             let (answers, fetches) = partition.waiting();
             now = (now.0 + answers, now.1 + fetches);
         }
-        if now != burden {
+        // Who still owes something says so at each look: then it is known that it looked.
+        if now != burden || 0 < now.0 {
             burden = now;
             let count = |waiting| u32::try_from(waiting).unwrap_or(u32::MAX);
             node.host.witness(Event::Burden { answers: count(now.0), fetches: count(now.1) });

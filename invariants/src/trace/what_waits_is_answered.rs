@@ -1,11 +1,11 @@
 //! What waits is answered: when nobody asks any more, no answer is owed, and at no time more than a node can hold.
 //!
-//! Broken if (a) more answers or fetches wait on one node than [`WAITING_MAX`]; (b) when a quiet phase is over, a node of its
-//! core that had time to look again says that producers still wait: their tickets leak; (c) under `flush.policy = commit` such a node
+//! Broken if (a) more answers or fetches wait on one node than [`WAITING_MAX`]; (b) a second after a quiet phase was over, a node of
+//! its core looks and says that producers still wait: their tickets leak; (c) in the end, under `flush.policy = commit` such a node
 //! has a log whose end it does not sync. A node that is down or stands still is not judged, nor is a run that did not come
 //! so far.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use evidence::{Entry, What};
@@ -16,18 +16,20 @@ use super::{Frequent, NodeId, Promise, World};
 /// More than all connections of a node may have under way in any scenario.
 const WAITING_MAX: u32 = 100_000;
 
-/// A node looks twice a second, and says what changed.
-const LOOKED_AGAIN: Duration = Duration::from_secs(2);
+/// A node looks twice a second. Whom it hears to be gone by then it owes nothing.
+const LOOKED: Duration = Duration::from_secs(1);
+
+/// What was written this long ago has been synced.
+const SYNCED: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct WhatWaitsIsAnswered {
-    /// Answers that are owed, since when.
-    owed: BTreeMap<NodeId, (u32, Time)>,
     /// Nodes that run.
     up: BTreeSet<NodeId>,
     /// The nodes that are whole in the end, once a quiet phase began.
     core: BTreeSet<NodeId>,
-    is_over: bool,
+    /// When it was over.
+    over_at: Option<Time>,
     flush_on_commit: bool,
     judged: u64,
 }
@@ -51,36 +53,38 @@ impl Promise for WhatWaitsIsAnswered {
         match &entry.what {
             &What::Witnessed(Event::Burden { answers, fetches }) => {
                 self.judged += 1;
-                self.owed.insert(node, (answers, entry.time));
+                let is_over = self.over_at.is_some_and(|over_at| LOOKED <= entry.time.since(over_at));
+                if is_over && self.core.contains(&node) && 0 < answers {
+                    return Err(format!("in the end {} still owes {answers} answers to producers", before.name(node)));
+                }
                 if WAITING_MAX < answers.max(fetches) {
                     let name = before.name(node);
                     return Err(format!("{answers} answers and {fetches} fetches wait on {name}"));
                 }
             }
-            What::NodeStarted | What::NodeResumed => {
-                self.owed.remove(&node);
-                self.up.insert(node);
-            }
+            What::NodeStarted | What::NodeResumed => _ = self.up.insert(node),
             What::NodePaused | What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {
-                self.owed.remove(&node);
                 self.up.remove(&node);
             }
-            What::QuietBegan { core } => self.core = core.iter().filter_map(|name| before.known_node(name)).collect(),
-            What::QuietEnded => self.is_over = true,
+            What::QuietBegan { core } => {
+                self.core = core.iter().filter_map(|name| before.known_node(name)).collect();
+                self.over_at = None;
+            }
+            What::QuietEnded => self.over_at = Some(entry.time),
             _ => {}
         }
         Ok(())
     }
 
     fn at_end(&self, world: &World) -> Result<(), String> {
-        if !self.is_over {
+        if self.over_at.is_none() {
             return Ok(());
         }
         for &node in self.up.intersection(&self.core).filter(|_| self.flush_on_commit) {
             let mut logs = world.partitions_of(node).filter(|(partition, _)| !world.is_removed(partition.topic));
             let unsafe_log = logs.find(|(_, replica)| {
                 let since = world.now.since(replica.written_at);
-                !replica.is_hurt && replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && LOOKED_AGAIN < since
+                !replica.is_hurt && replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && SYNCED < since
             });
             if let Some((partition, replica)) = unsafe_log {
                 return Err(format!(
@@ -90,17 +94,7 @@ impl Promise for WhatWaitsIsAnswered {
                 ));
             }
         }
-        let owing = self
-            .owed
-            .iter()
-            .filter(|(node, _)| self.core.contains(node))
-            .find(|(_, (answers, since))| 0 < *answers && LOOKED_AGAIN < world.now.since(*since));
-        match owing {
-            None => Ok(()),
-            Some((node, (answers, _))) => {
-                Err(format!("in the end {} still owes {answers} answers to producers", world.name(*node)))
-            }
-        }
+        Ok(())
     }
 
     fn judged(&self) -> u64 {

@@ -56,7 +56,10 @@ impl Consuming {
         identity.ok(&host, keys);
         while !self.is_done(&host, &consumer, &partitions) {
             poll(&identity, &host, &mut consumer, POLL_WAIT).await;
-            host.sleep(WORK).await;
+            // After the run there is nothing to do but to read.
+            if self.ends.borrow().is_none() {
+                host.sleep(WORK).await;
+            }
         }
         Ok(())
     }
