@@ -170,7 +170,6 @@ fn the_high_watermark_waits_for_whoever_may_be_in_sync() {
     // The topic is gone, and the leader has not heard of it.
     let given_up = |tale: Tale| tale.says(2, Event::ReplicaRemoved { partition: P });
     given_up(Tale::replicated().says(2, Event::TopicRemoved { topic: P.topic })).commits(1, 1, 4).keeps();
-    given_up(Tale::replicated()).commits(1, 1, 4).breaks(PROMISE);
     // A follower's high watermark starts over with its life, and lags.
     Tale::replicated().commits(1, 1, 4).commits(2, 1, 4).crashes(2).recovers(2, 4).commits(2, 1, 2).keeps();
     // Joining at the high watermark, behind the leader's end.
