@@ -24,6 +24,6 @@ pub use ids::{
     BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId,
 };
 pub use producers::{
-    Admission, PRODUCER_BATCHES_KEPT, ProducerBatch, ProducerStamp, Producers, SequenceError, sequence_after,
+    Admission, PRODUCER_BATCHES_KEPT, Producer, ProducerBatch, ProducerStamp, Producers, SequenceError, sequence_after,
 };
 pub use time::{Time, Timestamp};

@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-use crate::{BatchHeader, Offset, ProducerId};
+use crate::{BatchHeader, Offset, ProducerId, Timestamp};
 
 /// Batches of each producer that are known again when they come again: as many as a producer may have under way.
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
@@ -27,6 +27,8 @@ pub struct ProducerStamp {
     /// Of the first record. After the largest number comes zero.
     pub first_sequence: i32,
     pub last_sequence: i32,
+    /// The latest of its records.
+    pub timestamp: Timestamp,
 }
 
 /// What a batch is to a log.
@@ -48,18 +50,21 @@ pub enum SequenceError {
 }
 
 /// The producers of one log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(transparent)]
 pub struct Producers(#[n(0)] BTreeMap<ProducerId, Producer>);
 
 /// The latest epoch of one producer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
-struct Producer {
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Producer {
     #[n(0)]
-    epoch: i16,
+    pub epoch: i16,
     /// Its last batches, oldest first; never none.
     #[n(1)]
-    batches: VecDeque<ProducerBatch>,
+    pub batches: VecDeque<ProducerBatch>,
+    /// The latest of the last batch.
+    #[n(2)]
+    pub last_timestamp: Timestamp,
 }
 
 /// A batch of a producer that is known.
@@ -86,6 +91,7 @@ impl BatchHeader {
             epoch: self.producer_epoch,
             first_sequence: self.base_sequence,
             last_sequence: sequence_after(self.base_sequence, self.last_offset_delta),
+            timestamp: self.max_timestamp,
         })
     }
 }
@@ -129,7 +135,8 @@ impl Producers {
         if producer.batches.len() == PRODUCER_BATCHES_KEPT {
             producer.batches.pop_front();
         }
-        let ProducerStamp { first_sequence, last_sequence, .. } = *stamp;
+        let ProducerStamp { first_sequence, last_sequence, timestamp, .. } = *stamp;
+        producer.last_timestamp = timestamp;
         producer.batches.push_back(ProducerBatch { first_sequence, last_sequence, base, end });
     }
 
@@ -158,26 +165,28 @@ impl Producers {
         since
     }
 
-    /// Each producer, its latest epoch, and its last batches, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = (ProducerId, i16, impl Iterator<Item = &ProducerBatch>)> {
-        self.0.iter().map(|(&id, producer)| (id, producer.epoch, producer.batches.iter()))
+    pub fn iter(&self) -> impl Iterator<Item = (ProducerId, &Producer)> {
+        self.0.iter().map(|(&id, producer)| (id, producer))
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A hash of all that is known, the same for the same batches in one build.
+    /// A hash of all that admission goes by, the same for the same batches in one build.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
+        for (id, producer) in &self.0 {
+            (id, producer.epoch, &producer.batches).hash(&mut hasher);
+        }
         hasher.finish()
     }
 }
 
 impl Producer {
     fn new(epoch: i16) -> Producer {
-        Producer { epoch, batches: VecDeque::with_capacity(PRODUCER_BATCHES_KEPT) }
+        let batches = VecDeque::with_capacity(PRODUCER_BATCHES_KEPT);
+        Producer { epoch, batches, last_timestamp: Timestamp::default() }
     }
 }
 
@@ -195,7 +204,7 @@ mod tests {
 
     fn stamp(epoch: i16, first_sequence: i32, records: i32) -> ProducerStamp {
         let last_sequence = sequence_after(first_sequence, records - 1);
-        ProducerStamp { id: ProducerId(7), epoch, first_sequence, last_sequence }
+        ProducerStamp { id: ProducerId(7), epoch, first_sequence, last_sequence, timestamp: Timestamp(5) }
     }
 
     fn after(batches: &[(ProducerStamp, i64, i64)]) -> Producers {

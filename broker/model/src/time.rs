@@ -3,6 +3,7 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Monotonic time of one host: nanoseconds since an origin that only this host knows. Never goes back.
@@ -36,6 +37,7 @@ impl Sub<Time> for Time {
 }
 
 /// Wall-clock time: milliseconds since 1970, as records carry it. May jump either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(transparent)]
-pub struct Timestamp(pub i64);
+#[cbor(transparent)]
+pub struct Timestamp(#[n(0)] pub i64);

@@ -58,6 +58,7 @@ pub const SUPPORTED: &[Api] = &[
     between_nodes(ApiKey::DescribeQuorum, 0, 2),
     between_nodes(ApiKey::AlterPartition, 2, 3),
     for_clients(ApiKey::DescribeCluster, 0, 2),
+    for_clients(ApiKey::DescribeProducers, 0, 0),
     between_nodes(ApiKey::BrokerRegistration, 0, 4),
     between_nodes(ApiKey::BrokerHeartbeat, 0, 1),
     for_clients(ApiKey::UnregisterBroker, 0, 0),

@@ -12,13 +12,14 @@ pub use proto_kafka::messages::{
     BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
     CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
     DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    DescribeQuorumRequest, DescribeQuorumResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
-    ElectLeadersRequest, ElectLeadersResponse, EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest,
-    FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, InitProducerIdRequest,
-    InitProducerIdResponse, ListConfigResourcesRequest, ListConfigResourcesResponse, ListOffsetsRequest,
-    ListOffsetsResponse, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse, ProducerId as WireProducerId, TopicName,
-    UnregisterBrokerRequest, UnregisterBrokerResponse, VoteRequest, VoteResponse,
+    DescribeProducersRequest, DescribeProducersResponse, DescribeQuorumRequest, DescribeQuorumResponse,
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, ElectLeadersRequest, ElectLeadersResponse,
+    EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest, FetchResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse, ListConfigResourcesRequest,
+    ListConfigResourcesResponse, ListOffsetsRequest, ListOffsetsResponse, ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    ProducerId as WireProducerId, TopicName, UnregisterBrokerRequest, UnregisterBrokerResponse, VoteRequest,
+    VoteResponse,
 };
 /// The parts of each message, by the message's name: `fetch_response::PartitionData`.
 pub use proto_kafka::messages::{
@@ -28,13 +29,14 @@ pub use proto_kafka::messages::{
     broker_heartbeat_response, broker_registration_request, broker_registration_response, create_partitions_request,
     create_partitions_response, create_topics_request, create_topics_response, delete_records_request,
     delete_records_response, delete_topics_request, delete_topics_response, describe_cluster_request,
-    describe_cluster_response, describe_configs_request, describe_configs_response, describe_quorum_request,
-    describe_quorum_response, describe_topic_partitions_request, describe_topic_partitions_response,
-    elect_leaders_request, elect_leaders_response, end_quorum_epoch_request, end_quorum_epoch_response, fetch_request,
-    fetch_response, incremental_alter_configs_request, incremental_alter_configs_response,
-    list_config_resources_request, list_config_resources_response, list_offsets_request, list_offsets_response,
-    list_partition_reassignments_request, list_partition_reassignments_response, metadata_request, metadata_response,
-    produce_request, produce_response, vote_request, vote_response,
+    describe_cluster_response, describe_configs_request, describe_configs_response, describe_producers_request,
+    describe_producers_response, describe_quorum_request, describe_quorum_response, describe_topic_partitions_request,
+    describe_topic_partitions_response, elect_leaders_request, elect_leaders_response, end_quorum_epoch_request,
+    end_quorum_epoch_response, fetch_request, fetch_response, incremental_alter_configs_request,
+    incremental_alter_configs_response, list_config_resources_request, list_config_resources_response,
+    list_offsets_request, list_offsets_response, list_partition_reassignments_request,
+    list_partition_reassignments_response, metadata_request, metadata_response, produce_request, produce_response,
+    vote_request, vote_response,
 };
 /// What every request structure is: it knows its key and its response.
 pub use proto_kafka::protocol::Request as RequestMessage;

@@ -60,6 +60,7 @@ responses! {
     DeleteTopics(DeleteTopicsResponse),
     DeleteRecords(DeleteRecordsResponse),
     InitProducerId(InitProducerIdResponse),
+    DescribeProducers(DescribeProducersResponse),
     DescribeConfigs(DescribeConfigsResponse),
     AlterConfigs(AlterConfigsResponse),
     CreatePartitions(CreatePartitionsResponse),

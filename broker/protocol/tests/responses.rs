@@ -59,6 +59,7 @@ every_response_comes_through! {
     DeleteRecords(DeleteRecordsRequest, DeleteRecordsResponse),
     DeleteTopics(DeleteTopicsRequest, DeleteTopicsResponse),
     InitProducerId(InitProducerIdRequest, InitProducerIdResponse),
+    DescribeProducers(DescribeProducersRequest, DescribeProducersResponse),
     AllocateProducerIds(AllocateProducerIdsRequest, AllocateProducerIdsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse),

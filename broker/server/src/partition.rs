@@ -14,8 +14,8 @@ use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
     Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, KeySent, LeaderEpoch, LogStartReason, Offset,
-    PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time, Timestamp, batch_checksum,
-    batches, patch_append_time, patch_batch,
+    PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, Producers, SequenceError, Time, Timestamp,
+    batch_checksum, batches, patch_append_time, patch_batch,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
@@ -291,6 +291,11 @@ impl<H: Host> Partition<H> {
         let mut state = self.state.lock();
         state.replica.admit_fetch(state.view(self.flush_policy), &fetch)?;
         read_to_end(&mut state, fetch.offset, bytes_max, watcher)
+    }
+
+    /// What is known of the producers of its log.
+    pub(crate) fn producers(&self) -> Producers {
+        self.state.lock().log.producers().clone()
     }
 
     /// Where this replica goes on fetching, if it follows and its log is safe to its end.

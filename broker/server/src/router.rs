@@ -9,8 +9,8 @@ use protocol::{Header, Request, Response};
 use crate::handlers::{
     allocate_producer_ids, alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration,
     create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_topic_partitions, elect_leaders, fetch, init_producer_id, list_config_resources, list_offsets, metadata,
-    produce, quorum, reassignments, unregister_broker,
+    describe_producers, describe_topic_partitions, elect_leaders, fetch, init_producer_id, list_config_resources,
+    list_offsets, metadata, produce, quorum, reassignments, unregister_broker,
 };
 use crate::node::Node;
 
@@ -41,6 +41,7 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::DeleteRecords(request) => delete_records::handle(node, &request),
         Request::InitProducerId(request) => init_producer_id::handle(node, request),
         Request::AllocateProducerIds(request) => allocate_producer_ids::handle(node, request),
+        Request::DescribeProducers(request) => Answer::Now(describe_producers::handle(node, request)),
         Request::DescribeCluster(request) => Answer::Now(describe_cluster::handle(node, version, &request)),
         Request::DeleteTopics(request) => delete_topics::handle(node, version, request),
         Request::CreatePartitions(request) => create_partitions::handle(node, request),

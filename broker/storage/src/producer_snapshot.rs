@@ -118,14 +118,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Producers> {
 
 #[cfg(test)]
 mod tests {
-    use model::{ProducerId, ProducerStamp};
+    use model::{ProducerId, ProducerStamp, Timestamp};
 
     use super::*;
 
     #[test]
     fn a_snapshot_reads_back_and_a_damaged_one_does_not() {
         let mut producers = Producers::default();
-        let stamp = ProducerStamp { id: ProducerId(4), epoch: 1, first_sequence: 0, last_sequence: 8 };
+        let (id, timestamp) = (ProducerId(4), Timestamp(9));
+        let stamp = ProducerStamp { id, epoch: 1, first_sequence: 0, last_sequence: 8, timestamp };
         producers.note(&stamp, Offset(3), Offset(12));
         let bytes = encode(&producers);
         assert_eq!(decode(&bytes), Some(producers));

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use evidence::{Entry, Harm, What};
-use model::{Event, Offset, PartitionId, ProducerId, ProducerStamp, Producers};
+use model::{Event, Offset, PartitionId, ProducerId, ProducerStamp, Producers, Timestamp};
 
 use super::{Frequent, NodeId, Promise, World};
 
@@ -82,7 +82,8 @@ impl Promise for ProducerStateIsItsRebuild {
                 base,
                 end,
             } => {
-                let stamp = ProducerStamp { id, epoch, first_sequence, last_sequence };
+                // No admission goes by time.
+                let stamp = ProducerStamp { id, epoch, first_sequence, last_sequence, timestamp: Timestamp::default() };
                 self.log(partition, node).batches.push((stamp, base, end));
             }
             Event::ProducerForgotten { partition, producer } => self.log(partition, node).forgets(producer),

@@ -27,7 +27,8 @@ pub(crate) fn brokers(numbers: &[i32]) -> Vec<BrokerId> {
 
 /// Two records from this sequence on, of producer 7.
 fn stamp(first_sequence: i32) -> ProducerStamp {
-    ProducerStamp { id: ProducerId(7), epoch: 0, first_sequence, last_sequence: first_sequence + 1 }
+    let last_sequence = first_sequence + 1;
+    ProducerStamp { id: ProducerId(7), epoch: 0, first_sequence, last_sequence, timestamp: Timestamp(0) }
 }
 
 impl Tale {
@@ -118,7 +119,7 @@ impl Tale {
 
     /// The batch of two records at `base` has the sequences from `first` on, of the one producer.
     pub(crate) fn numbers(self, n: i32, base: i64, first: i32) -> Tale {
-        let ProducerStamp { id: producer, epoch: producer_epoch, first_sequence, last_sequence } = stamp(first);
+        let ProducerStamp { id: producer, epoch: producer_epoch, first_sequence, last_sequence, .. } = stamp(first);
         let (base, end) = (Offset(base), Offset(base + 2));
         let event = Event::ProducerAppended {
             partition: P,

@@ -81,6 +81,11 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
             let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(5);
             frame(version, &if version < 3 { request } else { request.with_producer_id(WireProducerId(7)) })
         }
+        ApiKey::DescribeProducers => {
+            let topic = describe_producers_request::TopicRequest::default().with_name(name);
+            let topic = topic.with_partition_indexes(vec![0, 5]);
+            frame(version, &DescribeProducersRequest::default().with_topics(vec![topic]))
+        }
         ApiKey::AllocateProducerIds => frame(version, &AllocateProducerIdsRequest::default().with_broker_epoch(5)),
         ApiKey::CreatePartitions => {
             let assignment = create_partitions_request::CreatePartitionsAssignment::default();

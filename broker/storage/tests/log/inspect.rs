@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use host::Disk;
-use model::{Epochs, LeaderEpoch, Offset, ProducerId, Timestamp};
+use model::{Epochs, LeaderEpoch, Offset, Producer, ProducerId, Timestamp};
 use proptest::prelude::*;
 use storage::inspect::{Batches, Content, FoundBatch, InspectError, LogFile, content};
 
@@ -65,8 +65,10 @@ fn each_file_says_what_the_log_wrote() {
     epochs.assign(LeaderEpoch(2), Offset(8));
     assert_eq!(says(&disk, "leader-epoch-checkpoint"), Content::LeaderEpochs(epochs));
     let Content::Producers(producers) = says(&disk, "00000000000000000010.snapshot") else { panic!() };
-    let known: Vec<_> = producers.iter().map(|(id, epoch, batches)| (id, epoch, batches.last().unwrap().end)).collect();
-    assert_eq!(known, [(ProducerId(7), 0, Offset(10))]);
+    let known =
+        |(id, producer): (ProducerId, &Producer)| (id, producer.batches.back().unwrap().end, producer.last_timestamp);
+    let known: Vec<_> = producers.iter().map(known).collect();
+    assert_eq!(known, [(ProducerId(7), Offset(10), Timestamp(1_009))]);
     for foreign in ["orders.txt", "x.log", "00000000000000000004.log.1.tmp", "partition.metadata", ""] {
         assert_eq!(LogFile::of(foreign), None, "{foreign}");
     }

@@ -1,7 +1,7 @@
 //! What a log knows of its producers: after a start, a truncation, retention, and without the files that help it.
 
 use futures_util::FutureExt;
-use model::{Admission, Bug, Offset, Planted, ProducerId, ProducerStamp, Producers, SequenceError};
+use model::{Admission, Bug, Offset, Planted, ProducerId, ProducerStamp, Producers, SequenceError, Timestamp};
 use storage::{Log, LogConfig};
 
 use crate::batch::{batch, batch_of};
@@ -32,8 +32,13 @@ fn advance(log: &mut Log<MemoryDisk>, to: i64) {
     log.finish_start(kept).unwrap();
 }
 
+fn stamp(epoch: i16, sequence: i32) -> ProducerStamp {
+    let (id, timestamp) = (ProducerId(7), Timestamp(0));
+    ProducerStamp { id, epoch, first_sequence: sequence, last_sequence: sequence, timestamp }
+}
+
 fn admit(log: &Log<MemoryDisk>, sequence: i32) -> Result<Admission, SequenceError> {
-    let stamp = ProducerStamp { id: ProducerId(7), epoch: 0, first_sequence: sequence, last_sequence: sequence };
+    let stamp = stamp(0, sequence);
     log.producers().admit(&stamp)
 }
 
@@ -131,7 +136,7 @@ fn a_truncation_takes_what_it_cuts_from_what_is_known() {
         // What comes in its place is known by what it is.
         log.append(&batch_of((7, 1, 0), to, 2, 1, 60)).unwrap();
         close(log);
-        let stamp = ProducerStamp { id: ProducerId(7), epoch: 1, first_sequence: 0, last_sequence: 0 };
+        let stamp = stamp(1, 0);
         assert_eq!(open(&disk).producers().admit(&stamp), again(to));
     }
 }

@@ -139,8 +139,9 @@ pub(super) fn of_content(form: Form, name: &str, content: &Content) -> Vec<Strin
                 .collect()
         }
         Content::Producers(producers) => {
-            let lines = producers.iter().flat_map(|(id, epoch, batches)| {
-                batches.map(move |batch| {
+            let lines = producers.iter().flat_map(|(id, producer)| {
+                let epoch = producer.epoch;
+                producer.batches.iter().map(move |batch| {
                     let model::ProducerBatch { first_sequence, last_sequence, base, end } = *batch;
                     let json = json!({
                         "kind": "producer", "producer_id": id.0, "producer_epoch": epoch, "base_sequence": first_sequence,
