@@ -42,6 +42,7 @@ const TALES: &[Tale] = tales![
     "replication/follower-asleep-then-catches-up.toml",
     "replication/rolling-restart.toml",
     "producers/retry-is-written-once.toml",
+    "producers/first-batch-goes-alone.toml",
     "producers/cut-batch-comes-again.toml",
     "producers/no-number-is-left-out.toml",
     "producers/numbers-outlive-the-power.toml",

@@ -27,6 +27,7 @@ tales! {
     follower_asleep_then_catches_up: "replication/follower-asleep-then-catches-up.toml",
     rolling_restart: "replication/rolling-restart.toml",
     retry_is_written_once: "producers/retry-is-written-once.toml",
+    first_batch_goes_alone: "producers/first-batch-goes-alone.toml",
     cut_batch_comes_again: "producers/cut-batch-comes-again.toml",
     no_number_is_left_out: "producers/no-number-is-left-out.toml",
     numbers_outlive_the_power: "producers/numbers-outlive-the-power.toml",

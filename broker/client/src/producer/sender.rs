@@ -266,7 +266,9 @@ impl<H: Host> Sender<H> {
     fn dispatch(&mut self, now: Time) -> bool {
         let mut requests = BTreeMap::<Endpoint, (Vec<Batch>, usize)>::new();
         for (partition, queue) in &mut self.queues {
-            let may_go = queue.in_flight.len() < self.config.in_flight_per_partition() && queue.retry_at <= now;
+            let goes_alone = self.sequences.as_ref().is_some_and(|sequences| !sequences.may_pipeline(partition));
+            let in_flight_max = if goes_alone { 1 } else { self.config.in_flight_per_partition() };
+            let may_go = queue.in_flight.len() < in_flight_max && queue.retry_at <= now;
             if !may_go || queue.ready.is_empty() {
                 continue;
             }
@@ -335,6 +337,9 @@ impl<H: Host> Sender<H> {
             match outcome {
                 Outcome::Written(base) => {
                     self.retry_backoff.reset();
+                    if let (Some(sequences), Some(stamp)) = (&mut self.sequences, batch.stamp) {
+                        sequences.note_taken(&batch.partition, stamp);
+                    }
                     batch.succeed(base, &self.buffered);
                 }
                 Outcome::Failed(reason) => {

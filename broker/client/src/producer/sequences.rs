@@ -37,6 +37,8 @@ pub(super) struct Sequences {
 struct Line {
     identity: Identity,
     next: i32,
+    /// A batch of it was taken: a broker that was new to it refuses gaps from now on.
+    is_known: bool,
     broken: Option<Break>,
 }
 
@@ -69,13 +71,26 @@ impl Sequences {
             Some(line) => line,
             None => {
                 let identity = self.identity?;
-                self.lines.entry(partition.clone()).or_insert(Line { identity, next: 0, broken: None })
+                self.lines.entry(partition.clone()).or_insert(Line { identity, next: 0, is_known: false, broken: None })
             }
         };
         assert!(line.broken.is_none(), "a broken line takes no more");
         let stamp = Stamp { identity: line.identity, first_sequence: line.next };
         line.next = sequence_after(line.next, i32::try_from(records).unwrap_or(i32::MAX));
         Some(stamp)
+    }
+
+    /// A batch of the line of a partition was taken.
+    pub(super) fn note_taken(&mut self, partition: &TopicPartition, stamp: Stamp) {
+        if let Some(line) = self.lines.get_mut(partition).filter(|line| line.identity == stamp.identity) {
+            line.is_known = true;
+        }
+    }
+
+    /// False while brokers may take any number of a partition for its first: whoever is sent two then may take the second and
+    /// refuse the first.
+    pub(super) fn may_pipeline(&self, partition: &TopicPartition) -> bool {
+        self.lines.get(partition).is_some_and(|line| line.is_known)
     }
 
     /// Ends the line of a partition. What was in doubt before stays in doubt.
@@ -126,6 +141,23 @@ mod tests {
         sequences.stamp(&orders, 3);
         assert_eq!(number(sequences.stamp(&orders, 1)), (4, 0, 3));
         assert_eq!(number(sequences.stamp(&bills, 1)), (4, 0, 0));
+    }
+
+    #[test]
+    fn the_first_batch_of_a_line_goes_alone() {
+        let mut sequences = Sequences::default();
+        sequences.identify(ProducerId(4));
+        let orders = TopicPartition::new("orders", 0);
+        assert!(!sequences.may_pipeline(&orders));
+        let first = sequences.stamp(&orders, 1).unwrap();
+        assert!(!sequences.may_pipeline(&orders));
+        sequences.note_taken(&orders, first);
+        assert!(sequences.may_pipeline(&orders));
+        sequences.break_off(&orders, Break::Missing);
+        sequences.begin_again(&orders);
+        sequences.stamp(&orders, 1);
+        sequences.note_taken(&orders, first);
+        assert!(!sequences.may_pipeline(&orders), "it is of an earlier line");
     }
 
     #[test]
