@@ -187,6 +187,10 @@ fn a_truncation_takes_no_committed_batch() {
     Tale::replicated().follows(2, 2, 3).parts(2, 1).breaks(PROMISE);
     Tale::replicated().follows(2, 2, 3).parts(2, 2).truncates(2, 4, 2).keeps();
     Tale::replicated().truncates(2, 4, 2).keeps();
+    // What it cut, and another leader's batch in its place, were not safe yet: with the power gone either may stand there.
+    let cut = || Tale::replicated().appends(3, 0, 2, 67).syncs(3, 4).truncates(3, 4, 2).appends(3, 1, 2, 11);
+    cut().commits(1, 1, 4).loses_power(3).recovers(3, 4).truncates(3, 4, 2).keeps();
+    cut().syncs(3, 4).commits(1, 1, 4).loses_power(3).recovers(3, 4).truncates(3, 4, 2).breaks(PROMISE);
     // Broker 1 was deposed with a batch that nobody has; its successor came further since. It cuts below the high watermark.
     let tale = Tale::replicated().appends(1, 1, 4, 12).state(2, 1, 2, 2, &[2]).leads(2, 2, 4).commits(2, 2, 4);
     let further = tale.appends(2, 2, 4, 20).appends(2, 2, 6, 21).commits(2, 2, 8);

@@ -27,6 +27,8 @@ pub enum ChangeKind {
     Reassign(Reassign),
     CancelReassignment(String),
     ElectPreferred(String),
+    /// All that is committed in this topic goes.
+    DeleteRecords(String),
 }
 
 /// More partitions for a topic.
@@ -85,6 +87,9 @@ struct ChangeFile {
     /// The partitions of a topic are given back to the first of their replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elect_preferred: Option<String>,
+    /// All records of this topic go that are committed by then, where somebody leads who can be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delete_records: Option<String>,
 }
 
 impl TryFrom<ChangeFile> for Change {
@@ -99,11 +104,12 @@ impl TryFrom<ChangeFile> for Change {
             file.reassign.map(ChangeKind::Reassign),
             file.cancel_reassignment.map(ChangeKind::CancelReassignment),
             file.elect_preferred.map(ChangeKind::ElectPreferred),
+            file.delete_records.map(ChangeKind::DeleteRecords),
         ]
         .into_iter()
         .flatten();
-        let help = "write one of delete_topic, remake_topic, add_partitions, alter_topic, reassign, cancel_reassignment and \
-                    elect_preferred";
+        let help = "write one of delete_topic, remake_topic, add_partitions, alter_topic, reassign, cancel_reassignment, \
+                    elect_preferred and delete_records";
         let kind = kinds.next().ok_or_else(|| WordError::new("nothing says what changes", help).pack())?;
         if kinds.next().is_some() {
             return Err(WordError::new("two things change at once", help).pack());
@@ -123,6 +129,7 @@ impl From<Change> for ChangeFile {
             reassign: None,
             cancel_reassignment: None,
             elect_preferred: None,
+            delete_records: None,
         };
         match change.kind {
             ChangeKind::DeleteTopic(topic) => file.delete_topic = Some(topic),
@@ -132,6 +139,7 @@ impl From<Change> for ChangeFile {
             ChangeKind::Reassign(reassign) => file.reassign = Some(reassign),
             ChangeKind::CancelReassignment(topic) => file.cancel_reassignment = Some(topic),
             ChangeKind::ElectPreferred(topic) => file.elect_preferred = Some(topic),
+            ChangeKind::DeleteRecords(topic) => file.delete_records = Some(topic),
         }
         file
     }
@@ -144,7 +152,8 @@ impl Change {
             ChangeKind::DeleteTopic(topic)
             | ChangeKind::RemakeTopic(topic)
             | ChangeKind::CancelReassignment(topic)
-            | ChangeKind::ElectPreferred(topic) => topic,
+            | ChangeKind::ElectPreferred(topic)
+            | ChangeKind::DeleteRecords(topic) => topic,
             ChangeKind::Reassign(reassign) => &reassign.topic,
             ChangeKind::AddPartitions(more) => &more.topic,
             ChangeKind::AlterTopic(alter) => &alter.topic,
@@ -174,6 +183,7 @@ impl std::fmt::Display for Change {
             }
             ChangeKind::CancelReassignment(topic) => write!(f, "topic {topic} stays where it was"),
             ChangeKind::ElectPreferred(topic) => write!(f, "topic {topic} is given back to its preferred leaders"),
+            ChangeKind::DeleteRecords(topic) => write!(f, "the records of topic {topic} are deleted"),
             ChangeKind::AddPartitions(more) => write!(f, "topic {} gets {} partitions", more.topic, more.to),
             ChangeKind::AlterTopic(alter) => {
                 let settings: Vec<String> =

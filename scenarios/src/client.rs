@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::one;
-use crate::words::{Range, Rate, WordError};
+use crate::words::{Chance, Range, Rate, WordError};
 
 /// A client that sends numbered records to one topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,9 @@ pub struct Producer {
     /// The only partition to send to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<u32>,
+    /// So many of its records are some kilobytes long rather than some bytes; without it, one in ten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large: Option<Chance>,
     /// So many clients like this one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 100))]

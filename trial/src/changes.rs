@@ -47,7 +47,11 @@ impl Changes {
                     let admin = Admin::new(host.clone(), client_config(bootstrap, host.name()));
                     make(&host, &admin, &change, topic.as_ref()).await;
                     if let ChangeKind::AddPartitions(more) = &change.kind {
-                        own.grown.lock().insert(more.topic.clone(), i32::try_from(more.to).unwrap_or(i32::MAX));
+                        let count = i32::try_from(more.to).unwrap_or(i32::MAX);
+                        // A topic that has more by then keeps them.
+                        let mut grown = own.grown.lock();
+                        let known = grown.entry(more.topic.clone()).or_default();
+                        *known = count.max(*known);
                     }
                     world.note(What::Note { text: format!("done: {change}") });
                     own.open.lock().remove(&change.to_string());
@@ -110,6 +114,12 @@ async fn make(host: &SimHost, admin: &Admin<SimHost>, change: &Change, topic: Op
         ChangeKind::ElectPreferred(name) => {
             until_done(host, async || admin.elect_leaders(Election::Preferred, &partitions(admin, name).await?).await)
                 .await;
+        }
+        ChangeKind::DeleteRecords(name) => {
+            for index in (0..).take(topic.map_or(0, |topic| topic.partitions as usize)) {
+                // Where nobody leads for long, there is nobody to do it.
+                let _answer = admin.delete_records(&TopicPartition::new(name, index), None).await;
+            }
         }
     }
 }

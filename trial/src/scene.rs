@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evidence::{Entry, What};
-use model::{BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId, TopicId};
+use model::{BrokerId, Event, LeaderEpoch, PartitionEpoch, PartitionId, Time, TopicId};
 use scenarios::PartitionName;
 
 /// What a bystander who reads the trace knows of the cluster. Cheap to clone: each fault is aimed by a copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
     topics: Arc<BTreeMap<String, TopicId>>,
+    /// Topics that are no more. Another one may have the same name.
+    removed: Arc<BTreeSet<TopicId>>,
     partitions: Arc<BTreeMap<PartitionId, Seen>>,
     controller: Option<(LeaderEpoch, BrokerId)>,
     /// Nodes that ended by themselves, with an error, and were not started again.
@@ -25,6 +27,8 @@ pub(crate) struct Seen {
     version: (LeaderEpoch, PartitionEpoch),
     pub(crate) leader: Option<BrokerId>,
     pub(crate) in_sync: BTreeSet<BrokerId>,
+    /// When its leader's epoch began, as far as anybody heard; none while it is the first.
+    elected_at: Option<Time>,
     /// Whoever was in sync at some time: every replica is, when its topic is made.
     pub(crate) replicas: BTreeSet<BrokerId>,
 }
@@ -83,10 +87,21 @@ impl Scene {
                 }
                 Vec::new()
             }
+            Event::TopicMade { topic, name } => {
+                // Whoever starts again hears of all that ever were.
+                if !self.removed.contains(topic) {
+                    Arc::make_mut(&mut self.topics).insert(name.clone(), *topic);
+                }
+                Vec::new()
+            }
+            Event::TopicRemoved { topic } => {
+                Arc::make_mut(&mut self.removed).insert(*topic);
+                Vec::new()
+            }
             Event::QuorumLeader { epoch, .. } => self.controller_is(*epoch, number_of(&entry.node.0)),
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
                 let seen = Arc::make_mut(&mut self.partitions).entry(*partition).or_default();
-                seen.change((*leader_epoch, *partition_epoch), *leader, in_sync.iter().copied().collect())
+                seen.change((*leader_epoch, *partition_epoch), *leader, in_sync.iter().copied().collect(), entry.time)
             }
             _ => Vec::new(),
         }
@@ -132,6 +147,15 @@ impl Scene {
         })
     }
 
+    /// True if a partition has another leader since then: this one, or any if none is named.
+    pub(crate) fn has_elected(&self, name: Option<&PartitionName>, since: Time) -> bool {
+        let is_new = |seen: &Seen| seen.elected_at.is_some_and(|at| since <= at);
+        match name {
+            Some(name) => self.partition(name).is_some_and(is_new),
+            None => self.partitions().any(|(_, seen)| is_new(seen)),
+        }
+    }
+
     pub(crate) fn partition(&self, name: &PartitionName) -> Option<&Seen> {
         self.partitions.get(&self.id(name)?)
     }
@@ -143,10 +167,14 @@ impl Seen {
         version: (LeaderEpoch, PartitionEpoch),
         leader: Option<BrokerId>,
         in_sync: BTreeSet<BrokerId>,
+        now: Time,
     ) -> Vec<Change> {
         let is_first = self.replicas.is_empty();
         if !is_first && version <= self.version {
             return Vec::new();
+        }
+        if version.0 != self.version.0 && leader.is_some() && !is_first {
+            self.elected_at = Some(now);
         }
         self.version = version;
         self.replicas.extend(&in_sync);
@@ -167,7 +195,6 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use evidence::NodeName;
-    use model::Time;
 
     use super::*;
 
@@ -195,7 +222,10 @@ mod tests {
         assert_eq!(scene.observe(&changed(Some(1), (0, 0), &[1, 2, 3])), []);
         assert_eq!(scene.observe(&changed(Some(2), (1, 1), &[2, 3])), [Change::Leader, Change::InSyncShrank]);
         assert_eq!(scene.observe(&changed(Some(1), (0, 0), &[1, 2, 3])), []);
-        let seen = scene.partition(&"orders/0".parse().unwrap()).unwrap();
+        let orders = "orders/0".parse().unwrap();
+        assert!(scene.has_elected(Some(&orders), Time(0)) && !scene.has_elected(Some(&orders), Time(1)));
+        assert!(scene.has_elected(None, Time(0)) && !scene.has_elected(Some(&"orders/1".parse().unwrap()), Time(0)));
+        let seen = scene.partition(&orders).unwrap();
         assert_eq!((seen.leader, seen.replicas.len()), (Some(BrokerId(2)), 3));
     }
 

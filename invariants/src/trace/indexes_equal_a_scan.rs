@@ -1,7 +1,7 @@
 //! Indexes equal a scan: what a log knows of its batches after a start is what its batches say.
 //!
 //! Broken if a log that was just opened, from its index files and the checkpoint of its leader epochs, has an entry that a walk over
-//! the batches does not give. Nothing is asked of a log of which the world itself destroyed a part on this node.
+//! the batches does not give, or a batch that is not what its checksum says: a torn tail goes before anybody is told of a log. Nothing is asked of a log of which the world itself destroyed a part on this node.
 
 use evidence::{Entry, What};
 use model::Event;
@@ -32,7 +32,7 @@ impl Promise for IndexesEqualAScan {
                     return Ok(());
                 }
                 Err(format!(
-                    "{partition}: {} opened its log, and an index or the leader epochs differ from its batches",
+                    "{partition}: {} opened its log, and an index or the leader epochs differ from its batches, or one of these is torn",
                     before.name(node)
                 ))
             }

@@ -91,6 +91,8 @@ pub(crate) struct Replica {
     pub(crate) in_sync_at_most: BTreeSet<BrokerId>,
     /// The machine went dark, and the log was not opened since.
     pub(crate) lost_power: bool,
+    /// Where it was cut since its last sync: after a loss of power what was cut may be back in the place of what came after.
+    cut_unsafely: Option<Offset>,
     /// What stands in the file that compaction is writing: each batch, and the records that are left in it.
     compacting: Vec<(Batch, Vec<Offset>)>,
     /// The world destroyed some of what is stored of it: what it held may be gone, and what it said of its disk is void.
@@ -441,6 +443,7 @@ impl World {
                 replica.high_watermark = replica.high_watermark.min(to);
                 replica.synced = replica.synced.map(|synced| synced.min(to));
                 replica.on_disk = replica.on_disk.map(|on_disk| on_disk.min(to));
+                replica.cut_unsafely = Some(replica.cut_unsafely.map_or(to, |cut| cut.min(to)));
                 let why = CutWhy::Following(replica.following);
                 let cut = Cut { at: entry.index, time: entry.time, node, from, to, why };
                 self.partition_mut(partition).cuts.push(cut);
@@ -458,6 +461,7 @@ impl World {
             Event::Synced { partition, end } => {
                 let replica = self.replica_mut(partition, node);
                 replica.synced = replica.synced.max(Some(end));
+                replica.cut_unsafely = None;
                 if !replica.is_hurt {
                     replica.on_disk = replica.on_disk.max(Some(end));
                 }
@@ -557,7 +561,8 @@ impl World {
     fn recovered(&mut self, entry: &Entry, node: NodeId, partition: PartitionId, log_end: Offset) {
         let replica = self.replica_mut(partition, node);
         let from = replica.end;
-        replica.log.cut(log_end);
+        let uncertain_from = replica.lost_power.then(|| replica.cut_unsafely.take()).flatten();
+        replica.log.cut(uncertain_from.map_or(log_end, |cut| cut.min(log_end)));
         replica.end = log_end;
         replica.reached = replica.reached.max(log_end);
         replica.synced = replica.synced.map(|synced| synced.min(log_end));

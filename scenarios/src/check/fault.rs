@@ -4,7 +4,7 @@ use super::{
     Checked, between, config, in_time, known_partition, known_phase, never_nothing, no_topic, some_time, up_to, wrong,
 };
 use crate::fault::{
-    Clock, ClockFault, DiskFault, Fault, FaultKind, NetworkFault, NodeFault, Reconfigure, Sectors, When,
+    Clock, ClockFault, DiskFault, Fault, FaultKind, Moment, NetworkFault, NodeFault, Reconfigure, Sectors, When,
 };
 use crate::parse::Step;
 use crate::scenario::Scenario;
@@ -38,7 +38,7 @@ pub(super) fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked
         FaultKind::Disk(_) => true,
         FaultKind::Network(_) | FaultKind::Clock(_) => false,
     };
-    if fault.moment.is_some() && !has_disk {
+    if fault.moment == Some(Moment::WritesInFlight) && !has_disk {
         let message = format!("`{key}` here strikes no disk, so no writes are in flight on it");
         return wrong(here("when"), message, "leave `when` out, or strike a broker or its disk");
     }

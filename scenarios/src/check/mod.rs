@@ -84,6 +84,7 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
         ChangeKind::Reassign(_) => "reassign",
         ChangeKind::CancelReassignment(_) => "cancel_reassignment",
         ChangeKind::ElectPreferred(_) => "elect_preferred",
+        ChangeKind::DeleteRecords(_) => "delete_records",
     };
     let Some(declared) = scenario.topic(topic) else {
         let names = words(scenario.topics.iter().map(|topic| topic.name.as_str()));

@@ -60,12 +60,15 @@ pub enum When {
     },
 }
 
-/// A moment at which a fault does most harm. It is waited for, for two seconds at most.
+/// A moment at which a fault does most harm. It is waited for, for some seconds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Moment {
     /// Whom it strikes has written something that is not synced yet.
     #[serde(rename = "writes in flight")]
     WritesInFlight,
+    /// A partition has just got another leader, which has written little or nothing yet.
+    #[serde(rename = "a leader is new")]
+    LeaderIsNew,
 }
 
 /// What is done, and to whom.

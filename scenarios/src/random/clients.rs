@@ -11,7 +11,7 @@ use proptest::sample::select;
 use super::pace::{LENGTH, span};
 use crate::client::{Acks, Consumer, Producer, ReadFrom, Sleep};
 use crate::cluster::Topic;
-use crate::words::{Range, Rate};
+use crate::words::{Chance, Range, Rate};
 
 const NAMES: [&str; 2] = ["orders", "payments"];
 
@@ -51,7 +51,11 @@ pub(super) fn producers(topics: &[Topic]) -> impl Strategy<Value = Vec<Producer>
 fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
     let rate = prop_oneof![1 => Just(20), 2 => Just(100), 3 => Just(200), 1 => Just(400)];
     let habits = prop_oneof![1 => Just((true, None)), 1 => Just((false, None)), 1 => Just((false, Some(0)))];
-    (select(topics.to_vec()), rate, habits, option::of(1..=20u32)).prop_map(|(topic, rate, habits, keys)| Producer {
+    // Some send what spans sectors of a disk, and nothing else.
+    let large =
+        prop_oneof![6 => Just(None), 1 => Just(Some(Chance::percent(50))), 1 => Just(Some(Chance::percent(100)))];
+    let drawn = (select(topics.to_vec()), rate, habits, option::of(1..=20u32), large);
+    drawn.prop_map(|(topic, rate, habits, keys, large)| Producer {
         topic: topic.name,
         acks: Acks::All,
         idempotent: habits.0,
@@ -63,6 +67,7 @@ fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
         keys,
         tombstones: None,
         partition: None,
+        large,
         count: 1,
     })
 }

@@ -28,10 +28,13 @@ use crate::stage::Stage;
 const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// How long a fault waits for its moment.
-const MOMENT_MAX: Duration = Duration::from_secs(2);
+const WRITES_MAX: Duration = Duration::from_secs(2);
+const ELECTION_MAX: Duration = Duration::from_secs(5);
 
-/// How often it looks whether that has come. Drawn, or it could for ever miss what comes at even times.
-const MOMENT_POLL: std::ops::Range<Duration> = Duration::from_micros(100)..Duration::from_micros(1_900);
+/// How often it looks whether that has come. Drawn, or it could for ever miss what comes at even times. A new leader is met before
+/// its first record or a few records later.
+const WRITES_POLL: std::ops::Range<Duration> = Duration::from_micros(100)..Duration::from_micros(1_900);
+const ELECTION_POLL: std::ops::Range<Duration> = Duration::from_millis(1)..Duration::from_millis(150);
 
 /// Drives the faults of one run.
 pub(crate) struct Faults {
@@ -70,10 +73,15 @@ enum Deed {
     Tell(String),
     Begin(usize),
     /// A fault whose victims are drawn waits for its moment.
-    Await {
+    AwaitWrites {
         fault: usize,
         members: Vec<usize>,
         until: Time,
+    },
+    /// A fault waits for a leader of later than `since`.
+    AwaitElection {
+        fault: usize,
+        since: Time,
     },
     /// The next step of a fault that goes on.
     Step(u32),
@@ -193,7 +201,8 @@ impl Faults {
             match entry.remove() {
                 Deed::Tell(text) => stage.world.note(What::Note { text }),
                 Deed::Begin(fault) => self.begin(fault, stage, scene),
-                Deed::Await { fault, members, until } => self.wait(fault, members, until, stage, scene),
+                Deed::AwaitWrites { fault, members, until } => self.await_writes(fault, members, until, stage, scene),
+                Deed::AwaitElection { fault, since } => self.await_election(fault, since, stage, scene),
                 Deed::Step(id) => self.go_on(id, stage),
                 Deed::End(id) => self.end(id, stage, scene),
                 Deed::Sleep(sleeper) => self.sleep(sleeper, stage),
@@ -245,7 +254,12 @@ impl Faults {
                     stage.node(self.sleepers[sleeper].member).resume();
                     self.wakings += 1;
                 }
-                Deed::Tell(_) | Deed::Begin(_) | Deed::Await { .. } | Deed::Step(_) | Deed::Sleep(_) => {}
+                Deed::Tell(_)
+                | Deed::Begin(_)
+                | Deed::AwaitWrites { .. }
+                | Deed::AwaitElection { .. }
+                | Deed::Step(_)
+                | Deed::Sleep(_) => {}
             }
         }
         // What could not be undone at once.
@@ -272,24 +286,40 @@ impl Faults {
                 self.next_deed += 1;
             }
         }
-        let Some(Moment::WritesInFlight) = fault.moment else { return self.strike(index, None, stage, scene) };
+        match fault.moment {
+            None => return self.strike(index, None, stage, scene),
+            Some(Moment::LeaderIsNew) => return self.await_election(index, now, stage, scene),
+            Some(Moment::WritesInFlight) => {}
+        }
         let selectors = fault.kind.selectors();
         let of = selectors.first().map(|(_, of)| (*of).clone());
         let members = of.map_or_else(Vec::new, |of| {
             Aim { stage, scene, stream, recorder: &self.recorder, chosen: None }.choose(&of)
         });
-        self.wait(index, members, now + MOMENT_MAX, stage, scene);
+        self.await_writes(index, members, now + WRITES_MAX, stage, scene);
     }
 
     /// Strikes if the moment has come, or will not.
-    fn wait(&mut self, fault: usize, members: Vec<usize>, until: Time, stage: &mut Stage, scene: &Scene) {
+    fn await_writes(&mut self, fault: usize, members: Vec<usize>, until: Time, stage: &mut Stage, scene: &Scene) {
         let now = stage.world.now();
         let is_dirty = |&member: &usize| stage.is_up(member) && stage.node(member).disk().has_unsynced_writes();
         if until <= now || !members.iter().any(|&member| stage.is_up(member)) || members.iter().any(is_dirty) {
             return self.strike(fault, Some(members), stage, scene);
         }
-        let next = now + self.faults[fault].stream.duration(MOMENT_POLL);
-        self.plan(next, Deed::Await { fault, members, until });
+        let next = now + self.faults[fault].stream.duration(WRITES_POLL);
+        self.plan(next, Deed::AwaitWrites { fault, members, until });
+    }
+
+    /// The same; whom it strikes is found then.
+    fn await_election(&mut self, fault: usize, since: Time, stage: &mut Stage, scene: &Scene) {
+        let now = stage.world.now();
+        let Armed { fault: awaiting, stream, .. } = &mut self.faults[fault];
+        let led = awaiting.kind.selectors().into_iter().find_map(|(_, selector)| selector.partition());
+        if since + ELECTION_MAX <= now || scene.has_elected(led, since) {
+            return self.strike(fault, None, stage, scene);
+        }
+        let next = now + stream.duration(ELECTION_POLL);
+        self.plan(next, Deed::AwaitElection { fault, since });
     }
 
     fn strike(&mut self, index: usize, chosen: Option<Vec<usize>>, stage: &mut Stage, scene: &Scene) {

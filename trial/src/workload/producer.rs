@@ -28,7 +28,7 @@ const BURST_MAX: u64 = 5;
 /// Of a producer that pipelines: how long after one request the next follows.
 const PIPELINE_GAP: Duration = Duration::from_micros(50);
 
-/// One record in so many is large: it spans sectors of a disk, and segments of a network.
+/// One record in so many is large, unless its scenario says otherwise: it spans sectors of a disk, and segments of a network.
 const LARGE_ODDS: u64 = 10;
 const LARGE_BYTES_MAX: u64 = 4_000;
 
@@ -130,7 +130,11 @@ impl Producing {
             message.value = None;
             message.headers.push(RecordHeader { key: NUMBER.into(), value: Some(value.to_string().into()) });
         }
-        if self.stream.below(LARGE_ODDS) == 0 {
+        let is_large = match self.plan.large {
+            None => self.stream.below(LARGE_ODDS) == 0,
+            Some(chance) => self.stream.chance(chance.as_f64()),
+        };
+        if is_large {
             let length = usize::try_from(self.stream.below(LARGE_BYTES_MAX)).unwrap_or(0);
             let padding = Bytes::from(vec![b'.'; length]);
             message.headers.push(RecordHeader { key: "padding".into(), value: Some(padding) });

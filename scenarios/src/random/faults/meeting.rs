@@ -4,7 +4,6 @@
 //! one comes before the last has healed: a leader of a moment ago with a tail that nobody has, a follower that hears of two
 //! elections at once, an answer or a proposal that arrives in another epoch than the one it left in.
 
-use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
@@ -39,11 +38,15 @@ fn falls(partition: &PartitionName) -> impl Strategy<Value = Fault> + use<> {
         1 => Just(FaultKind::Node(NodeFault::Pause(leader.clone()))),
         1 => cut(partition, leader).prop_map(|cut| FaultKind::Network(NetworkFault::Partition(cut))),
     ];
-    let moment = weighted(0.7, Just(Moment::WritesInFlight));
+    let moment = prop_oneof![
+        2 => Just(Some(Moment::WritesInFlight)),
+        2 => Just(Some(Moment::LeaderIsNew)),
+        1 => Just(None),
+    ];
     (select(FALLS), moment).prop_flat_map(move |(pace, moment)| {
         repeated(kind.clone(), pace).prop_map(move |fault| {
             let strikes_a_disk = !matches!(fault.kind, FaultKind::Network(_));
-            Fault { moment: moment.filter(|_| strikes_a_disk), ..fault }
+            Fault { moment: moment.filter(|moment| strikes_a_disk || *moment == Moment::LeaderIsNew), ..fault }
         })
     })
 }

@@ -1,10 +1,9 @@
 //! Random faults of nodes: crash, power loss, restart, another configuration, pause.
 //!
-//! Mostly while writes are in flight: that is when there is most to lose.
+//! Mostly while writes are in flight, when there is most to lose, or when a leader is new, and nothing has settled yet.
 
 use std::collections::BTreeMap;
 
-use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
@@ -51,6 +50,10 @@ fn pause(topics: &[Topic]) -> BoxedStrategy<Fault> {
 }
 
 fn of_node(fault: impl Strategy<Value = NodeFault> + 'static) -> BoxedStrategy<Fault> {
-    let moment = weighted(0.7, Just(Moment::WritesInFlight));
+    let moment = prop_oneof![
+        5 => Just(Some(Moment::WritesInFlight)),
+        2 => Just(Some(Moment::LeaderIsNew)),
+        3 => Just(None),
+    ];
     (paced(fault.prop_map(FaultKind::Node)), moment).prop_map(|(fault, moment)| Fault { moment, ..fault }).boxed()
 }
