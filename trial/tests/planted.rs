@@ -150,7 +150,7 @@ const PIPELINED: &str = r#"
 [[producers]]
 topic = "orders"
 rate = "300/s"
-idempotent = true
+retries = 0
 for = "20s"
 "#;
 
@@ -415,7 +415,7 @@ hunts! {
         producers: BUSY,
         ..hunt(Bug::RetentionPastHighWatermark, RETENTION_IS_TIGHT, 3, &[RETENTION])
     },
-    log_start_unsynced: hunt(Bug::LogStartUnsynced, RETENTION_IS_TIGHT, 5, &[RETENTION, OFFSET_ORDER, READABLE]),
+    log_start_unsynced: hunt(Bug::LogStartUnsynced, RETENTION_IS_TIGHT, 5, &[RETENTION, OFFSET_ORDER, RECOVERY, READABLE]),
     never_elect: hunt(Bug::NeverElect, NEVER_ELECTED, 3, &[CONVERGES]),
 }
 

@@ -24,6 +24,6 @@ pub use consumer::{ConsumeError, Consumer, ConsumerConfig, Isolation, OutOfRange
 pub use error::ClientError;
 pub use fetch_session::{Ask, FetchSession};
 pub use partition::{TopicPartition, partition_of_key};
-pub use placement::{Election, Move};
+pub use placement::{Election, Move, Target};
 pub use producer::{Acks, Message, Producer, ProducerConfig, Reason, SendError, Sent};
 pub use protocol::records::{Compression, Record, RecordHeader, StoredRecord};

@@ -21,6 +21,9 @@ pub enum Election {
     Unclean,
 }
 
+/// Where a partition is to live: on these brokers, the preferred leader first, or where it was before it began to move.
+pub type Target = (TopicPartition, Option<Vec<BrokerId>>);
+
 /// A partition that is on its way to other brokers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
@@ -62,21 +65,20 @@ impl<H: Host> Admin<H> {
         self.cluster.retry(attempt).await
     }
 
-    /// Sets partitions on their way to these brokers, the preferred leader first, or with none back to where they were. The move
-    /// goes on after this returns.
+    /// Sets partitions on their way. The move goes on after this returns.
     ///
     /// # Errors
     /// `Refused` with what is wrong with the first one that is refused, others being moved all the same; others once the operation's
     /// time is over: they may move.
-    pub async fn reassign(&self, moves: &[(TopicPartition, Option<Vec<BrokerId>>)]) -> Result<(), ClientError> {
-        let topic = |(partition, replicas): &(TopicPartition, Option<Vec<BrokerId>>)| {
+    pub async fn reassign(&self, targets: &[Target]) -> Result<(), ClientError> {
+        let topic = |(partition, replicas): &Target| {
             let replicas = replicas.as_ref().map(|ids| ids.iter().map(|id| WireId(id.0)).collect());
             let asked =
                 ReassignablePartition::default().with_partition_index(partition.partition).with_replicas(replicas);
             ReassignableTopic::default().with_name(topic_name(&partition.topic)).with_partitions(vec![asked])
         };
         let request = AlterPartitionReassignmentsRequest::default()
-            .with_topics(moves.iter().map(topic).collect())
+            .with_topics(targets.iter().map(topic).collect())
             .with_timeout_ms(self.cluster.config().request_timeout.as_millis() as i32);
         let attempt = || async {
             let answer = self.cluster.ask_any(|_version| request.clone()).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use client::{Admin, ClientConfig, Move, TopicInfo, TopicPartition};
+use client::{Admin, ClientConfig, Move, Target, TopicInfo, TopicPartition};
 use host::Host;
 use host::real::RealHost;
 use model::BrokerId;
@@ -98,11 +98,7 @@ async fn start(
 }
 
 /// Each partition with as many replicas as it has, the first one of each on another broker.
-fn spread(
-    name: &str,
-    topic: &TopicInfo,
-    over: &[BrokerId],
-) -> Result<Vec<(TopicPartition, Option<Vec<BrokerId>>)>, Failure> {
+fn spread(name: &str, topic: &TopicInfo, over: &[BrokerId]) -> Result<Vec<Target>, Failure> {
     let mut targets = Vec::new();
     for (index, partition) in (0_i32..).zip(&topic.partitions) {
         let wanted = partition.replicas.len();
