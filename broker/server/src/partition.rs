@@ -4,6 +4,10 @@
 //! the role decided, on the task that brought the request. Only syncing waits, and that is the flusher's work.
 
 mod compaction;
+mod log_start;
+mod look_up;
+mod producers;
+mod watchers;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -14,8 +18,8 @@ use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
     Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, KeySent, LeaderEpoch, LogStartReason, Offset,
-    PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, Producers, SequenceError, Time, Timestamp,
-    batch_checksum, batches, patch_append_time, patch_batch,
+    PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time, Timestamp, batch_checksum,
+    batches, patch_append_time, patch_batch,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
@@ -25,11 +29,11 @@ use storage::{Log, LogConfig, PendingSync, StartKept, StorageError, SyncedTo};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
+use self::producers::{admit, forget_all};
+pub(crate) use self::watchers::Watcher;
+use self::watchers::{wake, watch_if_too_little};
 use crate::config::FlushPolicy;
 use crate::topic_settings::TopicSettings;
-
-/// How often silent producers are looked for (`producer.id.expiration.check.interval.ms` in Kafka).
-const PRODUCERS_CHECK_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Why a partition did not do what it was asked.
 #[derive(Debug, Error)]
@@ -52,14 +56,6 @@ pub(crate) struct Read {
     pub(crate) records: Bytes,
     pub(crate) high_watermark: Offset,
     pub(crate) log_start: Offset,
-}
-
-/// Whoever waits until there is enough to read.
-#[derive(Clone, Copy)]
-pub(crate) struct Watcher<'a> {
-    /// Called once, when there may be more, or the leadership changes.
-    pub(crate) changed: &'a Arc<Notify>,
-    pub(crate) bytes_min: usize,
 }
 
 /// What a leader answered to this follower's fetch.
@@ -293,11 +289,6 @@ impl<H: Host> Partition<H> {
         read_to_end(&mut state, fetch.offset, bytes_max, watcher)
     }
 
-    /// What is known of the producers of its log.
-    pub(crate) fn producers(&self) -> Producers {
-        self.state.lock().log.producers().clone()
-    }
-
     /// Where this replica goes on fetching, if it follows and its log is safe to its end.
     pub(crate) fn fetch_position(&self) -> Option<FetchPosition> {
         let state = self.state.lock();
@@ -335,60 +326,6 @@ impl<H: Host> Partition<H> {
         if let Some(to) = state.replica.begin_anew(view, leader_epoch, offset, leader_start) {
             self.move_start(&mut state, to, LogStartReason::BehindLeader);
         }
-    }
-
-    /// Lets go what retention allows; `now` is wall-clock time.
-    pub(crate) fn retain(&self, now: Timestamp) {
-        let mut state = self.state.lock();
-        if let Some((to, reason)) = state.log.retention_due(now, state.replica.high_watermark()) {
-            self.move_start(&mut state, to, reason);
-        }
-    }
-
-    /// A client asks that all below `offset` be deleted, or all that is committed, if it is negative. The answer is how far that is.
-    pub(crate) fn admit_deletion(&self, offset: Offset) -> Result<Offset, Refusal> {
-        let below = self.state.lock().replica.admit_deletion(offset)?;
-        self.host.witness(Event::DeletionAsked { partition: self.id, below });
-        Ok(below)
-    }
-
-    /// Deletes all below `below`. None until no in-sync replica has any of it; then the offset below which nobody has anything.
-    pub(crate) fn delete_below(&self, below: Offset) -> Result<Option<Offset>, Refusal> {
-        let mut state = self.state.lock();
-        let low_watermark = state.replica.low_watermark(state.view(self.flush_policy))?;
-        self.move_start(&mut state, below, LogStartReason::Asked);
-        Ok(Some(low_watermark).filter(|&low_watermark| below <= low_watermark))
-    }
-
-    /// Calls `notify` once, when this log or that of a follower may begin later.
-    pub(crate) fn watch_start(&self, notify: &Arc<Notify>) {
-        watch(&mut self.state.lock().start_watchers, notify);
-    }
-
-    /// Has the log begin at `to`, if it begins before and is not about to begin elsewhere: then whoever asks must come again.
-    fn move_start(&self, state: &mut MutexGuard<'_, State<H>>, to: Offset, reason: LogStartReason) {
-        if state.next_start.is_some() {
-            return;
-        }
-        let Some(pending) = state.log.begin_start(to) else { return };
-        state.next_start = Some((to, reason));
-        let _node_stops = self.errands.send(Errand::KeepStart(self.id, Box::pin(pending.run())));
-    }
-
-    /// A new log start is safe, or could not be kept.
-    pub(crate) fn start_kept(&self, kept: Result<StartKept, StorageError>) -> Result<(), PartitionError> {
-        let mut state = self.state.lock();
-        let next = state.next_start.take();
-        let from = state.log.start();
-        state.log.finish_start(kept?)?;
-        let to = state.log.start();
-        if let Some((_, reason)) = next.filter(|_| from < to) {
-            self.host.witness(Event::LogStartAdvanced { partition: self.id, from, to, reason });
-        }
-        self.step(&mut state, Input::LogStartMoved)?;
-        wake(&mut state.start_watchers);
-        self.sync_if_needed(&mut state);
-        Ok(())
     }
 
     /// The leader says that our logs part.
@@ -468,42 +405,6 @@ impl<H: Host> Partition<H> {
         let _end = self.state.lock().log.finish_sync(done);
     }
 
-    /// The committed end, for ListOffsets.
-    pub(crate) fn committed_end(&self, epoch: LeaderEpoch) -> Result<(Offset, LeaderEpoch), Refusal> {
-        let state = self.state.lock();
-        let end = state.replica.committed_end(epoch)?;
-        Ok((end, state.replica.leader_epoch()))
-    }
-
-    /// The first offset, for ListOffsets.
-    pub(crate) fn start(&self, epoch: LeaderEpoch) -> Result<(Offset, LeaderEpoch), Refusal> {
-        let state = self.state.lock();
-        state.replica.committed_end(epoch)?;
-        let start = state.log.start();
-        Ok((start, state.log.epochs().epoch_at(start).unwrap_or(LeaderEpoch::NONE)))
-    }
-
-    /// The first committed record whose timestamp is not before `at`.
-    pub(crate) fn offset_for_time(
-        &self,
-        epoch: LeaderEpoch,
-        at: Timestamp,
-    ) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, PartitionError> {
-        let state = self.state.lock();
-        let end = state.replica.committed_end(epoch)?;
-        Ok(state.log.offset_for_time(at)?.filter(|(offset, _, _)| *offset < end))
-    }
-
-    /// The committed record with the highest timestamp (KIP-734).
-    pub(crate) fn offset_of_latest_time(
-        &self,
-        epoch: LeaderEpoch,
-    ) -> Result<Option<(Offset, Timestamp, LeaderEpoch)>, PartitionError> {
-        let state = self.state.lock();
-        let end = state.replica.committed_end(epoch)?;
-        Ok(state.log.offset_of_latest_time()?.filter(|(offset, _, _)| *offset < end))
-    }
-
     /// Who waits here: producers for answers, fetches for more.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
@@ -543,33 +444,6 @@ impl<H: Host> Partition<H> {
             }
         }
         Ok(())
-    }
-
-    /// Says what is known of the producers, wherever it did not just come from a batch.
-    fn witness_producers(&self, log: &Log<H::Disk>) {
-        let (start, end) = (log.start(), log.end());
-        let digest = log.producers().since(start).digest();
-        self.host.witness(Event::ProducersKnown { partition: self.id, start, end, digest });
-    }
-
-    /// Forgets producers that wrote nothing for `silence_max`.
-    fn forget_silent_producers(&self, state: &mut State<H>, silence_max: Duration) {
-        let now = self.host.now();
-        if now < state.producers_checked + PRODUCERS_CHECK_INTERVAL.min(silence_max) {
-            return;
-        }
-        state.producers_checked = now;
-        let mut heard = BTreeMap::new();
-        for (id, end) in state.log.producers().ends() {
-            let before = state.producers_heard.get(&id).filter(|(known, _)| *known == end);
-            heard.insert(id, before.copied().unwrap_or((end, now)));
-        }
-        for (&producer, _) in heard.iter().filter(|(_, (_, since))| *since + silence_max <= now) {
-            model::reached!("a producer was silent for so long that it was forgotten");
-            state.log.forget_producer(producer);
-            self.host.witness(Event::ProducerForgotten { partition: self.id, producer });
-        }
-        state.producers_heard = heard;
     }
 
     /// Steps the role and performs what it decided. A fetch that the role refuses comes back.
@@ -653,24 +527,6 @@ fn read_to_end<H: Host>(
     Ok(read)
 }
 
-fn watch_if_too_little(watchers: &mut Vec<Weak<Notify>>, watcher: Option<Watcher<'_>>, read: &Read) {
-    if let Some(watcher) = watcher.filter(|watcher| read.records.len() < watcher.bytes_min) {
-        watch(watchers, watcher.changed);
-    }
-}
-
-fn watch(watchers: &mut Vec<Weak<Notify>>, notify: &Arc<Notify>) {
-    // Whoever stopped waiting is gone.
-    watchers.retain(|watcher| watcher.strong_count() > 0 && watcher.as_ptr() != Arc::as_ptr(notify));
-    watchers.push(Arc::downgrade(notify));
-}
-
-fn wake(watchers: &mut Vec<Weak<Notify>>) {
-    for watcher in watchers.drain(..).filter_map(|watcher| watcher.upgrade()) {
-        watcher.notify_one();
-    }
-}
-
 /// The right to an answer, and where it will come.
 fn expect_answer<H: Host>(state: &mut State<H>) -> (Ticket, Answer) {
     let ticket = Ticket(state.next_ticket);
@@ -678,23 +534,6 @@ fn expect_answer<H: Host>(state: &mut State<H>) -> (Ticket, Answer) {
     let (answer, receiver) = oneshot::channel();
     state.answers.insert(ticket, answer);
     (ticket, receiver)
-}
-
-/// What a producer's batch is to the log, unless a planted fault says otherwise.
-fn admit<D: Disk>(planted: Planted, log: &Log<D>, stamp: &ProducerStamp) -> Result<Admission, SequenceError> {
-    match log.producers().admit(stamp) {
-        Err(SequenceError::OutOfOrder { .. }) if planted.has(Bug::GapInSequences) => Ok(Admission::New),
-        Ok(Admission::Again { .. }) if planted.has(Bug::NoRepeatedBatches) => {
-            let (producer, asked) = (stamp.id, stamp.first_sequence);
-            Err(SequenceError::OutOfOrder { producer, expected: model::sequence_after(stamp.last_sequence, 1), asked })
-        }
-        admission => admission,
-    }
-}
-
-fn forget_all<D: Disk>(log: &mut Log<D>) {
-    let producers: Vec<ProducerId> = log.producers().ends().map(|(id, _)| id).collect();
-    producers.into_iter().for_each(|id| log.forget_producer(id));
 }
 
 /// Copies `records` and writes offsets from `base`, the leader's epoch, and its time if there is one, into each batch.
