@@ -260,7 +260,6 @@ fn each_promise_is_broken_by_some_of_these_traces_and_kept_by_more() {
     let mut runner = TestRunner::deterministic();
     let mut broken: BTreeMap<&str, usize> = BTreeMap::new();
     let mut sound = 0;
-    let _d = 1;
     for _ in 0..TRACES {
         let (watch, _) = judged(&carried_out(&plan().new_tree(&mut runner).unwrap().current()));
         sound += usize::from(watch.is_empty());

@@ -96,6 +96,19 @@ pub(crate) fn end(before: &[Told], of: i32, log: PartitionId) -> Option<Offset> 
     last.or(is_heard_of(before, of, log).then_some(Offset(0)))
 }
 
+/// Where a replica's log begins: none if it was never opened.
+pub(crate) fn start(before: &[Told], of: i32, log: PartitionId) -> Option<Offset> {
+    own(before, of, log).rev().find_map(|event| match *event {
+        Event::Recovered { log_start, .. } => Some(log_start),
+        _ => None,
+    })
+}
+
+/// Where the replica begins that begins last: what lies below is about to go from all.
+pub(crate) fn furthest_start(before: &[Told], log: PartitionId) -> Offset {
+    brokers(before).into_iter().filter_map(|of| start(before, of, log)).max().unwrap_or(Offset(0))
+}
+
 /// The furthest that a log came since it was last truncated.
 pub(crate) fn reached(before: &[Told], of: i32, log: PartitionId) -> Offset {
     let mut furthest = Offset(0);

@@ -151,7 +151,7 @@ fn replicas_disagree(before: &[Told], node: i32, event: &Event) -> bool {
             witnessed(before).any(|(_, event)| is_other(event)) || leader.is_some_and(lacks)
         }
         Event::HighWatermarkAdvanced { partition, epoch, to } => {
-            let from = own_high_watermark(before, node, partition).min(to);
+            let from = own_high_watermark(before, node, partition).min(to).max(furthest_start(before, partition));
             leading(before, node, partition) != Some(epoch)
                 && differ(&log(before, node, partition), &canonical(before, partition), from, to)
         }
@@ -255,14 +255,15 @@ fn something_committed_is_cut(before: &[Told], node: i32, event: &Event) -> bool
 fn offsets_are_out_of_order(before: &[Told], node: i32, event: &Event) -> bool {
     let end = |log| end(before, node, log);
     match *event {
-        Event::Appended { partition, base, .. } => end(partition).is_some_and(|end| end != base),
+        Event::Appended { partition, base, end: batch_end, .. } => {
+            // An empty log may begin in the middle of its first batch.
+            let start = start(before, node, partition).unwrap_or(Offset(0));
+            end(partition).is_some_and(|end| end != base && !(end == start && base < end && end < batch_end))
+        }
         Event::Synced { partition, end: synced } => end(partition).is_some_and(|end| end < synced),
         Event::HighWatermarkAdvanced { partition, to, .. } => end(partition).is_some_and(|end| end < to),
         Event::Recovered { partition, log_start, log_end, .. } => {
-            let earlier = own(before, node, partition).rev().find_map(|event| match event {
-                Event::Recovered { log_start, .. } => Some(*log_start),
-                _ => None,
-            });
+            let earlier = start(before, node, partition);
             log_end < log_start || earlier.is_some_and(|earlier| log_start < earlier)
         }
         _ => false,
