@@ -8,6 +8,7 @@ mod consume;
 mod elect;
 mod log;
 mod produce;
+mod quorum;
 mod reassign;
 mod serve;
 mod topic;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Reassign(reassign::Reassign),
     Elect(elect::Elect),
     Unregister(unregister::Unregister),
+    Quorum(quorum::Quorum),
     Produce(produce::Produce),
     Consume(consume::Consume),
     Config(config::Config),
@@ -43,6 +45,7 @@ impl Command {
             Command::Reassign(command) => command.run(),
             Command::Elect(command) => command.run(),
             Command::Unregister(command) => command.run(),
+            Command::Quorum(command) => command.run(),
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
             Command::Config(command) => command.run(),

@@ -36,6 +36,8 @@ fn a_cluster_of_three_survives_the_kill_of_any_one() {
     call(&["topic", "create", "orders"]);
     let described = call(&["topic", "describe", "orders"]);
     assert_eq!(described.lines().count(), 5, "three partitions by default, and a minimum: {described}");
+    let quorum = call(&["quorum", "describe"]);
+    assert!(quorum.starts_with("leader ") && quorum.lines().count() == 5, "three voters, no observer: {quorum}");
     let lines = |from: u32, to: u32| {
         (from..to).fold(String::new(), |mut lines, number| {
             writeln!(lines, "{number}:value {number}").unwrap();

@@ -15,6 +15,7 @@ mod node;
 mod partition;
 mod placement;
 mod producer;
+mod quorum;
 
 pub use admin::{Admin, ClusterInfo, NewTopic, Resource, SettingInfo};
 pub use channel::{CallError, Channel};
@@ -27,3 +28,4 @@ pub use partition::{TopicPartition, partition_of_key};
 pub use placement::{Election, Move, Target};
 pub use producer::{Acks, Message, Producer, ProducerConfig, Reason, SendError, Sent};
 pub use protocol::records::{Compression, Record, RecordHeader, StoredRecord};
+pub use quorum::{QuorumInfo, QuorumReplica};

@@ -55,7 +55,7 @@ pub const SUPPORTED: &[Api] = &[
     between_nodes(ApiKey::Vote, 0, 2),
     between_nodes(ApiKey::BeginQuorumEpoch, 0, 1),
     between_nodes(ApiKey::EndQuorumEpoch, 0, 1),
-    between_nodes(ApiKey::DescribeQuorum, 0, 2),
+    for_clients(ApiKey::DescribeQuorum, 0, 2),
     between_nodes(ApiKey::AlterPartition, 2, 3),
     for_clients(ApiKey::DescribeCluster, 0, 2),
     for_clients(ApiKey::DescribeProducers, 0, 0),

@@ -9,8 +9,8 @@ use protocol::{Header, Request, Response};
 use crate::handlers::{
     allocate_producer_ids, alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration,
     create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_producers, describe_topic_partitions, elect_leaders, fetch, init_producer_id, list_config_resources,
-    list_offsets, metadata, produce, quorum, reassignments, unregister_broker,
+    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch, init_producer_id,
+    list_config_resources, list_offsets, metadata, produce, quorum, reassignments, unregister_broker,
 };
 use crate::node::Node;
 
@@ -57,7 +57,8 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::AlterPartition(request) => alter_partition::handle(node, request),
         Request::BrokerRegistration(request) => broker_registration::handle(node, request),
         Request::BrokerHeartbeat(request) => broker_heartbeat::handle(node, request),
-        Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) | Request::DescribeQuorum(_) => {
+        Request::DescribeQuorum(request) => describe_quorum::handle(node, version, request),
+        Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {
             quorum::handle(node, version, request)
         }
     }

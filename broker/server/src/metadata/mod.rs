@@ -19,7 +19,8 @@ use std::time::Duration;
 use host::{Host, Task, spawn, timeout};
 use model::{BrokerId, ClusterId, Endpoint, Event};
 use protocol::messages::{
-    BeginQuorumEpochResponse, EndQuorumEpochResponse, FetchRequest, FetchResponse, StrBytes, VoteResponse, string,
+    BeginQuorumEpochResponse, DescribeQuorumRequest, DescribeQuorumResponse, EndQuorumEpochResponse, FetchRequest,
+    FetchResponse, StrBytes, VoteResponse, string,
 };
 use protocol::{ErrorCode, Request, Response};
 use roles::controller::{Command, Image, LeaderImbalance, Refusal, Reply, Settings};
@@ -132,8 +133,8 @@ impl<H: Host> Metadata<H> {
         }
     }
 
-    /// Answers Vote, BeginQuorumEpoch, EndQuorumEpoch, DescribeQuorum and Fetch of the metadata log (a long poll). None if this node
-    /// is ending, or the request is another.
+    /// Answers Vote, BeginQuorumEpoch, EndQuorumEpoch and Fetch of the metadata log (a long poll). None if this node is ending, or the
+    /// request is another.
     pub(crate) async fn handle(&self, version: i16, request: Request) -> Option<Response> {
         Some(match request {
             Request::Vote(vote) => {
@@ -160,15 +161,20 @@ impl<H: Host> Metadata<H> {
                     Err(code) => FetchResponse::default().with_error_code(code),
                 })
             }
-            Request::DescribeQuorum(_) => {
-                let (answer, described) = oneshot::channel();
-                self.calls.send(Call::Describe { answer }).await.ok()?;
-                let described = described.await.ok()?;
-                let known = *self.leadership.borrow();
-                Response::DescribeQuorum(describe::response(version, described, known, self.host.wall_clock()))
-            }
             _ => return None,
         })
+    }
+
+    /// The answer to DescribeQuorum, if this node leads the quorum or the request asks for something else; None if the leader must
+    /// be asked.
+    pub(crate) async fn describe(&self, request: &DescribeQuorumRequest) -> Option<DescribeQuorumResponse> {
+        if !describe::is_of_metadata(request) {
+            return Some(describe::unknown(request));
+        }
+        let (answer, described) = oneshot::channel();
+        self.calls.send(Call::Describe { answer }).await.ok()?;
+        let (description, now) = described.await.ok()??;
+        Some(describe::response(&description, &self.voters, now, self.host.wall_clock()))
     }
 
     /// Puts a peer's request to the quorum. `Some(Err)` is an error of the whole request; None means that this node is ending.
