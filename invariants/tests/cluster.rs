@@ -4,7 +4,7 @@
 
 mod tale;
 
-use evidence::{Entry, History, NodeName, What};
+use evidence::{Entry, Harm, History, NodeName, What};
 use invariants::{Outcome, Watch};
 use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
 use tale::{P, Tale, brokers, expectations, outcome};
@@ -154,6 +154,10 @@ fn offsets_follow_each_other_and_no_mark_lies_beyond_the_log() {
     Tale::begin().says(1, recovered(4, 2)).breaks(PROMISE);
     Tale::begin().says(1, recovered(4, 9)).crashes(1).says(1, recovered(3, 9)).breaks(PROMISE);
     Tale::begin().says(1, recovered(4, 9)).crashes(1).says(1, recovered(6, 9)).appends(1, 1, 9, 12).keeps();
+    // What was taken away begins anew; what was left where it is does not.
+    let hurt = |directory| Tale::begin().says(1, recovered(4, 9)).hurts(1, Harm::MovedAway, directory).crashes(1);
+    hurt("orders-0").says(1, recovered(0, 0)).keeps();
+    hurt("orders-1").says(1, recovered(0, 0)).breaks(PROMISE);
     Tale::replicated().truncates(2, 4, 2).appends(2, 1, 2, 11).commits(2, 1, 2).keeps();
 }
 

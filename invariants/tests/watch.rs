@@ -248,6 +248,11 @@ fn a_client_reads_what_is_committed_and_hears_what_a_broker_vouched_for() {
 
     synced().sends(2, 9).comes_out(HEARD, Outcome::Broken);
     synced().says(8, "broker-1", acked.clone()).sends(2, 9).sends(3, 9).comes_out(HEARD, Outcome::Kept);
+    // Who asks again hears of what is deleted by now; of what lies beyond the deletion nothing was said.
+    let deleted = Event::Recovered { partition: P, log_start: Offset(2), log_end: Offset(2), cut_bytes: 0 };
+    let deleted = || Tale::begin().says(0, "broker-1", deleted.clone()).says(8, "broker-1", acked.clone());
+    deleted().sends(2, 9).comes_out(HEARD, Outcome::Kept);
+    deleted().sends(2, 9).sends(2, 9).sends(2, 9).comes_out(HEARD, Outcome::Broken);
     // With acks=1 an offset may be given away twice: the first record was lost with its leader.
     let again = Event::Appended { partition: P, epoch: LeaderEpoch(2), base: Offset(1), end: Offset(3), crc: 6 };
     let second = Event::Acked { partition: P, epoch: LeaderEpoch(2), base: Offset(1), end: Offset(3), acks: 1 };

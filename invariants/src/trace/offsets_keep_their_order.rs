@@ -33,6 +33,10 @@ impl Promise for OffsetsKeepTheirOrder {
                 self.starts.retain(|(_, owner), _| *owner != node);
                 return Ok(());
             }
+            What::DiskHurt { harm: Harm::MovedAway, file, .. } => {
+                before.partition_of(file).map(|partition| self.starts.remove(&(partition, node)));
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let end = |partition| before.replica(partition, node).map(|replica| replica.end);

@@ -359,7 +359,7 @@ impl World {
     }
 
     /// Whose log a file belongs to: `data/orders-0/00000000000000000000.log`.
-    fn partition_of(&self, file: &str) -> Option<PartitionId> {
+    pub(crate) fn partition_of(&self, file: &str) -> Option<PartitionId> {
         let directory = file.rsplit('/').nth(1)?;
         let (name, index) = directory.rsplit_once('-')?;
         let topic = if name == METADATA_DIRECTORY { TopicId::METADATA } else { *self.directories.get(name)? };
@@ -456,6 +456,8 @@ impl World {
                     replica.log.cut(Offset::ZERO);
                     (replica.end, replica.reached, replica.reached_safely) = (to, to, to);
                     (replica.synced, replica.on_disk) = (Some(to), Some(to));
+                    // What was hurt went with the rest.
+                    replica.is_hurt = false;
                 }
             }
             Event::Synced { partition, end } => {
@@ -474,6 +476,10 @@ impl World {
                 for batch in replica.log.overlapping(base, end) {
                     state.acknowledged.put(*batch);
                     state.vouched.extend((batch.base.0..batch.end.0).map(Offset));
+                }
+                // A producer that asks again about what is deleted by now.
+                if end <= replica.start {
+                    state.vouched.extend((base.0..end.0).map(Offset));
                 }
             }
             Event::BatchCompacted { partition, epoch, base, end, crc, ref kept } => {
