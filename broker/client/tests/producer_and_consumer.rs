@@ -297,6 +297,29 @@ async fn a_position_that_is_gone_is_dealt_with_as_configured() {
 }
 
 #[tokio::test]
+async fn a_position_that_one_leader_lacks_and_the_next_one_has_is_kept() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| config.linger = Duration::ZERO);
+    for number in 0..6 {
+        producer.send(&orders(), Some(0), message(number.to_string())).await.unwrap();
+    }
+    let partition = TopicPartition::new("orders", 0);
+    for out_of_range in [OutOfRange::Earliest, OutOfRange::Latest] {
+        peers.state.lock().unwrap().late_starts = 1;
+        let mut consumer = consumer(&peers, |config| config.out_of_range = out_of_range);
+        consumer.assign([(partition.clone(), Position::Offset(Offset(4)))]);
+        assert_eq!(read(&mut consumer, 2).await[&0], [(4, "4".to_string()), (5, "5".to_string())]);
+    }
+    // Beyond the end there is nothing to go on from.
+    let mut beyond = consumer(&peers, |_| ());
+    beyond.assign([(partition.clone(), Position::Offset(Offset(9)))]);
+    assert_eq!(read(&mut beyond, 1).await[&0][0].0, 0);
+    // Who wants to begin anew does.
+    assert!(beyond.seek(&partition, Position::Earliest));
+    assert_eq!(read(&mut beyond, 1).await[&0][0].0, 0);
+}
+
+#[tokio::test]
 async fn nobody_there_is_told_in_time() {
     let peers = Peers::start().await;
     // Bound and dropped: nobody listens there.

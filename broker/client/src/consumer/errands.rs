@@ -9,8 +9,8 @@ use host::{Host, buggify};
 use model::{Endpoint, Offset};
 
 use super::fetch::Link;
-use super::positions::look_up_once;
-use super::{ConsumeError, Consumer, Position};
+use super::positions::{go_on, look_up_once};
+use super::{Assigned, ConsumeError, Consumer, Position, Sought};
 use crate::node::Node;
 use crate::{CallError, ClientError, TopicPartition};
 
@@ -19,7 +19,7 @@ pub(super) enum Errand<H: Host> {
     /// Whether it helped shows at the next fetch.
     Refreshed,
     Connected(Endpoint, Result<Node<H>, CallError>),
-    LookedUp(TopicPartition, Position, Result<Offset, ClientError>),
+    LookedUp(TopicPartition, Sought, Result<Offset, ClientError>),
 }
 
 /// The errands under way, at most one of a kind for one thing.
@@ -27,7 +27,7 @@ pub(super) struct Errands<H: Host> {
     running: FuturesUnordered<BoxFuture<'static, Errand<H>>>,
     refreshing: bool,
     connecting: BTreeSet<Endpoint>,
-    looking_up: BTreeMap<TopicPartition, Position>,
+    looking_up: BTreeMap<TopicPartition, Sought>,
 }
 
 impl<H: Host> Default for Errands<H> {
@@ -54,8 +54,8 @@ impl<H: Host> Errands<H> {
             Errand::Connected(endpoint, _) => {
                 self.connecting.remove(endpoint);
             }
-            Errand::LookedUp(partition, position, _) => {
-                if self.looking_up.get(partition) == Some(position) {
+            Errand::LookedUp(partition, sought, _) => {
+                if self.looking_up.get(partition) == Some(sought) {
                     self.looking_up.remove(partition);
                 }
             }
@@ -99,16 +99,18 @@ impl<H: Host> Consumer<H> {
     pub(super) fn start_look_ups(&mut self) {
         let now = self.host.now();
         for (partition, assigned) in &self.assigned {
-            let position = assigned.position;
-            let is_word = !matches!(position, Position::Offset(_));
-            if !is_word || now < assigned.retry_at || self.errands.looking_up.get(partition) == Some(&position) {
+            let Some(sought) = assigned.sought() else { continue };
+            if now < assigned.retry_at || self.errands.looking_up.get(partition) == Some(&sought) {
                 continue;
             }
             let (cluster, isolation, partition) = (self.cluster.clone(), self.config.isolation, partition.clone());
-            self.errands.looking_up.insert(partition.clone(), position);
+            self.errands.looking_up.insert(partition.clone(), sought);
             let look_up = async move {
-                let found = look_up_once(&cluster, isolation, &partition, position).await;
-                Errand::LookedUp(partition, position, found)
+                let found = match sought {
+                    Sought { word, lost: None } => look_up_once(&cluster, isolation, &partition, word).await,
+                    Sought { word, lost: Some(lost) } => go_on(&cluster, isolation, &partition, lost, word).await,
+                };
+                Errand::LookedUp(partition, sought, found)
             };
             self.errands.running.push(look_up.boxed());
         }
@@ -130,17 +132,16 @@ impl<H: Host> Consumer<H> {
                 let partitions: Vec<_> = self.assigned.keys().filter(is_led_there).cloned().collect();
                 partitions.iter().for_each(|partition| self.pause(partition));
             }
-            Errand::LookedUp(partition, position, found) => self.place(&partition, position, found),
+            Errand::LookedUp(partition, sought, found) => self.place(&partition, sought, found),
         }
     }
 
-    fn place(&mut self, partition: &TopicPartition, asked: Position, found: Result<Offset, ClientError>) {
+    fn place(&mut self, partition: &TopicPartition, asked: Sought, found: Result<Offset, ClientError>) {
         // Somebody may have sought elsewhere, or given the partition up, meanwhile.
-        let Some(assigned) = self.assigned.get_mut(partition).filter(|assigned| assigned.position == asked) else {
-            return;
-        };
+        let is_wanted = |assigned: &&mut Assigned| assigned.sought() == Some(asked);
+        let Some(assigned) = self.assigned.get_mut(partition).filter(is_wanted) else { return };
         match found {
-            Ok(offset) => assigned.position = Position::Offset(offset),
+            Ok(offset) => (assigned.position, assigned.lost) = (Position::Offset(offset), None),
             Err(error) => {
                 if !error.is_retriable() {
                     self.found.push(Err(ConsumeError::Partition { partition: partition.clone(), error }));

@@ -109,7 +109,7 @@ impl<H: Host> Consumer<H> {
         let mut wanted = BTreeMap::<Endpoint, BTreeMap<TopicPartition, Wanted>>::new();
         let mut leaderless = Vec::new();
         for (partition, assigned) in &self.assigned {
-            let Assigned { position: Position::Offset(offset), retry_at } = *assigned else { continue };
+            let Assigned { position: Position::Offset(offset), retry_at, .. } = *assigned else { continue };
             if now < retry_at {
                 continue;
             }
@@ -188,7 +188,7 @@ impl<H: Host> Consumer<H> {
                     }
                 };
                 if let Some(assigned) = self.assigned.get_mut(&partition) {
-                    assigned.position = word;
+                    (assigned.position, assigned.lost) = (word, Some(position));
                 }
             }
             Some(code) => {

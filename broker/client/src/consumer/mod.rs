@@ -107,8 +107,32 @@ pub enum ConsumeError {
 #[derive(Debug)]
 struct Assigned {
     position: Position,
+    /// An offset that a leader did not have: it is gone on from there all the same if another leader has it.
+    lost: Option<Offset>,
     /// No attempt before this.
     retry_at: Time,
+}
+
+impl Assigned {
+    fn at(position: Position) -> Assigned {
+        Assigned { position, lost: None, retry_at: Time::ZERO }
+    }
+
+    /// What is to be looked up before it can be fetched.
+    fn sought(&self) -> Option<Sought> {
+        let word = match self.position {
+            Position::Offset(_) => return None,
+            word => word,
+        };
+        Some(Sought { word, lost: self.lost })
+    }
+}
+
+/// A position that is to be looked up, and the offset that was lost for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sought {
+    word: Position,
+    lost: Option<Offset>,
 }
 
 /// Reads records. Everything that it has under way ends when it is dropped.
@@ -148,15 +172,15 @@ impl<H: Host> Consumer<H> {
 
     /// Reads these partitions and no others. One that was assigned before and is again begins anew where it is told to.
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = (TopicPartition, Position)>) {
-        let assigned = |position| Assigned { position, retry_at: Time::ZERO };
-        self.assigned = partitions.into_iter().map(|(partition, position)| (partition, assigned(position))).collect();
+        self.assigned =
+            partitions.into_iter().map(|(partition, position)| (partition, Assigned::at(position))).collect();
         self.found.clear();
     }
 
     /// Goes on from another place in an assigned partition. False if it is not assigned.
     pub fn seek(&mut self, partition: &TopicPartition, position: Position) -> bool {
         let Some(assigned) = self.assigned.get_mut(partition) else { return false };
-        *assigned = Assigned { position, retry_at: Time::ZERO };
+        *assigned = Assigned::at(position);
         self.found.retain(|found| !matches!(found, Ok(polled) if polled.partition == *partition));
         true
     }

@@ -65,6 +65,26 @@ pub(super) async fn look_up_once<H: Host>(
     found.ok_or(ClientError::Missing)
 }
 
+/// Where to go on from an offset that a leader did not have: from there, if the one that leads now has it. Logs of replicas begin where
+/// each let go of its own, so what one leader deleted another may still have; to begin there again would read it twice.
+pub(super) async fn go_on<H: Host>(
+    cluster: &Cluster<H>,
+    isolation: Isolation,
+    partition: &TopicPartition,
+    lost: Offset,
+    word: Position,
+) -> Result<Offset, ClientError> {
+    let start = look_up_once(cluster, isolation, partition, Position::Earliest).await?;
+    if start <= lost && lost <= look_up_once(cluster, isolation, partition, Position::Latest).await? {
+        model::reached!("a consumer's position was in range again");
+        return Ok(lost);
+    }
+    match word {
+        Position::Earliest => Ok(start),
+        word => look_up_once(cluster, isolation, partition, word).await,
+    }
+}
+
 /// The offset that the leader answers with; none if no record has the time.
 async fn ask_leader<H: Host>(
     cluster: &Cluster<H>,

@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) producer_ids: i64,
     /// Offsets below it are gone.
     pub(crate) log_start: i64,
+    /// So many fetches find that the log begins at its end.
+    pub(crate) late_starts: usize,
     pub(crate) leader: i32,
     pub(crate) epoch: i32,
     pub(crate) tricks: VecDeque<Trick>,
@@ -264,13 +266,16 @@ impl State {
         records.iter().find(|record| record.record.timestamp.0 >= time).map_or(-1, |record| record.offset.0)
     }
 
-    fn fetch(&self, id: i32, request: &FetchRequest) -> (bool, FetchResponse) {
+    fn fetch(&mut self, id: i32, request: &FetchRequest) -> (bool, FetchResponse) {
         let mut found = false;
+        let is_late = 0 < self.late_starts;
+        self.late_starts -= usize::from(is_late);
         let mut topic = |topic: &fetch_request::FetchTopic| {
             let mut partition = |asked: &fetch_request::FetchPartition| {
                 let end = self.end(asked.partition);
                 let mut error = self.error(id, asked.current_leader_epoch);
-                if error == 0 && !(self.log_start..=end).contains(&asked.fetch_offset) {
+                let start = if is_late { end } else { self.log_start };
+                if error == 0 && !(start..=end).contains(&asked.fetch_offset) {
                     error = ErrorCode::OffsetOutOfRange.code();
                 }
                 let log = &self.logs[asked.partition as usize];
