@@ -39,6 +39,8 @@ pub(crate) struct Leader {
     pub(crate) broker: BrokerId,
     pub(crate) endpoint: Endpoint,
     pub(crate) epoch: LeaderEpoch,
+    /// The topic that has the partition's name.
+    pub(crate) topic: TopicId,
 }
 
 #[derive(Default)]
@@ -104,10 +106,11 @@ impl<H: Host> Cluster<H> {
     pub(crate) fn leader(&self, partition: &TopicPartition) -> Option<Leader> {
         let view = self.inner.view.lock();
         let index = usize::try_from(partition.partition).ok()?;
-        let info = view.topics.get(&partition.topic)?.partitions.get(index)?;
+        let topic = view.topics.get(&partition.topic)?;
+        let info = topic.partitions.get(index)?;
         let broker = info.leader?;
         let endpoint = view.brokers.get(&broker)?.clone();
-        Some(Leader { broker, endpoint, epoch: info.leader_epoch })
+        Some(Leader { broker, endpoint, epoch: info.leader_epoch, topic: topic.id })
     }
 
     pub(crate) fn backoff(&self) -> Backoff {

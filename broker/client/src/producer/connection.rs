@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use host::{Host, timeout};
-use model::{BatchHeader, Endpoint, Event, Offset, PartitionId, Time};
+use model::{Endpoint, Offset, Time};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::{ProduceRequest, ProduceResponse, topic_name};
 use protocol::{ErrorCode, decode_response};
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::batch::{Batch, Outcome};
 use super::{Acks, Reason};
 use crate::node::Node;
-use crate::{CallError, Cluster, TopicInfo, TopicPartition};
+use crate::{CallError, Cluster, TopicPartition};
 
 /// The batches of one request and what became of them.
 pub(super) struct Done {
@@ -115,7 +115,6 @@ impl<H: Host> ProduceConnection<H> {
         };
         let request = request(&batches, self.acks, wait_max);
         let host = self.cluster.host();
-        batches.iter().for_each(|batch| self.witness_sent(batch));
         let deadline = host.now() + wait_max;
         let sent = async {
             match self.acks {
@@ -136,15 +135,6 @@ impl<H: Host> ProduceConnection<H> {
                 unanswered.push_back(Unanswered { batches, version, deadline });
                 Ok(())
             }
-        }
-    }
-
-    /// Whatever a log holds, somebody sent it: said before it can arrive.
-    fn witness_sent(&self, batch: &Batch) {
-        let topic = self.cluster.topic(&batch.partition.topic);
-        if let (Some(TopicInfo { id: topic, .. }), Ok(header)) = (topic, BatchHeader::parse(&batch.bytes)) {
-            let partition = PartitionId { topic, index: batch.partition.partition };
-            self.cluster.host().witness(Event::BatchSent { partition, crc: header.crc });
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use host::{Host, Task, buggify};
-use model::{Endpoint, ProducerId, Time};
+use model::{BatchHeader, Endpoint, Event, PartitionId, ProducerId, Time, TopicId};
 use protocol::ErrorCode;
 use protocol::messages::InitProducerIdRequest;
 use protocol::records::Record;
@@ -296,6 +296,7 @@ impl<H: Host> Sender<H> {
             let has_room = batches.is_empty() || *bytes + batch.bytes.len() <= self.config.request_bytes_max;
             if link_in_flight < self.config.in_flight_max && has_room {
                 *bytes += batch.bytes.len();
+                witness_sent(self.cluster.host(), leader.topic, batch);
                 queue.in_flight.insert(batch.sequence);
                 batches.extend(queue.ready.pop_front());
             }
@@ -488,6 +489,15 @@ fn break_off(sequences: &mut Option<Sequences>, batch: &Batch, reason: &Reason) 
     if let Some(sequences) = sequences.as_mut().filter(|_| batch.stamp.is_some()) {
         let why = if batch.may_be_written(reason) { Break::InDoubt } else { Break::Missing };
         sequences.break_off(&batch.partition, why);
+    }
+}
+
+/// Whatever a log holds, somebody sent it: said before it can arrive, and while it is known which topic is meant. By the time that it
+/// leaves, the name may be another's, or nobody's.
+fn witness_sent<H: Host>(host: &H, topic: TopicId, batch: &Batch) {
+    if let Ok(header) = BatchHeader::parse(&batch.bytes) {
+        let partition = PartitionId { topic, index: batch.partition.partition };
+        host.witness(Event::BatchSent { partition, crc: header.crc });
     }
 }
 
