@@ -1,6 +1,6 @@
 //! Errands of the run itself: making the topics, asking for service after the healing, reading everything in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use client::{
     TopicPartition,
 };
 use evidence::{Action, MicroOperation, Recorder};
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use host::Host;
 use model::{Endpoint, Offset};
 use parking_lot::Mutex;
@@ -121,7 +121,8 @@ pub(crate) enum Probed {
     Read,
 }
 
-/// Asks every partition to take a record until it does, and then to give it back.
+/// Asks every partition to take a record until it does, and then to give it back; those that are added meanwhile too. Goes on until it
+/// is ended.
 pub(crate) async fn probe(host: SimHost, ground: Ground, progress: Arc<Mutex<BTreeMap<TopicPartition, Probed>>>) {
     let names: Vec<String> = ground.topics.keys().cloned().collect();
     let mut config = ProducerConfig::new(ground.client(&host));
@@ -129,16 +130,23 @@ pub(crate) async fn probe(host: SimHost, ground: Ground, progress: Arc<Mutex<BTr
     config.delivery_timeout = Duration::from_secs(5);
     config.retries = false;
     let producer = Producer::new(host.clone(), config);
-    let probes = ground.all_of(&names).into_iter().map(|partition| {
-        let (host, ground, producer, progress) = (&host, &ground, &producer, &progress);
-        async move {
-            let offset = write_one(host, ground, producer, &partition).await;
-            progress.lock().insert(partition.clone(), Probed::Written);
-            read_one(host, ground, &partition, offset).await;
-            progress.lock().insert(partition, Probed::Read);
+    let probe = async |partition: TopicPartition| {
+        let offset = write_one(&host, &ground, &producer, &partition).await;
+        progress.lock().insert(partition.clone(), Probed::Written);
+        read_one(&host, &ground, &partition, offset).await;
+        progress.lock().insert(partition, Probed::Read);
+    };
+    let mut known = BTreeSet::new();
+    let mut probes = FuturesUnordered::new();
+    loop {
+        let new = ground.all_of(&names).into_iter().filter(|partition| known.insert(partition.clone()));
+        probes.extend(new.map(&probe));
+        tokio::select! {
+            biased;
+            Some(()) = probes.next() => {}
+            () = host.sleep(PAUSE) => {}
         }
-    });
-    join_all(probes).await;
+    }
 }
 
 async fn write_one(
