@@ -45,6 +45,7 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::DeleteRecords, 0, 2),
     // 6 is not stable in Kafka (KIP-939).
     for_clients(ApiKey::InitProducerId, 0, 5),
+    for_clients(ApiKey::OffsetForLeaderEpoch, 2, 4),
     for_clients(ApiKey::DescribeConfigs, 1, 4),
     for_clients(ApiKey::AlterConfigs, 0, 2),
     for_clients(ApiKey::CreatePartitions, 0, 3),

@@ -17,9 +17,9 @@ pub use proto_kafka::messages::{
     EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest, FetchResponse, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse, ListConfigResourcesRequest,
     ListConfigResourcesResponse, ListOffsetsRequest, ListOffsetsResponse, ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
-    ProducerId as WireProducerId, TopicName, UnregisterBrokerRequest, UnregisterBrokerResponse, VoteRequest,
-    VoteResponse,
+    ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse, ProducerId as WireProducerId, TopicName,
+    UnregisterBrokerRequest, UnregisterBrokerResponse, VoteRequest, VoteResponse,
 };
 /// The parts of each message, by the message's name: `fetch_response::PartitionData`.
 pub use proto_kafka::messages::{
@@ -35,8 +35,8 @@ pub use proto_kafka::messages::{
     end_quorum_epoch_response, fetch_request, fetch_response, incremental_alter_configs_request,
     incremental_alter_configs_response, list_config_resources_request, list_config_resources_response,
     list_offsets_request, list_offsets_response, list_partition_reassignments_request,
-    list_partition_reassignments_response, metadata_request, metadata_response, produce_request, produce_response,
-    vote_request, vote_response,
+    list_partition_reassignments_response, metadata_request, metadata_response, offset_for_leader_epoch_request,
+    offset_for_leader_epoch_response, produce_request, produce_response, vote_request, vote_response,
 };
 /// What every request structure is: it knows its key and its response.
 pub use proto_kafka::protocol::Request as RequestMessage;

@@ -59,6 +59,7 @@ every_response_comes_through! {
     DeleteRecords(DeleteRecordsRequest, DeleteRecordsResponse),
     DeleteTopics(DeleteTopicsRequest, DeleteTopicsResponse),
     InitProducerId(InitProducerIdRequest, InitProducerIdResponse),
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse),
     DescribeProducers(DescribeProducersRequest, DescribeProducersResponse),
     AllocateProducerIds(AllocateProducerIdsRequest, AllocateProducerIdsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),

@@ -37,6 +37,8 @@ pub struct Config {
     pub listener: Endpoint,
     /// `advertised.listeners`: what clients are told to connect to; none means the listener itself.
     pub advertised: Option<Endpoint>,
+    /// `metrics.listener` (ours): where metrics, health and readiness are asked for by HTTP; none: nowhere.
+    pub metrics_listener: Option<Endpoint>,
     /// `controller.quorum.voters`: the metadata quorum. A node that is among them is a controller.
     pub voters: Vec<Voter>,
     /// `log.dirs`: one directory, relative to the host's root.
@@ -108,6 +110,7 @@ impl Config {
             voters: vec![Voter { id: BrokerId(1), endpoint: listener.clone() }],
             listener,
             advertised: None,
+            metrics_listener: None,
             log_directory: "data".into(),
             rack: None,
             flush_policy: FlushPolicy::Commit,

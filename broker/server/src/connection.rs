@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use host::{Connection, Host, Listener, Reader, Writer, buggify};
-use model::Bug;
+use model::{Bug, Time};
 use protocol::{FrameError, Header, RequestError, Response, decode_request, encode_response, next_frame};
 use thiserror::Error;
 
@@ -38,7 +38,6 @@ enum Hangup {
 
 /// Accepts connections for as long as the node lives.
 pub(crate) async fn accept<H: Host>(node: Arc<Node<H>>, listener: H::Listener) {
-    let open = Arc::new(AtomicUsize::new(0));
     loop {
         let connection = match listener.accept().await {
             Ok(connection) => connection,
@@ -49,55 +48,63 @@ pub(crate) async fn accept<H: Host>(node: Arc<Node<H>>, listener: H::Listener) {
                 continue;
             }
         };
+        let open = &node.metrics.connections;
         if node.config.connections_max <= open.fetch_add(1, Ordering::Relaxed) {
             open.fetch_sub(1, Ordering::Relaxed);
+            node.metrics.connections_refused.add(1);
             tracing::warn!(max = node.config.connections_max, "refused a connection: raise max.connections");
             continue;
         }
-        let (task_node, task_open) = (node.clone(), open.clone());
+        let of_task = node.clone();
         node.host.spawn_detached(async move {
             let peer = connection.peer();
-            if let Err(hangup) = serve(task_node, connection).await {
+            if let Err(hangup) = serve(&of_task, connection).await {
                 tracing::debug!(peer, %hangup, "connection closed");
             }
-            task_open.fetch_sub(1, Ordering::Relaxed);
+            of_task.metrics.connections.fetch_sub(1, Ordering::Relaxed);
         });
     }
 }
 
-async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result<(), Hangup> {
+/// A request whose answer is due.
+struct Due {
+    header: Header,
+    /// When it came.
+    since: Time,
+    answer: Answer,
+}
+
+async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Result<(), Hangup> {
     let (mut reader, mut writer) = connection.split();
     let mut buffer = BytesMut::new();
-    let mut answers: VecDeque<(Header, Answer)> = VecDeque::new();
+    let mut due: VecDeque<Due> = VecDeque::new();
     loop {
-        while may_begin(&answers) {
+        while may_begin(&due) {
             let Some(frame) = next_frame(&mut buffer, node.config.request_bytes_max)? else { break };
             if node.host.planted().has(Bug::ReorderAppends)
                 && let Some(second) = next_frame(&mut buffer, node.config.request_bytes_max)?
             {
-                begin(&node, second, &mut answers)?;
-                begin(&node, frame, &mut answers)?;
-                let last = answers.len() - 1;
-                answers.swap(last - 1, last);
+                begin(node, second, &mut due)?;
+                begin(node, frame, &mut due)?;
+                let last = due.len() - 1;
+                due.swap(last - 1, last);
                 continue;
             }
-            begin(&node, frame, &mut answers)?;
+            begin(node, frame, &mut due)?;
         }
-        if let Some((header, response)) = take_ready(&mut answers) {
-            writer.write(&encode_response(&header, &response)?).await?;
-            hang_up_if_buggified(&node)?;
+        if let Some((header, since, response)) = take_ready(&mut due) {
+            send(node, &mut writer, &header, since, &response).await?;
             continue;
         }
         tokio::select! {
             biased;
-            response = front(&mut answers) => {
+            response = front(&mut due) => {
                 // No response: the node is stopping, and the connection with it.
-                if let (Some((header, _)), Some(response)) = (answers.pop_front(), response) {
-                    writer.write(&encode_response(&header, &response)?).await?;
-                    hang_up_if_buggified(&node)?;
+                if let (Some(Due { header, since, .. }), Some(response)) = (due.pop_front(), response) {
+                    send(node, &mut writer, &header, since, &response).await?;
                 }
             }
-            read = reader.read(&mut buffer), if may_begin(&answers) => {
+            read = reader.read(&mut buffer), if may_begin(&due) => {
                 if read? == 0 {
                     return Err(Hangup::Closed);
                 }
@@ -106,29 +113,38 @@ async fn serve<H: Host>(node: Arc<Node<H>>, connection: H::Connection) -> Result
     }
 }
 
-/// A broker may close any connection at any time, as one that is idle or one too many.
-fn hang_up_if_buggified<H: Host>(node: &Node<H>) -> Result<(), Hangup> {
+async fn send<H: Host>(
+    node: &Node<H>,
+    writer: &mut <H::Connection as Connection>::Writer,
+    header: &Header,
+    since: Time,
+    response: &Response,
+) -> Result<(), Hangup> {
+    writer.write(&encode_response(header, response)?).await?;
+    node.metrics.answered(header.api_key, node.host.now().since(since));
+    // A broker may close any connection at any time, as one that is idle or one too many.
     if buggify!(node.host, "a connection was closed after an answer", 0.005) { Err(Hangup::Whim) } else { Ok(()) }
 }
 
 /// An answer that is there already may be large, so it leaves before the next request is begun.
-fn may_begin(answers: &VecDeque<(Header, Answer)>) -> bool {
-    answers.len() < REQUESTS_IN_FLIGHT_MAX && !matches!(answers.back(), Some((_, Answer::Now(_))))
+fn may_begin(due: &VecDeque<Due>) -> bool {
+    due.len() < REQUESTS_IN_FLIGHT_MAX && !matches!(due.back(), Some(Due { answer: Answer::Now(_), .. }))
 }
 
 /// Does a request's work and queues its answer.
-fn begin<H: Host>(node: &Arc<Node<H>>, frame: Bytes, answers: &mut VecDeque<(Header, Answer)>) -> Result<(), Hangup> {
+fn begin<H: Host>(node: &Arc<Node<H>>, frame: Bytes, due: &mut VecDeque<Due>) -> Result<(), Hangup> {
+    let since = node.host.now();
     match decode_request(frame) {
         Ok((header, request)) => {
             let answer = router::route(node, &header, request);
-            answers.push_back((header, answer));
+            due.push_back(Due { header, since, answer });
             Ok(())
         }
         Err(RequestError::UnsupportedVersion { header })
             if header.api_key == protocol::messages::ApiKey::ApiVersions as i16 =>
         {
             let (header, response) = protocol::refuse_api_versions(&header);
-            answers.push_back((header, Answer::Now(response)));
+            due.push_back(Due { header, since, answer: Answer::Now(response) });
             Ok(())
         }
         Err(error) => Err(error.into()),
@@ -136,13 +152,13 @@ fn begin<H: Host>(node: &Arc<Node<H>>, frame: Bytes, answers: &mut VecDeque<(Hea
 }
 
 /// The first answer, if it need not wait.
-fn take_ready(answers: &mut VecDeque<(Header, Answer)>) -> Option<(Header, Response)> {
+fn take_ready(due: &mut VecDeque<Due>) -> Option<(Header, Time, Response)> {
     loop {
-        match answers.pop_front()? {
-            (header, Answer::Now(response)) => return Some((header, response)),
-            (_, Answer::Never) => {}
-            waiting @ (_, Answer::Later(_)) => {
-                answers.push_front(waiting);
+        match due.pop_front()? {
+            Due { header, since, answer: Answer::Now(response) } => return Some((header, since, response)),
+            Due { answer: Answer::Never, .. } => {}
+            waiting @ Due { answer: Answer::Later(_), .. } => {
+                due.push_front(waiting);
                 return None;
             }
         }
@@ -150,9 +166,9 @@ fn take_ready(answers: &mut VecDeque<(Header, Answer)>) -> Option<(Header, Respo
 }
 
 /// Waits for the first answer; for ever if there is none.
-async fn front(answers: &mut VecDeque<(Header, Answer)>) -> Option<Response> {
-    match answers.front_mut() {
-        Some((_, Answer::Later(response))) => response.await,
-        Some((_, Answer::Now(_) | Answer::Never)) | None => std::future::pending().await,
+async fn front(due: &mut VecDeque<Due>) -> Option<Response> {
+    match due.front_mut() {
+        Some(Due { answer: Answer::Later(response), .. }) => response.await,
+        Some(Due { answer: Answer::Now(_) | Answer::Never, .. }) | None => std::future::pending().await,
     }
 }

@@ -23,6 +23,7 @@ mod fetcher;
 mod handlers;
 mod lifecycle;
 mod metadata;
+mod metrics;
 mod node;
 mod partition;
 mod producer_ids;
@@ -87,10 +88,11 @@ pub async fn run<H: Host>(
     ready: impl FnOnce(&Endpoint) + Send,
 ) -> Result<(), StartError> {
     let directory = data_directory::open(&config, &host).await?;
-    let listener = host
-        .listen(&config.listener)
-        .await
-        .map_err(|source| StartError::Listen { endpoint: config.listener.clone(), source })?;
+    let listener = listen(&host, &config.listener).await?;
+    let metrics_listener = match &config.metrics_listener {
+        Some(endpoint) => Some(listen(&host, endpoint).await?),
+        None => None,
+    };
     take_free_port(&mut config, listener.endpoint());
     let metadata = metadata::open(&config, &directory.cluster_id, &host)
         .await
@@ -100,6 +102,9 @@ pub async fn run<H: Host>(
 
     let mut tasks: Vec<Task> = Vec::new();
     tasks.push(spawn(&host, connection::accept(node.clone(), listener)));
+    if let Some(listener) = metrics_listener {
+        tasks.push(spawn(&host, metrics::serve(node.clone(), listener)));
+    }
     tasks.push(spawn(&host, apply_metadata(node.clone())));
     let (standing, mut stands) = watch::channel(Standing::Fenced);
     let (stopping, wants_to_stop) = watch::channel(false);
@@ -141,6 +146,10 @@ pub async fn run<H: Host>(
             Ok(())
         }
     }
+}
+
+async fn listen<H: Host>(host: &H, endpoint: &Endpoint) -> Result<H::Listener, StartError> {
+    host.listen(endpoint).await.map_err(|source| StartError::Listen { endpoint: endpoint.clone(), source })
 }
 
 /// Port 0 asks for any free one; everybody must be told which it became.

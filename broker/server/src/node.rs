@@ -17,6 +17,7 @@ use crate::controller_channel::ControllerChannel;
 use crate::directories;
 use crate::fetch_sessions::FetchSessions;
 use crate::metadata::Metadata;
+use crate::metrics::Metrics;
 use crate::partition::{Errand, Partition, PartitionError};
 use crate::producer_ids::ProducerIds;
 use crate::topic_settings::TopicSettings;
@@ -41,6 +42,7 @@ pub(crate) struct Node<H: Host> {
     pub(crate) errands: mpsc::UnboundedSender<Errand>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) metrics: Arc<Metrics>,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
     /// When the operator was last told of a disk.
     warned: Mutex<Option<Time>>,
@@ -69,6 +71,7 @@ impl<H: Host> Node<H> {
             errands,
             producer_ids: ProducerIds::default(),
             fetch_sessions,
+            metrics: Arc::default(),
             partitions: RwLock::new(BTreeMap::new()),
             warned: Mutex::new(None),
             failed: watch::Sender::new(None),
@@ -148,12 +151,28 @@ impl<H: Host> Node<H> {
                     continue;
                 }
                 let known = known.and_then(|known| known.partitions.get(index as usize));
+                self.count_change(known, state);
                 let has_same_replicas = known.is_some_and(|known| known.replicas == state.replicas);
                 if let Err(error) = self.assign(id, topic, state, has_same_replicas, settings).await {
                     tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
                     self.note(id, &error);
                 }
             }
+        }
+    }
+
+    /// Counts what changed for a partition that this broker leads.
+    fn count_change(&self, before: Option<&roles::controller::Partition>, now: &roles::controller::Partition) {
+        let own = self.config.node_id;
+        let Some(before) = before.filter(|_| now.leader == Some(own)) else { return };
+        if before.in_sync.iter().any(|member| !now.in_sync.contains(member)) {
+            self.metrics.in_sync_shrinks.add(1);
+        }
+        if now.in_sync.iter().any(|member| !before.in_sync.contains(member)) {
+            self.metrics.in_sync_expands.add(1);
+        }
+        if before.leader != Some(own) && !before.in_sync.contains(&own) {
+            self.metrics.unclean_elections.add(1);
         }
     }
 
@@ -310,6 +329,7 @@ impl<H: Host> Node<H> {
             self.host.clone(),
             self.config.flush_policy,
             self.errands.clone(),
+            self.metrics.clone(),
             settings,
             replica,
             log,

@@ -33,6 +33,7 @@ use self::producers::{admit, forget_all};
 pub(crate) use self::watchers::Watcher;
 use self::watchers::{wake, watch_if_too_little};
 use crate::config::FlushPolicy;
+use crate::metrics::{Metrics, Traffic};
 use crate::topic_settings::TopicSettings;
 
 /// Why a partition did not do what it was asked.
@@ -67,6 +68,17 @@ pub(crate) struct Fetched {
     pub(crate) leader_start: Offset,
 }
 
+/// How the log of a partition stands, for those who watch over it.
+pub(crate) struct Standing {
+    pub(crate) start: Offset,
+    pub(crate) end: Offset,
+    pub(crate) high_watermark: Offset,
+    pub(crate) bytes: u64,
+    pub(crate) segments: usize,
+    /// Records that the leader had committed when it was last heard, and that are not here.
+    pub(crate) lag: i64,
+}
+
 /// A sync under way: what is safe after it. It must be seen to its end, or its partition waits for it for ever.
 pub(crate) type Syncing = Pin<Box<dyn Future<Output = Result<SyncedTo, StorageError>> + Send>>;
 
@@ -86,6 +98,8 @@ pub(crate) struct Partition<H: Host> {
     host: H,
     flush_policy: FlushPolicy,
     errands: tokio::sync::mpsc::UnboundedSender<Errand>,
+    metrics: Arc<Metrics>,
+    pub(crate) traffic: Traffic,
     settings: RwLock<TopicSettings>,
     /// Whoever syncs the log has it.
     syncing: Arc<tokio::sync::Mutex<()>>,
@@ -102,6 +116,8 @@ struct State<H: Host> {
     is_syncing: bool,
     /// Nobody is to begin anything with the log's files any more.
     is_given_up: bool,
+    /// Up to where its leader had committed when it was last heard.
+    leader_high_watermark: Offset,
     /// Where the log is about to begin, and why.
     next_start: Option<(Offset, LogStartReason)>,
     /// Of each producer where its last batch ended when that was last looked at, and since when it is so.
@@ -136,6 +152,7 @@ impl<H: Host> Partition<H> {
         host: H,
         flush_policy: FlushPolicy,
         errands: tokio::sync::mpsc::UnboundedSender<Errand>,
+        metrics: Arc<Metrics>,
         settings: TopicSettings,
         replica: Replica,
         log: Log<H::Disk>,
@@ -147,6 +164,7 @@ impl<H: Host> Partition<H> {
             next_ticket: 0,
             is_syncing: false,
             is_given_up: false,
+            leader_high_watermark: Offset::ZERO,
             next_start: None,
             producers_heard: BTreeMap::new(),
             producers_checked: host.now(),
@@ -160,6 +178,8 @@ impl<H: Host> Partition<H> {
             host,
             flush_policy,
             errands,
+            metrics,
+            traffic: Traffic::default(),
             settings: RwLock::new(settings),
             syncing: Arc::default(),
             compacting: Arc::default(),
@@ -212,6 +232,8 @@ impl<H: Host> Partition<H> {
             alter_if_planted(planted, &mut stamped);
         }
         self.append(&mut state, &stamped)?;
+        self.traffic.bytes_in.add(stamped.len() as u64);
+        self.traffic.records_in.add((state.log.end().0 - base.0).unsigned_abs());
         if !keys.is_empty() {
             let keys = keys.to_vec();
             self.host.witness(Event::KeysWritten { partition: self.id, epoch, base, keys });
@@ -307,10 +329,12 @@ impl<H: Host> Partition<H> {
         if !fetched.records.is_empty() {
             let records = storage::fit_to_end(fetched.records.clone(), state.log.end());
             self.append(&mut state, &records)?;
+            self.traffic.replication_bytes_in.add(records.len() as u64);
             if self.host.planted().has(Bug::FollowersIgnoreProducers) {
                 forget_all(&mut state.log);
             }
         }
+        state.leader_high_watermark = fetched.leader_high_watermark;
         self.step(&mut state, Input::FollowerAppended { leader_high_watermark: fetched.leader_high_watermark })?;
         let view = state.view(self.flush_policy);
         if let Some(to) = state.replica.follow_log_start(view, fetched.leader_epoch, fetched.leader_start) {
@@ -412,6 +436,20 @@ impl<H: Host> Partition<H> {
         (state.answers.len(), watchers.filter(|watcher| watcher.strong_count() > 0).count())
     }
 
+    pub(crate) fn standing(&self) -> Standing {
+        let state = self.state.lock();
+        let end = state.log.end();
+        let lag = if state.replica.is_leader() { 0 } else { (state.leader_high_watermark.0 - end.0).max(0) };
+        Standing {
+            start: state.log.start(),
+            end,
+            high_watermark: state.replica.high_watermark(),
+            bytes: state.log.bytes(),
+            segments: state.log.segment_count(),
+            lag,
+        }
+    }
+
     pub(crate) fn log_start(&self) -> Offset {
         self.state.lock().log.start()
     }
@@ -497,9 +535,13 @@ impl<H: Host> Partition<H> {
         let pending = state.log.begin_sync()?;
         state.is_syncing = true;
         let turn = self.syncing.clone().try_lock_owned();
+        let (host, metrics) = (self.host.clone(), self.metrics.clone());
         Some(Box::pin(async move {
             let _turn = turn;
-            pending.run().await
+            let began = host.now();
+            let synced = pending.run().await;
+            metrics.flushed(host.now().since(began));
+            synced
         }))
     }
 }

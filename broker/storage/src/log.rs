@@ -96,6 +96,15 @@ impl<D: Disk> Log<D> {
         self.active().end
     }
 
+    /// The bytes of its segments, those below its start among them.
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.length).sum()
+    }
+
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
     pub fn epochs(&self) -> &Epochs {
         &self.epochs
     }

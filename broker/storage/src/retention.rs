@@ -36,7 +36,7 @@ impl<D: Disk> Log<D> {
 
     fn due_by_size(&self, high_watermark: Offset) -> Option<(Offset, LogStartReason)> {
         let retention_bytes = self.config.retention_bytes?;
-        let mut kept_bytes: u64 = self.segments.iter().map(|segment| segment.length).sum();
+        let mut kept_bytes = self.bytes();
         let mut to = None;
         for segment in &self.segments {
             let is_due = 0 < segment.length && retention_bytes + segment.length <= kept_bytes;

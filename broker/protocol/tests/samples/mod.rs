@@ -81,6 +81,16 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
             let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(5);
             frame(version, &if version < 3 { request } else { request.with_producer_id(WireProducerId(7)) })
         }
+        ApiKey::OffsetForLeaderEpoch => {
+            let partition = offset_for_leader_epoch_request::OffsetForLeaderPartition::default()
+                .with_partition(2)
+                .with_current_leader_epoch(7)
+                .with_leader_epoch(6);
+            let topic = offset_for_leader_epoch_request::OffsetForLeaderTopic::default().with_topic(name);
+            let request =
+                OffsetForLeaderEpochRequest::default().with_topics(vec![topic.with_partitions(vec![partition])]);
+            frame(version, &request)
+        }
         ApiKey::DescribeProducers => {
             let topic = describe_producers_request::TopicRequest::default().with_name(name);
             let topic = topic.with_partition_indexes(vec![0, 5]);

@@ -172,6 +172,21 @@ impl Replica {
         Ok(self.high_watermark)
     }
 
+    /// Where `epoch`, or the largest before it, ends in this leader's log, for OffsetForLeaderEpoch (KIP-320); none if it knows none
+    /// so old. The leader's own epoch ends with its log: what a reader has seen lies below.
+    ///
+    /// # Errors
+    /// `NotLeaderOrFollower`; `FencedLeaderEpoch` or `UnknownLeaderEpoch` if it leads in another epoch than `current`.
+    pub fn end_of_epoch(
+        &self,
+        log: LogView<'_>,
+        current: LeaderEpoch,
+        epoch: LeaderEpoch,
+    ) -> Result<Option<(LeaderEpoch, Offset)>, Refusal> {
+        self.leading(current)?;
+        Ok(log.epochs.end_of(epoch, log.end))
+    }
+
     /// How far a client may have records deleted that asks for all below `offset`; a negative one asks for all that is committed.
     ///
     /// # Errors

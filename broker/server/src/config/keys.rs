@@ -175,6 +175,16 @@ const KEYS: &[Key] = &[
         means: "Where clients and other nodes are told to find this node, if that is not where it listens.",
     },
     Key {
+        name: "metrics.listener",
+        shape: Shape::Text {
+            form: "`host:port`",
+            get: |config| config.metrics_listener.as_ref().map(ToString::to_string),
+            set: |draft, text| endpoint(text).map(|endpoint| draft.config.metrics_listener = Some(endpoint)),
+        },
+        absent: Some("nowhere"),
+        means: "Where this node answers HTTP: `/metrics` for Prometheus, `/health` and `/ready` for whoever keeps it running.",
+    },
+    Key {
         name: "controller.quorum.voters",
         shape: Shape::Text {
             form: "`id@host:port`, several with commas",

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, Task, spawn, timeout};
-use model::{BrokerId, ClusterId, Endpoint, Event};
+use model::{BrokerId, ClusterId, Endpoint, Event, LeaderEpoch};
 use protocol::messages::{
     BeginQuorumEpochResponse, DescribeQuorumRequest, DescribeQuorumResponse, EndQuorumEpochResponse, FetchRequest,
     FetchResponse, StrBytes, VoteResponse, string,
@@ -105,6 +105,11 @@ impl<H: Host> Metadata<H> {
     pub(crate) fn leader(&self) -> Option<(BrokerId, Endpoint)> {
         let leader = self.leadership.borrow().leader?;
         Some((leader, self.voters.get(&leader)?.clone()))
+    }
+
+    /// The quorum's epoch, as far as this node knows.
+    pub(crate) fn epoch(&self) -> LeaderEpoch {
+        self.leadership.borrow().epoch
     }
 
     /// Waits until a controller other than `id` is known.

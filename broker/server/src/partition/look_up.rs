@@ -1,4 +1,4 @@
-//! Offsets of a partition by what they stand for: ListOffsets.
+//! Offsets of a partition by what they stand for: ListOffsets, OffsetForLeaderEpoch.
 
 use host::Host;
 use model::{LeaderEpoch, Offset, Timestamp};
@@ -20,6 +20,16 @@ impl<H: Host> Partition<H> {
         state.replica.committed_end(epoch)?;
         let start = state.log.start();
         Ok((start, state.log.epochs().epoch_at(start).unwrap_or(LeaderEpoch::NONE)))
+    }
+
+    /// Where an epoch ends, for OffsetForLeaderEpoch.
+    pub(crate) fn end_of_epoch(
+        &self,
+        current: LeaderEpoch,
+        epoch: LeaderEpoch,
+    ) -> Result<Option<(LeaderEpoch, Offset)>, Refusal> {
+        let state = self.state.lock();
+        state.replica.end_of_epoch(state.view(self.flush_policy), current, epoch)
     }
 
     /// The first committed record whose timestamp is not before `at`.

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 pub(crate) use self::answer::PartitionAnswer;
 use crate::errors::error_code;
 use crate::fetch_sessions::{Answered, Asked, Context, Key, Topic};
+use crate::metrics::Traffic;
 use crate::node::Node;
 use crate::partition::{Partition, PartitionError, Read, Watcher};
 use crate::router::Answer;
@@ -220,6 +221,14 @@ impl<H: Host> Fetch<H> {
     fn answer(self, answers: Vec<PartitionAnswer>) -> Response {
         let node = &self.node;
         let answered = self.wanted.into_iter().zip(answers);
+        let is_consumer = matches!(self.fetcher, Fetcher::Consumer);
+        let answered = answered.inspect(|(wanted, answer)| {
+            if let Ok(partition) = &wanted.found {
+                let Traffic { bytes_out, replication_bytes_out, .. } = &partition.traffic;
+                let count = if is_consumer { bytes_out } else { replication_bytes_out };
+                count.add(answer.records.len() as u64);
+            }
+        });
         let answered = answered.map(|(wanted, answer)| Answered { key: wanted.key, asked: wanted.asked, answer });
         let mut answered: Vec<Answered> = answered.collect();
         let ended = node.fetch_sessions.end(node.host.now(), &self.context, &mut answered, || node.host.entropy());
