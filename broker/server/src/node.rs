@@ -18,7 +18,7 @@ use crate::directories;
 use crate::fetch_sessions::FetchSessions;
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
-use crate::partition::{Errand, Partition, PartitionError};
+use crate::partition::{Errand, OfNode, Partition, PartitionError};
 use crate::producer_ids::ProducerIds;
 use crate::topic_settings::TopicSettings;
 
@@ -324,16 +324,13 @@ impl<H: Host> Node<H> {
             self.host.witness(Event::IndexesCompared { partition: id, are_equal });
         }
         let replica = Replica::new(id, self.config.node_id, self.config.replica_lag_time_max, planted, log.start());
-        let partition = Arc::new(Partition::new(
-            id,
-            self.host.clone(),
-            self.config.flush_policy,
-            self.errands.clone(),
-            self.metrics.clone(),
-            settings,
-            replica,
-            log,
-        ));
+        let of_node = OfNode {
+            host: self.host.clone(),
+            flush_policy: self.config.flush_policy,
+            errands: self.errands.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let partition = Arc::new(Partition::new(id, of_node, settings, replica, log));
         self.partitions.write().insert(id, partition.clone());
         Ok(partition)
     }

@@ -92,6 +92,14 @@ pub(crate) enum Errand {
     AlterInSync(PartitionId, InSyncProposal),
 }
 
+/// What a partition has from its node.
+pub(crate) struct OfNode<H: Host> {
+    pub(crate) host: H,
+    pub(crate) flush_policy: FlushPolicy,
+    pub(crate) errands: tokio::sync::mpsc::UnboundedSender<Errand>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
 /// One partition that this broker holds.
 pub(crate) struct Partition<H: Host> {
     pub(crate) id: PartitionId,
@@ -149,14 +157,12 @@ fn view<D: Disk>(log: &Log<D>, policy: FlushPolicy) -> LogView<'_> {
 impl<H: Host> Partition<H> {
     pub(crate) fn new(
         id: PartitionId,
-        host: H,
-        flush_policy: FlushPolicy,
-        errands: tokio::sync::mpsc::UnboundedSender<Errand>,
-        metrics: Arc<Metrics>,
+        of_node: OfNode<H>,
         settings: TopicSettings,
         replica: Replica,
         log: Log<H::Disk>,
     ) -> Partition<H> {
+        let OfNode { host, flush_policy, errands, metrics } = of_node;
         let state = State {
             replica,
             log,
