@@ -65,7 +65,7 @@ class Loads:
         """The same as a consumer of one partition from its beginning: megabytes a second."""
         command = [self.rdkafka_performance, "-C", "-t", topic, "-p", "0", "-b", system.bootstrap]
         output = run([*command, "-o", "beginning", "-c", str(records)])
-        return {"megabytes_per_second": float(found(r"messages.*?and ([\d.]+) ?MB/s", output))}
+        return {"megabytes_per_second": float(found(r"consumed in.*?\(([\d.]+) MB/s\)", output))}
 
 
 def rdkafka(size, acks, records):
