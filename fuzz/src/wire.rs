@@ -24,7 +24,7 @@ pub(crate) fn answers(data: &[u8]) {
     let [api, version, frame @ ..] = data else { return };
     let (version, frame) = (i16::from(version % 20), Bytes::copy_from_slice(frame));
     let _id = protocol::correlation_id(&frame);
-    match api % 14 {
+    match api % 15 {
         0 => drop(decode_response::<ProduceRequest>(version, frame)),
         1 => drop(decode_response::<FetchRequest>(version, frame)),
         2 => drop(decode_response::<ListOffsetsRequest>(version, frame)),
@@ -38,6 +38,7 @@ pub(crate) fn answers(data: &[u8]) {
         10 => drop(decode_response::<AlterPartitionRequest>(version, frame)),
         11 => drop(decode_response::<DescribeClusterRequest>(version, frame)),
         12 => drop(decode_response::<BrokerRegistrationRequest>(version, frame)),
+        13 => drop(decode_response::<FetchSnapshotRequest>(version, frame)),
         _ => drop(decode_response::<BrokerHeartbeatRequest>(version, frame)),
     }
 }

@@ -25,6 +25,7 @@ mod recovery_keeps_synced;
 mod replicas_agree;
 mod retention_takes_what_it_may;
 mod shadow;
+mod snapshots_stand_for_the_committed;
 mod truncation_spares_committed;
 mod what_waits_is_answered;
 mod whereabouts;
@@ -105,6 +106,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<producer_state_is_its_rebuild::ProducerStateIsItsRebuild>::default(),
         Box::<compaction_keeps_the_last::CompactionKeepsTheLast>::default(),
         Box::<metadata_agrees::MetadataAgrees>::default(),
+        Box::<snapshots_stand_for_the_committed::SnapshotsStandForTheCommitted>::default(),
         Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
         Box::<deposed_controller_steps_down::DeposedControllerStepsDown>::default(),
         Box::new(what_waits_is_answered::WhatWaitsIsAnswered::new(expectations.flush_on_commit)),

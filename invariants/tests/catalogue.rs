@@ -95,6 +95,11 @@ const PAIRS: &[Pair] = &[
         || Tale::begin().applied(1, 5, 77).applied(2, 5, 78),
         || Tale::begin().applied(1, 5, 77).applied(2, 6, 78),
     ),
+    (
+        "snapshots stand for what was committed",
+        || knows_committed(4).snapshot(1, 5, 77, 9),
+        || knows_committed(4).snapshot(1, 4, 77, 9),
+    ),
     ("the quorum commits by majority", || quorum(&[1]), || quorum(&[1, 2])),
     ("a deposed controller steps down", || deposed(false), || deposed(true)),
     ("what waits is answered", || owes(3), || owes(0)),
@@ -105,6 +110,12 @@ const PAIRS: &[Pair] = &[
     ),
     ("the cluster converges after healing", || quiet(77), || quiet(78)),
 ];
+
+/// Broker 1 leads the quorum, and everything below `to` is committed.
+fn knows_committed(to: i64) -> Tale {
+    let (partition, epoch, to) = (PartitionId::METADATA, LeaderEpoch(1), Offset(to));
+    Tale::begin().quorum_leader(1, 1).says(1, Event::HighWatermarkAdvanced { partition, epoch, to })
+}
 
 fn compared(are_equal: bool) -> Tale {
     Tale::begin().says(1, Event::IndexesCompared { partition: P, are_equal })

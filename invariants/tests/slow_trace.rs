@@ -83,13 +83,17 @@ fn odd() -> impl Strategy<Value = Event> {
             Event::Acked { partition: P, epoch, base, end: base.plus(count), acks: if all { -1 } else { 1 } }
         }),
         (offset(), 0..2u64).prop_map(|(end, digest)| Event::MetadataApplied { end, digest }),
+        (offset(), epoch(), 0..2u64, 0..2u32)
+            .prop_map(|(end, epoch, digest, content)| { Event::SnapshotTaken { end, epoch, digest, content } }),
+        (offset(), epoch(), 0..2u64, 0..2u32)
+            .prop_map(|(end, epoch, digest, content)| { Event::SnapshotLoaded { end, epoch, digest, content } }),
         (1..4u32).prop_map(|crc| Event::BatchSent { partition: P, crc }),
     ]
 }
 
 fn plan() -> impl Strategy<Value = Vec<Step>> {
     let sound =
-        (0..16u8, 1..4i32, any::<u8>(), any::<u8>()).prop_map(|(kind, node, a, b)| Step::Sound(kind, node, a, b));
+        (0..17u8, 1..4i32, any::<u8>(), any::<u8>()).prop_map(|(kind, node, a, b)| Step::Sound(kind, node, a, b));
     let odd = (1..4i32, odd()).prop_map(|(node, event)| Step::Odd(node, event));
     prop::collection::vec(prop_oneof![19 => sound, 1 => odd], 8..60)
 }
@@ -198,6 +202,15 @@ fn sound(trace: &mut Vec<Told>, kind: u8, node: i32, a: u8, b: u8) {
                 let recovered = Event::Recovered { partition, log_start: Offset(0), log_end, cut_bytes: 0 };
                 trace.push((node, What::Witnessed(recovered)));
             }
+            let taken = trace.iter().rev().find_map(|(by, what)| match what {
+                What::Witnessed(Event::SnapshotTaken { end, epoch, digest, content }) if *by == node => {
+                    Some(Event::SnapshotLoaded { end: *end, epoch: *epoch, digest: *digest, content: *content })
+                }
+                _ => None,
+            });
+            trace.extend(taken.filter(|_| !b.is_multiple_of(8)).map(|loaded| (node, What::Witnessed(loaded))));
+            let joined = Event::QuorumJoined { voters: brokers(&[1, 2, 3]), fetch_timeout_ms: 1000 };
+            trace.push((node, What::Witnessed(joined)));
         }
         13 => {
             let Some((follower, epoch)) = (1..4).find_map(|one| Some((one, slow::following(trace, one, P)?))) else {
@@ -213,6 +226,11 @@ fn sound(trace: &mut Vec<Told>, kind: u8, node: i32, a: u8, b: u8) {
                 Event::VoteCast { epoch, candidate: BrokerId(other) },
                 Event::VoteGranted { epoch, candidate: BrokerId(other) },
             ]);
+        }
+        15 => {
+            let end = slow::own_high_watermark(trace, node, METADATA);
+            let (digest, content) = (end.0 as u64, end.0 as u32);
+            trace.push((node, What::Witnessed(Event::SnapshotTaken { end, epoch: LeaderEpoch(0), digest, content })));
         }
         _ => {
             let end = Offset(i64::from(b % 4));

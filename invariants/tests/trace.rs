@@ -5,8 +5,8 @@ mod tale;
 
 use evidence::{Harm, History, What};
 use invariants::{Expectations, Outcome};
-use model::{Event, LeaderEpoch, LogStartReason, Offset, ProducerId, Timestamp};
-use tale::{P, Tale, expectations, outcome};
+use model::{Event, LeaderEpoch, LogStartReason, Offset, PartitionId, ProducerId, Timestamp};
+use tale::{P, Tale, brokers, expectations, outcome};
 
 #[test]
 fn a_run_that_nobody_witnessed_is_unknown() {
@@ -20,7 +20,7 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     let verdicts = tale.applied(1, 5, 77).applied(2, 5, 77).keeps();
     let trace = verdicts.iter().take_while(|verdict| verdict.promise != "the cluster converges after healing");
     let trace: Vec<_> = trace.collect();
-    assert_eq!(trace.len(), 21);
+    assert_eq!(trace.len(), 22);
     // Of what nobody bore witness here, nothing is claimed.
     let unknown = [
         "leaders count what followers have",
@@ -29,6 +29,7 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
         "retention takes only what it may",
         "producer state equals its rebuild",
         "compaction keeps the last value of each key",
+        "snapshots stand for what was committed",
         "the quorum commits by majority",
         "a deposed controller steps down",
         "what waits is answered",
@@ -348,6 +349,40 @@ fn metadata_is_the_same_wherever_it_is_equally_far() {
     Tale::begin().state(1, 2, 1, 3, &[1, 2]).state(2, 2, 1, 3, &[1]).breaks(PROMISE);
     Tale::begin().applied(1, 5, 77).applied(2, 3, 60).applied(1, 6, 80).crashes(1).applied(1, 3, 60).keeps();
     Tale::begin().state(1, 2, 1, 3, &[1, 2]).state(2, 2, 1, 3, &[2, 1]).keeps();
+}
+
+#[test]
+fn a_snapshot_stands_for_what_was_committed_and_is_there_when_its_node_comes_back() {
+    const PROMISE: &str = "snapshots stand for what was committed";
+    let joins = |tale: Tale| tale.says(1, Event::QuorumJoined { voters: brokers(&[1]), fetch_timeout_ms: 1000 });
+    let cut = |tale: Tale, to| {
+        let (partition, from, reason) = (PartitionId::METADATA, Offset(0), LogStartReason::Snapshot);
+        tale.says(1, Event::LogStartAdvanced { partition, from, to: Offset(to), reason })
+    };
+    let installed = |end| Event::SnapshotInstalled { end: Offset(end), epoch: LeaderEpoch(1), content: 9 };
+    let committed = || {
+        let (partition, epoch, base, end) = (PartitionId::METADATA, LeaderEpoch(1), Offset(0), Offset(5));
+        let led = Tale::begin().quorum_leader(1, 1).says(1, Event::Appended { partition, epoch, base, end, crc: 10 });
+        let synced = led.says(1, Event::Synced { partition, end });
+        synced.says(1, Event::HighWatermarkAdvanced { partition, epoch, to: end })
+    };
+    committed().snapshot(1, 6, 77, 9).breaks(PROMISE);
+    committed().says(2, installed(6)).breaks(PROMISE);
+    committed()
+        .snapshot(1, 5, 77, 9)
+        .says(2, Event::SnapshotInstalled { end: Offset(5), epoch: LeaderEpoch(1), content: 8 })
+        .breaks(PROMISE);
+    cut(committed(), 1).breaks(PROMISE);
+    cut(committed().snapshot(1, 4, 77, 9), 5).breaks(PROMISE);
+    joins(committed().snapshot(1, 5, 77, 9).loses_power(1)).breaks(PROMISE);
+    joins(committed().snapshot(1, 3, 70, 8).snapshot(1, 5, 77, 9).loses_power(1).loads(1, 3, 70, 8)).breaks(PROMISE);
+    let whole =
+        cut(committed().snapshot(1, 3, 70, 8).snapshot(1, 5, 77, 9).says(2, installed(5)).loads(2, 5, 77, 9), 3);
+    joins(whole.loses_power(1).loads(1, 5, 77, 9)).keeps();
+    joins(committed().snapshot(1, 5, 77, 9).hurts(1, Harm::Wiped, "").crashes(1)).keeps();
+    // What it says is what records made.
+    committed().applied(1, 5, 77).snapshot(1, 5, 78, 9).breaks("metadata agrees");
+    committed().applied(1, 5, 77).loads(1, 5, 78, 9).breaks("metadata agrees");
 }
 
 #[test]

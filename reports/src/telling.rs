@@ -114,6 +114,18 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::MetadataApplied { end, digest } => {
             Telling::new('m', Flow, format!("applies metadata, image {digest:016x}")).on(quorum).high(*end)
         }
+        Event::SnapshotTaken { end, epoch, digest, content: _ } => {
+            let what = format!("has a snapshot of metadata below {end}, image {digest:016x}");
+            Telling::new('s', Transition, what).on(quorum).epoch(*epoch)
+        }
+        Event::SnapshotInstalled { end, epoch, content: _ } => {
+            let what = format!("puts its leader's snapshot of metadata below {end} in the place of its log");
+            Telling::new('s', Transition, what).on(quorum).epoch(*epoch).end(*end)
+        }
+        Event::SnapshotLoaded { end, epoch, digest, content: _ } => {
+            let what = format!("goes by a snapshot of metadata below {end}, image {digest:016x}");
+            Telling::new('s', Transition, what).on(quorum).epoch(*epoch).high(*end)
+        }
         Event::BrokerRegistered { broker, epoch } => {
             Telling::new('r', Transition, format!("registers {} ({epoch})", names.node(*broker))).on(quorum)
         }
@@ -204,6 +216,7 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
                 LogStartReason::Size { .. } => "the log is large enough without them",
                 LogStartReason::Asked => "a client asked for it",
                 LogStartReason::Leader => "its leader's log begins there",
+                LogStartReason::Snapshot => "a snapshot stands for them",
                 LogStartReason::BehindLeader => "its leader's log begins there, and it had nothing above",
             };
             Telling::new('x', Transition, format!("deletes the records below {to}: {why}")).on(*partition)

@@ -123,6 +123,12 @@ reaches! {
     LogCompacted = "log compacted",
     /// All that a follower had lay below its leader's log start: its log began anew there.
     LogBegunAnew = "log begun anew",
+    /// A node took a snapshot of the metadata.
+    SnapshotTaken = "snapshot taken",
+    /// A node got a snapshot of the metadata from its leader.
+    SnapshotInstalled = "snapshot installed",
+    /// The metadata log let go of what a snapshot stands for.
+    MetadataLogCut = "metadata log cut",
     /// A producer sent a record again.
     ProducerRetried = "producer retried",
     /// A producer was refused or never answered, and gave a record up.
@@ -248,6 +254,7 @@ pub const PROMISES: &[&str] = &[
     "compaction keeps the last value of each key",
     "producer state equals its rebuild",
     "metadata agrees",
+    "snapshots stand for what was committed",
     "the in-sync set holds whom it should",
     "leaders count what followers have",
     "offsets keep their order",

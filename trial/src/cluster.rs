@@ -83,6 +83,13 @@ pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
         "broker.session.timeout.ms" => config.broker_session_timeout = millis(),
         "controller.quorum.election.timeout.ms" => config.quorum_election_timeout = millis(),
         "controller.quorum.fetch.timeout.ms" => config.quorum_fetch_timeout = millis(),
+        "metadata.log.segment.bytes" => config.metadata_segment_bytes = size() as u64,
+        "metadata.log.max.record.bytes.between.snapshots" => config.metadata_snapshot_bytes = size() as u64,
+        "metadata.log.max.snapshot.interval.ms" => config.metadata_snapshot_interval = millis(),
+        "metadata.max.retention.bytes" => config.metadata_retention_bytes = number(),
+        "metadata.max.retention.ms" => {
+            config.metadata_retention = u64::try_from(number()).map_or(Duration::MAX, Duration::from_millis);
+        }
         "request.timeout.ms" => config.request_timeout = millis(),
         "socket.request.max.bytes" => config.request_bytes_max = size(),
         "max.connections" => config.connections_max = size(),

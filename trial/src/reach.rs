@@ -61,7 +61,10 @@ impl Reached {
                 | LogStartReason::Size { .. }
                 | LogStartReason::Asked
                 | LogStartReason::Leader => Reach::RecordsDeleted,
+                LogStartReason::Snapshot => Reach::MetadataLogCut,
             }),
+            What::Witnessed(Event::SnapshotTaken { .. }) => self.note(Reach::SnapshotTaken),
+            What::Witnessed(Event::SnapshotInstalled { .. }) => self.note(Reach::SnapshotInstalled),
             What::Witnessed(Event::Compacted { .. }) => self.note(Reach::LogCompacted),
             What::Witnessed(Event::StorageFailed { .. }) => self.note(Reach::DiskFailureNoticed),
             What::NodeStopped { error: Some(_) } => self.note(Reach::NodeGaveUp),

@@ -137,6 +137,16 @@ bugs! {
     GapInSequences = "gap-in-sequences", had: "Redpanda: after seq n failed, n+1 went on (redpanda 16706)", breaks: "a producer's records stand in another order";
     /// A leader knows no batch again, and calls one that comes again out of order.
     NoRepeatedBatches = "no-repeated-batches", had: "Redpanda 21.10 (redpanda 3039)", breaks: "the producer begins a new epoch, and writes the batch twice";
+    /// A snapshot of the metadata is taken of all that was decided, committed or not.
+    SnapshotUncommitted = "snapshot-uncommitted", had: "the first thing that KIP-630 forbids: a snapshot ends at or below the high watermark", breaks: "what nobody agreed on stands for the log, and cannot be taken back";
+    /// A snapshot gets its name before its bytes are on disk.
+    SnapshotUnsynced = "snapshot-unsynced", had: "whoever renames before he syncs (Pillai et al., OSDI 2014)", breaks: "with the power goes what the log was cut for";
+    /// The metadata log is cut before the snapshot is there that stands for it.
+    LogCutBeforeSnapshot = "log-cut-before-snapshot", had: "Kafka before 3.3 (KAFKA-14238), by retention", breaks: "a controller that dies in between has lost its metadata";
+    /// A snapshot is installed, and the tail of the log before it stays behind it.
+    InstallKeepsTail = "install-keeps-tail", had: "Raft without step 7 of InstallSnapshot (Ongaro and Ousterhout, figure 13)", breaks: "a deposed leader applies what was never committed";
+    /// A snapshot leaves out which producer ids were given away.
+    SnapshotForgetsProducerIds = "snapshot-forgets-producer-ids", had: "a record kind that its image forgets (KAFKA-13968 and its kin)", breaks: "two nodes hold different metadata, and two producers one id";
 }
 
 /// The bugs that are planted in one host.

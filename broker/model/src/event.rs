@@ -22,6 +22,8 @@ pub enum LogStartReason {
     Leader,
     /// The leader's log begins there, and all that this one had lay below: it is empty now.
     BehindLeader,
+    /// A snapshot stands for all of the metadata that goes.
+    Snapshot,
 }
 
 /// The key of one record, for whoever compares what compaction left: hashed, since only equality matters.
@@ -83,6 +85,27 @@ pub enum Event {
     MetadataApplied {
         end: Offset,
         digest: u64,
+    },
+    /// A snapshot of the metadata below `end`, the last record of which is of `epoch`, is on this node's disk for good. `digest` is that
+    /// of the image, `content` the checksum of the bytes: the same for the same image, on any node.
+    SnapshotTaken {
+        end: Offset,
+        epoch: LeaderEpoch,
+        digest: u64,
+        content: u32,
+    },
+    /// The snapshot of another node is on this one's disk for good, in the place of all that its metadata log had.
+    SnapshotInstalled {
+        end: Offset,
+        epoch: LeaderEpoch,
+        content: u32,
+    },
+    /// Metadata is on this node as a snapshot on its disk says; `digest` is of the image that it makes.
+    SnapshotLoaded {
+        end: Offset,
+        epoch: LeaderEpoch,
+        digest: u64,
+        content: u32,
     },
 
     // Brokers as the active controller sees them.

@@ -121,6 +121,19 @@ impl fmt::Display for PartitionId {
     }
 }
 
+/// A snapshot of the metadata (KIP-630): it stands for all records below `end`, the last of which is of `epoch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SnapshotId {
+    pub end: Offset,
+    pub epoch: LeaderEpoch,
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0>20}-{:0>10}", self.end, self.epoch)
+    }
+}
+
 /// Name of a cluster, held by each data directory so that a directory of another cluster is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -58,6 +58,7 @@ pub const SUPPORTED: &[Api] = &[
     between_nodes(ApiKey::EndQuorumEpoch, 0, 1),
     for_clients(ApiKey::DescribeQuorum, 0, 2),
     between_nodes(ApiKey::AlterPartition, 2, 3),
+    between_nodes(ApiKey::FetchSnapshot, 0, 1),
     for_clients(ApiKey::DescribeCluster, 0, 2),
     for_clients(ApiKey::DescribeProducers, 0, 0),
     between_nodes(ApiKey::BrokerRegistration, 0, 4),

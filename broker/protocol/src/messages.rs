@@ -14,12 +14,13 @@ pub use proto_kafka::messages::{
     DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
     DescribeProducersRequest, DescribeProducersResponse, DescribeQuorumRequest, DescribeQuorumResponse,
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, ElectLeadersRequest, ElectLeadersResponse,
-    EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest, FetchResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse, ListConfigResourcesRequest,
-    ListConfigResourcesResponse, ListOffsetsRequest, ListOffsetsResponse, ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse, ProducerId as WireProducerId, TopicName,
-    UnregisterBrokerRequest, UnregisterBrokerResponse, VoteRequest, VoteResponse,
+    EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest, FetchResponse, FetchSnapshotRequest,
+    FetchSnapshotResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, InitProducerIdRequest,
+    InitProducerIdResponse, ListConfigResourcesRequest, ListConfigResourcesResponse, ListOffsetsRequest,
+    ListOffsetsResponse, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, MetadataRequest,
+    MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
+    ProducerId as WireProducerId, TopicName, UnregisterBrokerRequest, UnregisterBrokerResponse, VoteRequest,
+    VoteResponse,
 };
 /// The parts of each message, by the message's name: `fetch_response::PartitionData`.
 pub use proto_kafka::messages::{
@@ -32,9 +33,9 @@ pub use proto_kafka::messages::{
     describe_cluster_response, describe_configs_request, describe_configs_response, describe_producers_request,
     describe_producers_response, describe_quorum_request, describe_quorum_response, describe_topic_partitions_request,
     describe_topic_partitions_response, elect_leaders_request, elect_leaders_response, end_quorum_epoch_request,
-    end_quorum_epoch_response, fetch_request, fetch_response, incremental_alter_configs_request,
-    incremental_alter_configs_response, list_config_resources_request, list_config_resources_response,
-    list_offsets_request, list_offsets_response, list_partition_reassignments_request,
+    end_quorum_epoch_response, fetch_request, fetch_response, fetch_snapshot_request, fetch_snapshot_response,
+    incremental_alter_configs_request, incremental_alter_configs_response, list_config_resources_request,
+    list_config_resources_response, list_offsets_request, list_offsets_response, list_partition_reassignments_request,
     list_partition_reassignments_response, metadata_request, metadata_response, offset_for_leader_epoch_request,
     offset_for_leader_epoch_response, produce_request, produce_response, vote_request, vote_response,
 };

@@ -83,6 +83,7 @@ requests! {
     BeginQuorumEpoch(BeginQuorumEpochRequest),
     EndQuorumEpoch(EndQuorumEpochRequest),
     DescribeQuorum(DescribeQuorumRequest),
+    FetchSnapshot(FetchSnapshotRequest),
     AlterPartition(AlterPartitionRequest),
     DescribeCluster(DescribeClusterRequest),
     BrokerRegistration(BrokerRegistrationRequest),

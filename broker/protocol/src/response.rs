@@ -73,6 +73,7 @@ responses! {
     BeginQuorumEpoch(BeginQuorumEpochResponse),
     EndQuorumEpoch(EndQuorumEpochResponse),
     DescribeQuorum(DescribeQuorumResponse),
+    FetchSnapshot(FetchSnapshotResponse),
     AlterPartition(AlterPartitionResponse),
     DescribeCluster(DescribeClusterResponse),
     BrokerRegistration(BrokerRegistrationResponse),

@@ -76,6 +76,7 @@ every_response_comes_through! {
     BeginQuorumEpoch(BeginQuorumEpochRequest, BeginQuorumEpochResponse),
     EndQuorumEpoch(EndQuorumEpochRequest, EndQuorumEpochResponse),
     DescribeQuorum(DescribeQuorumRequest, DescribeQuorumResponse),
+    FetchSnapshot(FetchSnapshotRequest, FetchSnapshotResponse),
     AlterPartition(AlterPartitionRequest, AlterPartitionResponse),
     DescribeCluster(DescribeClusterRequest, DescribeClusterResponse),
     BrokerRegistration(BrokerRegistrationRequest, BrokerRegistrationResponse),

@@ -16,6 +16,9 @@ pub const QUORUM_FETCH_WAIT_DIVISOR: u32 = 4;
 /// Observers that a leader keeps count of; the one that was silent longest makes room for a new one.
 pub const QUORUM_OBSERVERS_MAX: usize = 10_000;
 
+/// A snapshot that claims to be larger is not taken from anybody: it is in memory until it is whole.
+pub const QUORUM_SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
+
 /// Partitions that one request may create: the records of one decision stand in one batch, and this keeps it under a mebibyte.
 pub const PARTITIONS_CREATED_AT_ONCE_MAX: usize = 10_000;
 

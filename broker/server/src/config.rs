@@ -83,6 +83,16 @@ pub struct Config {
     pub quorum_election_timeout: Duration,
     /// `controller.quorum.fetch.timeout.ms`: a follower that heard nothing from its leader for so long stands for election.
     pub quorum_fetch_timeout: Duration,
+    /// `metadata.log.segment.bytes`
+    pub metadata_segment_bytes: u64,
+    /// `metadata.log.max.record.bytes.between.snapshots`: a snapshot of the metadata is taken after so much of it.
+    pub metadata_snapshot_bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`: or so long after the first record that is in none; zero: only by size.
+    pub metadata_snapshot_interval: Duration,
+    /// `metadata.max.retention.bytes`: older snapshots, and the log before the next one, go when there is more; -1: never.
+    pub metadata_retention_bytes: i64,
+    /// `metadata.max.retention.ms`: or when they are older.
+    pub metadata_retention: Duration,
     /// `request.timeout.ms`, for requests between nodes.
     pub request_timeout: Duration,
     /// `socket.request.max.bytes`: a frame that claims more closes its connection.
@@ -132,6 +142,11 @@ impl Config {
             broker_session_timeout: Duration::from_secs(9),
             quorum_election_timeout: Duration::from_secs(1),
             quorum_fetch_timeout: Duration::from_secs(2),
+            metadata_segment_bytes: 64 << 20,
+            metadata_snapshot_bytes: 20 << 20,
+            metadata_snapshot_interval: Duration::from_secs(3600),
+            metadata_retention_bytes: 100 << 20,
+            metadata_retention: Duration::from_secs(7 * 86_400),
             request_timeout: Duration::from_secs(5),
             request_bytes_max: 100 << 20,
             connections_max: 10_000,

@@ -14,7 +14,7 @@ pub const FILE_BYTES_MAX: u64 = 16 << 20;
 /// # Errors
 /// Those of the disk. The old content is then still there, unless the directory's sync was what failed: then it may be either.
 pub async fn replace_file<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result<()> {
-    let temporary = format!("{path}.tmp");
+    let temporary = format!("{path}{TEMPORARY}");
     write_temporary(disk, &temporary, bytes).await?;
     disk.rename(&temporary, path)?;
     disk.sync_directory(parent(path)).await
@@ -53,6 +53,9 @@ pub async fn read_file_for_good<D: Disk>(disk: &D, path: &str, planted: Planted)
     }
     Ok(bytes)
 }
+
+/// What a file's name ends with until it is whole; a start removes it.
+pub(crate) const TEMPORARY: &str = ".tmp";
 
 /// Bytes of a checksum.
 const CHECKSUM: usize = 4;

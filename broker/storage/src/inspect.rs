@@ -5,12 +5,12 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use host::File;
-use model::{BatchHeader, Epochs, Offset, Producers, Timestamp};
+use model::{BatchHeader, Epochs, Offset, Producers, SnapshotId, Timestamp};
 use thiserror::Error;
 
 use crate::index::{MOMENT_BYTES, PLACE_BYTES};
 use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
-use crate::{epoch_checkpoint, index_files, log_start, producer_snapshot, recovery, recovery_point};
+use crate::{epoch_checkpoint, index_files, log_snapshot, log_start, producer_snapshot, recovery, recovery_point};
 
 /// Largest batch whose records are read: many times what any broker takes.
 pub const BATCH_BYTES_MAX: usize = 256 << 20;
@@ -27,6 +27,8 @@ pub enum LogFile {
     LeaderEpochs,
     RecoveryPoint,
     LogStart,
+    /// Batches that stand for all that the log had below an offset.
+    Snapshot(SnapshotId),
 }
 
 /// What a file says that is no segment.
@@ -73,18 +75,19 @@ impl LogFile {
         let index = |base| if is_time_index { LogFile::TimeIndex(base) } else { LogFile::OffsetIndex(base) };
         let segment = recovery::base_of(name).map(LogFile::Segment);
         let snapshot = || producer_snapshot::offset_of(name).map(LogFile::Producers);
-        segment.or_else(|| index_files::base_of(name).map(index)).or_else(snapshot)
+        let kept = || log_snapshot::id_of(name).map(LogFile::Snapshot);
+        segment.or_else(|| index_files::base_of(name).map(index)).or_else(snapshot).or_else(kept)
     }
 }
 
-/// What the bytes of a file say that is no segment; of a segment, nothing.
+/// What the bytes of a file say that is no segment; of a segment or a snapshot, nothing.
 ///
 /// # Errors
 /// If they are not what the file's name says.
 pub fn content(file: LogFile, bytes: &[u8]) -> Result<Option<Content>, InspectError> {
     let text = || std::str::from_utf8(bytes).ok();
     let content = match file {
-        LogFile::Segment(_) => return Ok(None),
+        LogFile::Segment(_) | LogFile::Snapshot(_) => return Ok(None),
         LogFile::OffsetIndex(base) => return offset_index(bytes, base).map(Some),
         LogFile::TimeIndex(base) => return time_index(bytes, base).map(Some),
         LogFile::Producers(_) => producer_snapshot::decode(bytes).map(Content::Producers),

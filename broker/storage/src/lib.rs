@@ -9,6 +9,7 @@
 //!             leader-epoch-checkpoint      which epoch wrote which stretch
 //!             recovery-point-checkpoint    how far the files are known to be synced: what recovery need not check
 //!             log-start-offset-checkpoint  records below are gone
+//!             …184213-0000000007.checkpoint what stands for those records, of the metadata log
 //!             cleaner-offset-checkpoint    records below were compacted
 //! ```
 //! Indexes by offset and by time, and the leader epochs, come from the batch headers. Their files spare a start the walk below the
@@ -42,6 +43,7 @@ mod index;
 mod index_files;
 pub mod inspect;
 mod log;
+pub mod log_snapshot;
 mod log_start;
 mod producer_snapshot;
 mod producers;

@@ -1,6 +1,7 @@
 //! Metadata agrees: equal offsets, equal images (Kafka's metadata log is replicated state; TLA+ `MetadataLogMatching`).
 //!
-//! Broken if (a) two nodes, or one node in two lives, have different images after the same metadata offset; (b) one state
+//! Broken if (a) two nodes, or one node in two lives, have different images after the same metadata offset, whether by records or by a
+//! snapshot; (b) one state
 //! of a partition is told in two ways; (c) the applied offset of a node falls within one life. A node may lag as far as
 //! it likes, and starts over when it starts again.
 
@@ -36,6 +37,10 @@ impl MetadataAgrees {
         {
             return Err(format!("{} had metadata up to {last} and now has it up to {end}", before.name(node)));
         }
+        self.image(node, end, digest, before)
+    }
+
+    fn image(&mut self, node: NodeId, end: Offset, digest: u64, before: &World) -> Result<(), String> {
         let (first, owner) = *self.images.entry(end).or_insert((digest, node));
         if first == digest {
             return Ok(());
@@ -95,6 +100,9 @@ impl Promise for MetadataAgrees {
                 Ok(())
             }
             What::Witnessed(Event::MetadataApplied { end, digest }) => self.applied(node, *end, *digest, before),
+            What::Witnessed(Event::SnapshotTaken { end, digest, .. } | Event::SnapshotLoaded { end, digest, .. }) => {
+                self.image(node, *end, *digest, before)
+            }
             What::Witnessed(Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync }) => {
                 let mut in_sync = in_sync.clone();
                 in_sync.sort_unstable();

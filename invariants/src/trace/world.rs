@@ -460,6 +460,14 @@ impl World {
                     replica.is_hurt = false;
                 }
             }
+            Event::SnapshotInstalled { end, .. } => {
+                let replica = self.replica_mut(PartitionId::METADATA, node);
+                replica.log.cut(Offset::ZERO);
+                replica.begins_at(end);
+                (replica.end, replica.reached, replica.reached_safely) = (end, end, end);
+                (replica.synced, replica.on_disk) = (Some(end), Some(end));
+                (replica.cut_unsafely, replica.is_hurt) = (None, false);
+            }
             Event::Synced { partition, end } => {
                 let replica = self.replica_mut(partition, node);
                 replica.synced = replica.synced.max(Some(end));
@@ -504,6 +512,8 @@ impl World {
             | Event::EpochKept { .. }
             | Event::TopicMade { .. }
             | Event::MetadataApplied { .. }
+            | Event::SnapshotTaken { .. }
+            | Event::SnapshotLoaded { .. }
             | Event::BrokerRegistered { .. }
             | Event::BrokerFenced { .. }
             | Event::BrokerUnfenced { .. }

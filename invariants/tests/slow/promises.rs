@@ -21,6 +21,7 @@ pub(crate) const REFERENCES: &[Reference] = &[
     ("nothing comes from nowhere", something_comes_from_nowhere),
     ("recovery keeps all that was synced", recovery_loses_something),
     ("metadata agrees", metadata_disagrees),
+    ("snapshots stand for what was committed", a_snapshot_lies),
     ("the quorum commits by majority", the_quorum_lacks_a_majority),
     ("acks are honest", an_ack_lies),
 ];
@@ -291,18 +292,67 @@ fn recovery_loses_something(before: &[Told], node: i32, event: &Event) -> bool {
         || !lost_power(before, node, partition) && end(before, node, partition).is_some_and(|end| log_end < end)
 }
 
+/// Each word on what the snapshot of some metadata is made of.
+fn content(event: &Event) -> Option<(Offset, LeaderEpoch, u32)> {
+    match *event {
+        Event::SnapshotTaken { end, epoch, content, .. }
+        | Event::SnapshotInstalled { end, epoch, content }
+        | Event::SnapshotLoaded { end, epoch, content, .. } => Some((end, epoch, content)),
+        _ => None,
+    }
+}
+
+fn a_snapshot_lies(before: &[Told], node: i32, event: &Event) -> bool {
+    let own = || witnessed(before).filter(|(by, _)| *by == node).map(|(_, event)| event);
+    let safe = own().filter_map(|event| match *event {
+        Event::SnapshotTaken { end, .. } | Event::SnapshotInstalled { end, .. } => Some(end),
+        _ => None,
+    });
+    let is_other = content(event).is_some_and(|(end, epoch, bytes)| {
+        let mut others = witnessed(before).filter_map(|(_, other)| content(other));
+        others.any(|other| (other.0, other.1) == (end, epoch) && other.2 != bytes)
+    });
+    is_other
+        || match *event {
+            Event::SnapshotTaken { end, .. } => own_high_watermark(before, node, PartitionId::METADATA) < end,
+            Event::SnapshotInstalled { end, .. } => high_watermark(before, PartitionId::METADATA) < end,
+            Event::LogStartAdvanced { partition: PartitionId::METADATA, to, .. } => safe.max() < Some(to),
+            Event::QuorumJoined { .. } => {
+                let started = before.iter().rposition(|(by, what)| *by == node && *what == What::NodeStarted);
+                let life = &before[started.unwrap_or(0)..];
+                let mut found = witnessed(life).filter(|(by, _)| *by == node).filter_map(|(_, event)| match *event {
+                    Event::SnapshotLoaded { end, .. } => Some(end),
+                    _ => None,
+                });
+                found.next_back() < safe.max()
+            }
+            _ => false,
+        }
+}
+
+/// Each word on what metadata amounts to.
+fn image(event: &Event) -> Option<(Offset, u64)> {
+    match *event {
+        Event::MetadataApplied { end, digest }
+        | Event::SnapshotTaken { end, digest, .. }
+        | Event::SnapshotLoaded { end, digest, .. } => Some((end, digest)),
+        _ => None,
+    }
+}
+
 fn metadata_disagrees(before: &[Told], node: i32, event: &Event) -> bool {
+    if let Some((end, digest)) = image(event)
+        && witnessed(before).filter_map(|(_, other)| image(other)).any(|other| other.0 == end && other.1 != digest)
+    {
+        return true;
+    }
     match event {
-        Event::MetadataApplied { end, digest } => {
+        Event::MetadataApplied { end, .. } => {
             let applied = |event: &Event| match *event {
-                Event::MetadataApplied { end, digest } => Some((end, digest)),
+                Event::MetadataApplied { end, .. } => Some(end),
                 _ => None,
             };
-            let falls = last(this_life(before, node), node, applied).is_some_and(|(last, _)| *end < last);
-            let differs = |(_, other): (i32, &Event)| {
-                applied(other).is_some_and(|(other, image)| other == *end && image != *digest)
-            };
-            falls || witnessed(before).any(differs)
+            last(this_life(before, node), node, applied).is_some_and(|last| *end < last)
         }
         Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
             let sorted = |members: &[BrokerId]| {

@@ -225,6 +225,15 @@ impl Tale {
         self.says(n, Event::MetadataApplied { end: Offset(end), digest })
     }
 
+    /// A snapshot of the metadata is on the disk.
+    pub(crate) fn snapshot(self, n: i32, end: i64, digest: u64, content: u32) -> Tale {
+        self.says(n, Event::SnapshotTaken { end: Offset(end), epoch: LeaderEpoch(1), digest, content })
+    }
+
+    pub(crate) fn loads(self, n: i32, end: i64, digest: u64, content: u32) -> Tale {
+        self.says(n, Event::SnapshotLoaded { end: Offset(end), epoch: LeaderEpoch(1), digest, content })
+    }
+
     pub(crate) fn loses_power(self, n: i32) -> Tale {
         self.what(n, What::PowerLost).what(n, What::NodeStarted)
     }

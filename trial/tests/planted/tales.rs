@@ -3,7 +3,10 @@
 use model::Bug;
 use scenarios::Scenario;
 
-use super::{AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, ORDER, RECOVERY, SPARES, SURVIVE, find, is_sound};
+use super::{
+    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, METADATA, OFFSET_ORDER, ORDER, RECOVERY, SPARES, SURVIVE,
+    find, is_sound,
+};
 
 /// Seeds with which a tale keeps all that it promises; one that pins a seed is told with that, too.
 const SOUND: u64 = 3;
@@ -48,6 +51,7 @@ macro_rules! tales {
 
 const COMPACTION: &str = "compaction keeps the last value of each key";
 const COUNT: &str = "leaders count what followers have";
+const SNAPSHOTS: &str = "snapshots stand for what was committed";
 const REBUILD: &str = "producer state equals its rebuild";
 
 tales! {
@@ -73,5 +77,10 @@ tales! {
     producers_survive_truncation: told(Bug::ProducersSurviveTruncation, "cut-batch-comes-again", 3, &[REBUILD]),
     repeated_batch_acked_at_once: told(Bug::RepeatedBatchAckedAtOnce, "cut-batch-comes-again", 3, &[HONEST]),
     no_repeated_batches: told(Bug::NoRepeatedBatches, "retry-is-written-once", 3, &[DUPLICATE]),
+    snapshot_uncommitted: told(Bug::SnapshotUncommitted, "deposed-controller-has-a-long-tail", 3, &[SNAPSHOTS]),
+    snapshot_unsynced: told(Bug::SnapshotUnsynced, "power-fails-among-snapshots", 3, &[SNAPSHOTS, RECOVERY]),
+    log_cut_before_snapshot: told(Bug::LogCutBeforeSnapshot, "power-fails-among-snapshots", 3, &[SNAPSHOTS]),
+    install_keeps_tail: told(Bug::InstallKeepsTail, "deposed-controller-has-a-long-tail", 5, &[METADATA, OFFSET_ORDER]),
+    snapshot_forgets_producer_ids: told(Bug::SnapshotForgetsProducerIds, "voter-sleeps-while-snapshots-go", 3, &[METADATA]),
     gap_in_sequences: told(Bug::GapInSequences, "no-number-is-left-out", 10, &[ORDER]),
 }

@@ -182,6 +182,12 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
                 describe_quorum_request::TopicData::default().with_topic_name(name).with_partitions(vec![partition]);
             frame(version, &DescribeQuorumRequest::default().with_topics(vec![topic]))
         }
+        ApiKey::FetchSnapshot => {
+            let partition = fetch_snapshot_request::PartitionSnapshot::default().with_position(512);
+            let topic =
+                fetch_snapshot_request::TopicSnapshot::default().with_name(name).with_partitions(vec![partition]);
+            frame(version, &FetchSnapshotRequest::default().with_topics(vec![topic]))
+        }
         ApiKey::AlterPartition => {
             let partition = alter_partition_request::PartitionData::default().with_leader_epoch(4);
             let topic = alter_partition_request::TopicData::default().with_partitions(vec![partition]);

@@ -20,6 +20,7 @@ impl Controller {
         let mut draft = self.draft();
         let epoch = BrokerEpoch(draft.image.end.0);
         draft.push(Record::RegisterBroker(RegisterBroker {
+            epoch: None,
             broker: registrant.broker,
             incarnation: registrant.incarnation,
             endpoint: registrant.endpoint.clone(),

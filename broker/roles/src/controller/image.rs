@@ -23,11 +23,11 @@ pub struct Image {
     pub topics: BTreeMap<TopicId, Arc<Topic>>,
     pub topic_ids: BTreeMap<String, TopicId>,
     /// What was set for a broker, or for all of them (none), while they run.
-    broker_configs: Arc<BTreeMap<(Option<BrokerId>, String), String>>,
+    pub(super) broker_configs: Arc<BTreeMap<(Option<BrokerId>, String), String>>,
     /// The first producer id that no broker has.
     pub next_producer_id: ProducerId,
     /// The sum of the hashes of all that is above but `end`: kept up with each change, the same in any order of changes.
-    digest: u64,
+    pub(super) digest: u64,
 }
 
 /// The last process that a broker made itself known with.
@@ -144,7 +144,7 @@ impl Image {
 
     fn register_broker(&mut self, register: &RegisterBroker) {
         let registration = Registration {
-            epoch: BrokerEpoch(self.end.0),
+            epoch: register.epoch.unwrap_or(BrokerEpoch(self.end.0)),
             incarnation: register.incarnation,
             endpoint: register.endpoint.clone(),
             rack: register.rack.clone(),
@@ -302,7 +302,13 @@ mod tests {
 
     fn register(broker: i32, incarnation: u128) -> Record {
         let endpoint = Endpoint::new("somewhere", 9092);
-        Record::RegisterBroker(RegisterBroker { broker: BrokerId(broker), incarnation, endpoint, rack: None })
+        Record::RegisterBroker(RegisterBroker {
+            broker: BrokerId(broker),
+            incarnation,
+            endpoint,
+            rack: None,
+            epoch: None,
+        })
     }
 
     fn fence(broker: i32, epoch: i64, fenced: bool) -> Record {

@@ -30,6 +30,7 @@ mod producer_ids;
 mod reassign;
 mod record;
 mod refusal;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod topic_settings;

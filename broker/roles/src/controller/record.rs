@@ -53,6 +53,9 @@ pub struct RegisterBroker {
     pub endpoint: Endpoint,
     #[n(3)]
     pub rack: Option<String>,
+    /// Its epoch, in a snapshot alone: there its place does not tell it.
+    #[n(4)]
+    pub epoch: Option<BrokerEpoch>,
 }
 
 /// A registered broker may serve, may not serve, or is about to leave. `None` leaves a side as it is.
@@ -212,6 +215,7 @@ mod tests {
             incarnation: u128::MAX - 7,
             endpoint: Endpoint::new("three", 9092),
             rack: Some("north".into()),
+            epoch: None,
         })
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{BrokerId, Bug, LeaderEpoch, Time};
 
 use super::message::{Request, RequestId, VoteRequest};
+use super::unattached::Unattached;
 use super::{Quorum, QuorumState, Role};
 use crate::limits::QUORUM_EPOCH_MAX;
 
@@ -34,6 +35,11 @@ impl Quorum {
     /// Begins an election, or another round of it.
     pub(super) fn stand(&mut self) {
         assert!(self.is_voter());
+        if self.installing.is_some() {
+            // It knows that its log lacks what was committed, and soon it will not.
+            let unattached = Unattached::patient(self);
+            return self.become_unattached(unattached);
+        }
         if matches!(self.role, Role::Candidate(_)) {
             model::reached!("an election was not won in its time");
         }

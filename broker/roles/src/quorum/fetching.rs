@@ -2,7 +2,9 @@
 
 use model::{BrokerId, LeaderEpoch, Offset, Time};
 
-use super::message::{FetchRequest, Request, RequestId};
+use super::follower::Follower;
+use super::message::{FetchRequest, FetchSnapshotRequest, Request, RequestId};
+use super::snapshot::Pieces;
 use super::{Quorum, Role};
 use crate::limits::QUORUM_RETRY_BACKOFF;
 
@@ -22,8 +24,9 @@ impl Fetching {
     }
 
     pub(super) fn deadline(&self, quorum: &Quorum) -> Time {
-        // While a fetch or a sync is under way, its end is the next event.
-        if self.under_way.is_some() || quorum.log.synced < quorum.log.end { Time(u64::MAX) } else { self.not_before }
+        // While a fetch, a sync or an installation is under way, its end is the next event.
+        let is_busy = quorum.log.synced < quorum.log.end || quorum.installing.is_some();
+        if self.under_way.is_some() || is_busy { Time(u64::MAX) } else { self.not_before }
     }
 
     /// True if `id` is the fetch under way, which ends with this.
@@ -33,6 +36,10 @@ impl Fetching {
             self.under_way = None;
         }
         ends
+    }
+
+    pub(super) fn is_under_way(&self, id: RequestId) -> bool {
+        self.under_way == Some(id)
     }
 
     pub(super) fn back_off(&mut self, now: Time) {
@@ -51,19 +58,27 @@ impl Quorum {
 
     /// Asks for what comes after this log's end, once all of it is safe: the leader counts on that.
     pub(super) fn send_fetch(&mut self, to: BrokerId) {
-        if self.log.synced < self.log.end {
+        if self.log.synced < self.log.end || self.installing.is_some() {
             return;
         }
-        let fetch = FetchRequest {
-            epoch: self.state.epoch,
-            replica: self.config.id,
-            offset: self.log.end,
-            last_epoch: if self.log.end == Offset::ZERO { LeaderEpoch::NONE } else { self.log.last_epoch() },
-        };
-        let id = self.send(to, Request::Fetch(fetch));
+        let request = self.next_fetch();
+        let id = self.send(to, request);
         if let Some(fetching) = self.fetching() {
             fetching.under_way = Some(id);
         }
+    }
+
+    fn next_fetch(&self) -> Request {
+        let (epoch, replica) = (self.state.epoch, self.config.id);
+        if let Role::Follower(Follower { pieces: Some(Pieces { snapshot, position, .. }), .. }) = self.role {
+            return Request::FetchSnapshot(FetchSnapshotRequest { epoch, replica, snapshot, position });
+        }
+        Request::Fetch(FetchRequest {
+            epoch,
+            replica,
+            offset: self.log.end,
+            last_epoch: if self.log.end == Offset::ZERO { LeaderEpoch::NONE } else { self.log.last_epoch() },
+        })
     }
 
     /// The fetch `id` brought nothing: the next one goes a little later.

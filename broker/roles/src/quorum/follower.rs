@@ -5,6 +5,7 @@ use model::{BrokerId, LeaderEpoch, Offset, Time};
 
 use super::fetching::Fetching;
 use super::message::{RequestId, Span};
+use super::snapshot::Pieces;
 use super::unattached::Unattached;
 use super::{Output, Quorum, Role};
 
@@ -16,12 +17,14 @@ pub(super) struct Follower {
     give_up_at: Time,
     /// The leader has answered a fetch in this epoch: it is alive, and others need not stand (KIP-996).
     pub(super) has_fetched: bool,
+    /// A snapshot that is on its way here.
+    pub(super) pieces: Option<Pieces>,
 }
 
 impl Follower {
     pub(super) fn new(quorum: &Quorum, leader: BrokerId) -> Follower {
         let give_up_at = quorum.now + quorum.config.fetch_timeout;
-        Follower { leader, fetching: Fetching::from(quorum.now), give_up_at, has_fetched: false }
+        Follower { leader, fetching: Fetching::from(quorum.now), give_up_at, has_fetched: false, pieces: None }
     }
 
     pub(super) fn deadline(&self, quorum: &Quorum) -> Time {
@@ -105,7 +108,7 @@ impl Quorum {
     }
 
     /// True if `id` is this follower's fetch of this epoch. The leader lives.
-    fn fetch_answered(&mut self, id: RequestId, epoch: LeaderEpoch) -> bool {
+    pub(super) fn fetch_answered(&mut self, id: RequestId, epoch: LeaderEpoch) -> bool {
         let Role::Follower(follower) = &mut self.role else { return false };
         // An answer of another epoch speaks of another leader's log (KAFKA-18991).
         if epoch != self.state.epoch || !follower.fetching.ends(id) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{BrokerId, Bug, Offset, Time};
 
 use super::message::{BeginEpochRequest, Body, EndEpochRequest, FetchRequest, Refusal, Request};
+use super::positions::Comparison;
 use super::unattached::Unattached;
 use super::{Output, Quorum, QuorumState, Role, Ticket};
 use crate::limits::{QUORUM_FETCH_WAIT_DIVISOR, QUORUM_OBSERVERS_MAX};
@@ -139,31 +140,37 @@ impl Quorum {
         if fetch.replica == self.config.id || fetch.offset < Offset::ZERO {
             return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
         }
-        let divergence = self.log.divergence(fetch.offset, fetch.last_epoch);
+        self.heard_from(fetch.replica);
+        match self.log.compare(fetch.offset, fetch.last_epoch) {
+            Comparison::Prefix => {}
+            Comparison::Diverges { epoch, end } => return self.reply(ticket, Body::Diverging { epoch, end }),
+            Comparison::BelowStart(snapshot) => return self.reply(ticket, Body::Snapshot(snapshot)),
+        }
         let wait = self.config.fetch_timeout / QUORUM_FETCH_WAIT_DIVISOR;
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&fetch.replica) else { return };
+        progress.synced = Some(fetch.offset);
+        if fetch.offset == self.log.end {
+            progress.last_caught_up = Some(self.now);
+        }
+        progress.waiting = Some(Waiting { ticket, offset: fetch.offset, until: self.now + wait });
+        self.advance_high_watermark();
+        self.answer_waiting();
+    }
+
+    /// A replica asks for something: it lives, and knows who leads.
+    pub(super) fn heard_from(&mut self, replica: BrokerId) {
         let again = self.now + self.config.fetch_timeout / 2;
         let Role::Leader(leader) = &mut self.role else { return };
-        let mut earlier = leader.make_room_for(fetch.replica, &self.config.voters);
-        let progress = leader.progress.entry(fetch.replica).or_insert_with(|| Progress::new(self.now));
+        let mut earlier = leader.make_room_for(replica, &self.config.voters);
+        let progress = leader.progress.entry(replica).or_insert_with(|| Progress::new(self.now));
         progress.last_fetch = self.now;
         progress.announce_at = again;
         earlier.extend(progress.waiting.take().map(|waiting| waiting.ticket));
-        if divergence.is_none() {
-            progress.synced = Some(fetch.offset);
-            if fetch.offset == self.log.end {
-                progress.last_caught_up = Some(self.now);
-            }
-            progress.waiting = Some(Waiting { ticket, offset: fetch.offset, until: self.now + wait });
-        }
         // One fetch a replica waits: a second one means that nobody reads the first answer.
         for ticket in earlier {
             self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
         }
-        if let Some((epoch, end)) = divergence {
-            return self.reply(ticket, Body::Diverging { epoch, end });
-        }
-        self.advance_high_watermark();
-        self.answer_waiting();
     }
 
     pub(super) fn appended(&mut self, end: Offset) {

@@ -1,7 +1,7 @@
 //! What members of the quorum say to each other. The shell turns these into Kafka's own messages.
 
 use bytes::Bytes;
-use model::{BrokerId, LeaderEpoch, Offset};
+use model::{BrokerId, LeaderEpoch, Offset, SnapshotId};
 
 /// Pairs a request with its answer; never used twice by one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +13,7 @@ pub enum Request {
     BeginEpoch(BeginEpochRequest),
     EndEpoch(EndEpochRequest),
     Fetch(FetchRequest),
+    FetchSnapshot(FetchSnapshotRequest),
 }
 
 /// Asks for a vote, or (KIP-996) whether one would be given.
@@ -52,6 +53,15 @@ pub struct FetchRequest {
     pub last_epoch: LeaderEpoch,
 }
 
+/// Asks for the bytes of a snapshot from `position` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchSnapshotRequest {
+    pub epoch: LeaderEpoch,
+    pub replica: BrokerId,
+    pub snapshot: SnapshotId,
+    pub position: u64,
+}
+
 /// An answer, with what its sender knows of the quorum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -78,7 +88,33 @@ pub enum Body {
         epoch: LeaderEpoch,
         end: Offset,
     },
+    /// What comes next is gone from the leader's log: this snapshot stands for it.
+    Snapshot(SnapshotId),
+    /// Bytes of a snapshot of `size` bytes, from `position` on.
+    Piece(Piece),
     Refused(Refusal),
+}
+
+/// A part of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub snapshot: SnapshotId,
+    pub size: u64,
+    pub position: u64,
+    pub bytes: Bytes,
+}
+
+impl Request {
+    /// The epoch that its sender is in, or stands in.
+    pub fn epoch(&self) -> LeaderEpoch {
+        match self {
+            Request::Vote(vote) => vote.epoch,
+            Request::BeginEpoch(begin) => begin.epoch,
+            Request::EndEpoch(end) => end.epoch,
+            Request::Fetch(fetch) => fetch.epoch,
+            Request::FetchSnapshot(fetch) => fetch.epoch,
+        }
+    }
 }
 
 /// What a batch spans, as its verified header says.
@@ -100,4 +136,8 @@ pub enum Refusal {
     /// The one who asks, or is asked, does not vote.
     InconsistentVoterSet,
     InvalidRequest,
+    /// The snapshot is gone: a newer one stands for it.
+    SnapshotNotFound,
+    /// The snapshot has no byte there.
+    PositionOutOfRange,
 }

@@ -14,7 +14,8 @@
 //! - epoch and vote are on disk before any message leaves that depends on them: such outputs wait inside for `StatePersisted`;
 //! - a vote goes only to a log that is not behind the voter's own, and once an epoch;
 //! - the high watermark is what a majority has *synced*, and moves only once a record of the leader's own epoch is below it;
-//! - a log is cut by comparing epochs (KIP-101, KIP-279), and never below what is known to be committed.
+//! - a log is cut by comparing epochs (KIP-101, KIP-279), and never below what is known to be committed;
+//! - a snapshot stands for committed records alone (KIP-630), and is in the place of a log only when it is on disk.
 //!
 //! Fault model: messages are lost, delayed, repeated, reordered; nodes stop, restart, and lose what was not synced; clocks stand
 //! still or run at any speed. Not survived: a majority of disks lost, a disk that lies about a sync, nodes that lie.
@@ -31,6 +32,7 @@ mod follower;
 mod leader;
 mod message;
 mod positions;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod unattached;
@@ -41,16 +43,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
-use model::{BrokerId, LeaderEpoch, Offset, Planted, Time};
+use model::{BrokerId, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
 pub use self::describe::{Description, ReplicaProgress};
 use self::election::{Candidate, Prospective};
 use self::follower::Follower;
 use self::leader::Leader;
 pub use self::message::{
-    BeginEpochRequest, Body, EndEpochRequest, FetchRequest, Refusal, Request, RequestId, Response, Span, VoteRequest,
+    BeginEpochRequest, Body, EndEpochRequest, FetchRequest, FetchSnapshotRequest, Piece, Refusal, Request, RequestId,
+    Response, Span, VoteRequest,
 };
 pub use self::positions::Positions;
+pub use self::snapshot::{Cadence, Keeping, Kept};
 use self::unattached::Unattached;
 use crate::limits::QUORUM_EPOCH_MAX;
 pub use crate::replica::Ticket;
@@ -99,6 +103,14 @@ pub enum Input {
     Truncated { end: Offset },
     /// Everything below `end` is on disk. Never of a sync that began before a truncation.
     LogSynced { end: Offset },
+    /// A snapshot of what is committed is on disk.
+    SnapshotTaken { snapshot: SnapshotId },
+    /// The log begins where this snapshot ends, and older snapshots are gone.
+    LogStartMoved { to: SnapshotId },
+    /// The snapshot of `InstallSnapshot` is on disk, in the place of all that the log had, which ends at `end` now: there too.
+    SnapshotInstalled { snapshot: SnapshotId, end: Offset },
+    /// It is not whole, or there is no room for it: everything is as it was.
+    SnapshotRefused { snapshot: SnapshotId },
     /// This node is about to stop: if it leads, it tells the others.
     Resign,
 }
@@ -126,6 +138,13 @@ pub enum Output {
         from: Offset,
         high_watermark: Offset,
     },
+    /// Reply with bytes of this snapshot from `position` on, or that it has none there.
+    ReplyPiece {
+        ticket: Ticket,
+        epoch: LeaderEpoch,
+        snapshot: SnapshotId,
+        position: u64,
+    },
     /// A vote is being told to its candidate with the next reply.
     VoteGranted {
         epoch: LeaderEpoch,
@@ -141,6 +160,16 @@ pub enum Output {
     },
     Truncate {
         to: Offset,
+    },
+    /// Keep these bytes of a snapshot until all are there. One at position zero begins another one.
+    KeepPiece {
+        position: u64,
+        bytes: Bytes,
+    },
+    /// All bytes of this snapshot are there. If they are whole, make them outlive a loss of power, put them in the place of all that
+    /// the log has, and say `SnapshotInstalled`; else `SnapshotRefused`.
+    InstallSnapshot {
+        snapshot: SnapshotId,
     },
     /// Everything below is committed for good.
     HighWatermark {
@@ -179,6 +208,8 @@ pub struct Quorum {
     persisted: u64,
     log: Positions,
     high_watermark: Offset,
+    /// A snapshot that is on its way to the disk: until it is there, this node asks for nothing and does not stand.
+    installing: Option<SnapshotId>,
     role: Role,
     next_request: u64,
     /// Outputs of this and earlier steps, each with the version that must be on disk first.
@@ -212,8 +243,9 @@ impl Quorum {
             version: 0,
             version_required: 0,
             persisted: 0,
+            high_watermark: log.snapshot_end(),
             log,
-            high_watermark: Offset::ZERO,
+            installing: None,
             role: Role::Unattached(Unattached::default()),
             next_request: 0,
             held: VecDeque::new(),
@@ -242,6 +274,10 @@ impl Quorum {
             Input::Appended { end } => self.appended(end),
             Input::Truncated { end } => self.log.truncate(end.min(self.log.end)),
             Input::LogSynced { end } => self.log_synced(end),
+            Input::SnapshotTaken { snapshot } => self.log.taken(snapshot),
+            Input::LogStartMoved { to } => self.log.begin_at(to),
+            Input::SnapshotInstalled { snapshot, end } => self.snapshot_installed(snapshot, end),
+            Input::SnapshotRefused { snapshot } => self.snapshot_refused(snapshot),
             Input::Resign => self.resign(),
         }
         self.tick();
@@ -286,13 +322,7 @@ impl Quorum {
     }
 
     fn request(&mut self, ticket: Ticket, request: Request) {
-        let epoch = match &request {
-            Request::Vote(vote) => vote.epoch,
-            Request::BeginEpoch(begin) => begin.epoch,
-            Request::EndEpoch(end) => end.epoch,
-            Request::Fetch(fetch) => fetch.epoch,
-        };
-        if !(LeaderEpoch::NONE..=QUORUM_EPOCH_MAX).contains(&epoch) {
+        if !(LeaderEpoch::NONE..=QUORUM_EPOCH_MAX).contains(&request.epoch()) {
             return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
         }
         match request {
@@ -300,6 +330,7 @@ impl Quorum {
             Request::BeginEpoch(begin) => self.begin_epoch_requested(ticket, begin),
             Request::EndEpoch(end) => self.end_epoch_requested(ticket, &end),
             Request::Fetch(fetch) => self.fetch_requested(ticket, fetch),
+            Request::FetchSnapshot(fetch) => self.fetch_snapshot_requested(ticket, fetch),
         }
     }
 
@@ -319,6 +350,8 @@ impl Quorum {
                 self.records_fetched(id, response.epoch, high_watermark, &spans, records);
             }
             Body::Diverging { epoch, end } => self.divergence_fetched(id, response.epoch, epoch, end),
+            Body::Snapshot(snapshot) => self.snapshot_offered(id, response.epoch, snapshot),
+            Body::Piece(piece) => self.piece_fetched(id, response.epoch, piece),
             Body::Refused(refusal) => self.refused(id, from, response.epoch, refusal),
         }
     }
@@ -326,6 +359,7 @@ impl Quorum {
     fn refused(&mut self, id: RequestId, from: BrokerId, epoch: LeaderEpoch, refusal: Refusal) {
         match refusal {
             Refusal::NotLeader if epoch == self.state.epoch => self.leader_denies(id, from),
+            Refusal::SnapshotNotFound | Refusal::PositionOutOfRange => self.snapshot_is_gone(id),
             Refusal::NotLeader
             | Refusal::FencedLeaderEpoch
             | Refusal::UnknownLeaderEpoch
@@ -456,7 +490,9 @@ impl Quorum {
         );
         assert!(high_watermark <= self.high_watermark, "what is committed stays committed");
         assert!(self.high_watermark <= self.log.end);
+        assert!(self.log.start <= self.log.synced);
         assert!(self.log.synced <= self.log.end);
+        assert!(self.installing.is_none() || !self.is_leader());
         assert!(self.log.last_epoch() <= self.state.epoch);
         assert!(self.persisted <= self.version);
         assert!(self.version_required <= self.version);

@@ -361,6 +361,50 @@ const KEYS: &[Key] = &[
         means: "A voter that heard nothing from its leader for so long stands for election.",
     },
     Key {
+        name: "metadata.log.segment.bytes",
+        shape: bytes!(metadata_segment_bytes as u64, 1024),
+        absent: None,
+        means: "The metadata log is cut into files of at most so many bytes.",
+    },
+    Key {
+        name: "metadata.log.max.record.bytes.between.snapshots",
+        shape: bytes!(metadata_snapshot_bytes as u64, 1),
+        absent: None,
+        means: "A snapshot of the metadata is taken after so many bytes of its log: what a start reads, and a new node fetches.",
+    },
+    Key {
+        name: "metadata.log.max.snapshot.interval.ms",
+        shape: milliseconds!(metadata_snapshot_interval, 0),
+        absent: None,
+        means: "Or so long after the first record that is in no snapshot. 0: only by size.",
+    },
+    Key {
+        name: "metadata.max.retention.bytes",
+        shape: Shape::Integer {
+            unit: Unit::Bytes,
+            from: -1,
+            to: i64::MAX,
+            get: |config| config.metadata_retention_bytes,
+            set: |config, value| config.metadata_retention_bytes = value,
+        },
+        absent: None,
+        means: "When the metadata log and its snapshots have more than this, older snapshots go, and what the log has before the next one. -1: never.",
+    },
+    Key {
+        name: "metadata.max.retention.ms",
+        shape: Shape::Integer {
+            unit: Unit::Milliseconds,
+            from: -1,
+            to: i64::MAX,
+            get: |config| i64::try_from(config.metadata_retention.as_millis()).unwrap_or(-1),
+            set: |config, value| {
+                config.metadata_retention = u64::try_from(value).map_or(Duration::MAX, Duration::from_millis)
+            },
+        },
+        absent: None,
+        means: "So do those that are older than this. -1: never.",
+    },
+    Key {
         name: "request.timeout.ms",
         shape: milliseconds!(request_timeout, 100),
         absent: None,

@@ -1,4 +1,4 @@
-//! The quorum's own requests: Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch of the metadata log.
+//! The quorum's own requests: Vote, BeginQuorumEpoch, EndQuorumEpoch, FetchSnapshot, and Fetch of the metadata log.
 
 use std::sync::Arc;
 

@@ -40,6 +40,11 @@ impl Active {
         Ok((decision.records, decision.reply))
     }
 
+    /// The cluster as decided so far, committed or not.
+    pub(super) fn image(&self) -> &Image {
+        self.controller.image()
+    }
+
     /// Where the log ends once all that was decided is appended.
     pub(super) fn end(&self) -> Offset {
         self.controller.image().end

@@ -2,7 +2,7 @@
 
 use host::Host;
 use model::{BrokerId, Event, PartitionId};
-use roles::controller::{Image, Record};
+use roles::controller::{Image, Partition, Record};
 
 use super::log::CommittedBatch;
 
@@ -11,6 +11,38 @@ pub(super) fn apply<H: Host>(host: &H, image: &mut Image, batch: &CommittedBatch
     assert!(batch.base == image.end, "metadata is applied in order");
     for record in &batch.records {
         apply_record(host, image, record);
+    }
+    host.witness(Event::MetadataApplied { end: image.end, digest: image.digest() });
+}
+
+/// Puts the image of a snapshot in the place of `image`, and tells what is different.
+pub(super) fn replace<H: Host>(host: &H, image: &mut Image, loaded: Image) {
+    let before = std::mem::replace(image, loaded);
+    for (&topic, _) in before.topics.iter().filter(|(id, _)| !image.topics.contains_key(id)) {
+        host.witness(Event::TopicRemoved { topic });
+    }
+    for (&topic, state) in image.topics.iter().filter(|(id, _)| !before.topics.contains_key(id)) {
+        host.witness(Event::TopicMade { topic, name: state.name.clone() });
+    }
+    for (&broker, registration) in &image.brokers {
+        let epoch = registration.epoch;
+        let known = before.brokers.get(&broker).filter(|known| known.epoch == epoch);
+        if known.is_none() {
+            host.witness(Event::BrokerRegistered { broker, epoch });
+        }
+        match (known.is_none_or(|known| known.fenced), registration.fenced) {
+            (false, true) => host.witness(Event::BrokerFenced { broker }),
+            (true, false) => host.witness(Event::BrokerUnfenced { broker }),
+            (true, true) | (false, false) => {}
+        }
+    }
+    for (id, partition) in image.partitions().filter(|(id, partition)| before.partition(*id) != Some(*partition)) {
+        let is_elsewhere =
+            |known: &Partition| (&known.replicas, &known.adding) != (&partition.replicas, &partition.adding);
+        if before.partition(id).is_none_or(is_elsewhere) {
+            witness_replicas(host, image, id);
+        }
+        witness_partition(host, image, id);
     }
     host.witness(Event::MetadataApplied { end: image.end, digest: image.digest() });
 }

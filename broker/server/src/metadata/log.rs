@@ -2,16 +2,17 @@
 
 use bytes::{Bytes, BytesMut};
 use host::Host;
-use model::{BatchHeader, Event, LeaderEpoch, Offset, PartitionId, Timestamp, batches, patch_batch};
+use model::{
+    BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, Offset, PartitionId, SnapshotId, Timestamp, batches,
+    patch_batch,
+};
 use protocol::records::{self, Compression, DecodeError, ProducerFields, batch_records};
 use roles::controller::{Record, RecordError};
-use storage::{Log, LogConfig, PendingSync, StorageError, SyncedTo};
+use storage::{Log, LogConfig, PendingStart, PendingSync, Recovery, StartKept, StorageError, SyncedTo};
 use thiserror::Error;
 
 use super::wire;
 
-/// Bytes of one segment of the metadata log (`metadata.log.segment.bytes`).
-const SEGMENT_BYTES: u64 = 64 << 20;
 /// Bytes that are read at once, for a follower or to apply.
 const READ_BYTES_MAX: usize = 1 << 20;
 
@@ -28,6 +29,7 @@ pub(super) enum ReadError {
 
 pub(super) struct MetadataLog<H: Host> {
     host: H,
+    directory: String,
     log: Log<H::Disk>,
 }
 
@@ -35,20 +37,43 @@ pub(super) struct MetadataLog<H: Host> {
 pub(super) struct CommittedBatch {
     pub(super) base: Offset,
     pub(super) records: Vec<Record>,
+    pub(super) bytes: u64,
+    /// Of the last record.
+    pub(super) timestamp: Timestamp,
 }
 
 impl<H: Host> MetadataLog<H> {
-    pub(super) async fn open(host: &H, log_directory: &str) -> Result<MetadataLog<H>, StorageError> {
+    /// What was found must be told once it is in step with the snapshots.
+    pub(super) async fn open(
+        host: &H,
+        log_directory: &str,
+        segment_bytes: u64,
+    ) -> Result<(MetadataLog<H>, Recovery), StorageError> {
         let directory = format!("{log_directory}/{}-{}", wire::TOPIC, PartitionId::METADATA.index);
-        let config = LogConfig { segment_bytes: SEGMENT_BYTES, planted: host.planted(), ..LogConfig::default() };
+        let config = LogConfig { segment_bytes, planted: host.planted(), ..LogConfig::default() };
         let (log, recovery) = Log::open(host.disk(), &directory, config).await?;
-        host.witness(Event::Recovered {
+        Ok((MetadataLog { host: host.clone(), directory, log }, recovery))
+    }
+
+    pub(super) fn witness_recovered(&self, recovery: Recovery) {
+        self.host.witness(Event::Recovered {
             partition: PartitionId::METADATA,
-            log_start: log.start(),
-            log_end: log.end(),
+            log_start: self.log.start(),
+            log_end: self.log.end(),
             cut_bytes: recovery.cut_bytes,
         });
-        Ok(MetadataLog { host: host.clone(), log })
+    }
+
+    pub(super) fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    pub(super) fn start(&self) -> Offset {
+        self.log.start()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.log.bytes()
     }
 
     pub(super) fn end(&self) -> Offset {
@@ -94,6 +119,65 @@ impl<H: Host> MetadataLog<H> {
         Ok(())
     }
 
+    /// Does this log have what follows the records that `snapshot` stands for, and not the tail of another history?
+    pub(super) fn goes_on_from(&self, snapshot: SnapshotId) -> bool {
+        let epochs = self.log.epochs();
+        let agrees = if self.log.start() < snapshot.end {
+            epochs.epoch_at(snapshot.end.plus(-1)) == Some(snapshot.epoch)
+        } else {
+            epochs.entries().first().is_none_or(|first| snapshot.epoch <= first.epoch)
+        };
+        self.log.start() <= snapshot.end && snapshot.end <= self.log.end() && agrees
+    }
+
+    /// Begins to move the log's start up to `to`. None if it is there already.
+    pub(super) fn begin_start(&self, to: Offset) -> Option<PendingStart<H::Disk>> {
+        self.log.begin_start(to)
+    }
+
+    /// A snapshot stands for what lies below.
+    pub(super) fn finish_start(&mut self, kept: StartKept) -> Result<(), StorageError> {
+        let from = self.log.start();
+        self.log.finish_start(kept)?;
+        let (partition, to, reason) = (PartitionId::METADATA, self.log.start(), LogStartReason::Snapshot);
+        self.host.witness(Event::LogStartAdvanced { partition, from, to, reason });
+        Ok(())
+    }
+
+    /// Moves the log's start up to `to`, and waits for it.
+    pub(super) async fn begin_at(&mut self, to: Offset) -> Result<(), StorageError> {
+        match self.begin_start(to) {
+            Some(start) => {
+                let kept = start.run().await?;
+                self.finish_start(kept)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The log has nothing, and begins at `to`: what it had belongs to another history, or lies below.
+    pub(super) async fn begin_anew(&mut self, to: Offset) -> Result<(), StorageError> {
+        let kept = match self.begin_start(to) {
+            Some(start) => Some(start.run().await?),
+            None => None,
+        };
+        self.finish_anew(kept)
+    }
+
+    /// The same, where it is safe already that the log begins there.
+    pub(super) fn finish_anew(&mut self, kept: Option<StartKept>) -> Result<(), StorageError> {
+        if !self.host.planted().has(Bug::InstallKeepsTail) {
+            self.log.truncate_to(self.log.start())?;
+        }
+        kept.map_or(Ok(()), |kept| self.log.finish_start(kept))
+    }
+
+    /// The snapshot that stands for all below `end`.
+    pub(super) fn snapshot_at(&self, end: Offset) -> Option<SnapshotId> {
+        let epoch = self.log.epochs().epoch_at(end.plus(-1)).filter(|_| self.log.start() < end)?;
+        Some(SnapshotId { end, epoch })
+    }
+
     pub(super) fn begin_sync(&mut self) -> Option<PendingSync<H::Disk>> {
         self.log.begin_sync()
     }
@@ -121,7 +205,8 @@ impl<H: Host> MetadataLog<H> {
             batch_records(&header, bytes.slice(position..position + header.size), &mut stored)?;
             let values = stored.into_iter().map(|stored| stored.record.value.unwrap_or_default());
             let records = values.map(|value| Record::decode(&value)).collect::<Result<Vec<_>, _>>()?;
-            committed.push(CommittedBatch { base: header.base_offset, records });
+            let (bytes, timestamp) = (header.size as u64, header.max_timestamp);
+            committed.push(CommittedBatch { base: header.base_offset, records, bytes, timestamp });
             position += header.size;
         }
         Ok(committed)

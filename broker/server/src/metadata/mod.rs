@@ -8,6 +8,8 @@ mod applied;
 mod describe;
 mod log;
 mod peers;
+mod snapshot;
+mod snapshots;
 mod state_file;
 mod task;
 mod wire;
@@ -17,10 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, Task, spawn, timeout};
-use model::{BrokerId, ClusterId, Endpoint, Event, LeaderEpoch};
+use model::{BrokerId, ClusterId, Endpoint, Event, LeaderEpoch, Offset};
 use protocol::messages::{
     BeginQuorumEpochResponse, DescribeQuorumRequest, DescribeQuorumResponse, EndQuorumEpochResponse, FetchRequest,
-    FetchResponse, StrBytes, VoteResponse, string,
+    FetchResponse, FetchSnapshotResponse, StrBytes, VoteResponse, string,
 };
 use protocol::{ErrorCode, Request, Response};
 use roles::controller::{Command, Image, LeaderImbalance, Refusal, Reply, Settings};
@@ -31,6 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::log::MetadataLog;
 use self::peers::Peers;
+use self::snapshots::Snapshots;
 use self::task::{Call, Leadership, MetadataTask, Parts};
 use crate::config::{Config, FlushPolicy};
 
@@ -60,6 +63,11 @@ pub(crate) enum OpenError {
          empty this one's data directory and start it again"
     )]
     StateDamaged { path: String, reason: String },
+    #[error(
+        "the metadata log in {directory} begins at {start}, and no whole snapshot stands for what lies below: if the other controllers are \
+         well, empty this one's data directory and start it again"
+    )]
+    SnapshotMissing { directory: String, start: Offset },
 }
 
 pub(crate) struct Metadata<H: Host> {
@@ -138,8 +146,8 @@ impl<H: Host> Metadata<H> {
         }
     }
 
-    /// Answers Vote, BeginQuorumEpoch, EndQuorumEpoch and Fetch of the metadata log (a long poll). None if this node is ending, or the
-    /// request is another.
+    /// Answers Vote, BeginQuorumEpoch, EndQuorumEpoch, FetchSnapshot and Fetch of the metadata log (a long poll). None if this node is ending,
+    /// or the request is another.
     pub(crate) async fn handle(&self, version: i16, request: Request) -> Option<Response> {
         Some(match request {
             Request::Vote(vote) => {
@@ -166,6 +174,12 @@ impl<H: Host> Metadata<H> {
                     Err(code) => FetchResponse::default().with_error_code(code),
                 })
             }
+            Request::FetchSnapshot(fetch) => Response::FetchSnapshot(
+                match self.ask(fetch.cluster_id.as_ref(), wire::fetch_snapshot_asked(&fetch)).await? {
+                    Ok(response) => wire::fetch_snapshot_response(response),
+                    Err(code) => FetchSnapshotResponse::default().with_error_code(code),
+                },
+            ),
             _ => return None,
         })
     }
@@ -211,10 +225,16 @@ impl<H: Host> Metadata<H> {
 
 /// Opens the metadata log and takes part in the quorum from now on.
 pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host: &H) -> Result<Metadata<H>, OpenError> {
-    let log = MetadataLog::open(host, &config.log_directory).await?;
+    let (mut log, recovery) = MetadataLog::open(host, &config.log_directory, config.metadata_segment_bytes).await?;
+    let (snapshots, loaded) = Snapshots::open(config, host, &mut log).await?;
+    log.witness_recovered(recovery);
+    let mut image = Image::default();
+    if let Some(content) = loaded {
+        applied::replace(host, &mut image, content.image);
+    }
     let state_path = state_file::path(&config.log_directory);
     let state = state_file::read(host.disk(), &state_path, host.planted()).await?;
-    let positions = Positions::recovered(log.end(), log.epochs().clone());
+    let positions = Positions::recovered(log.start(), log.end(), log.epochs(), snapshots.ids());
     let quorum_config = quorum::Config {
         id: config.node_id,
         voters: config.voters.iter().map(|voter| voter.id).collect(),
@@ -245,7 +265,7 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         others,
         config.quorum_fetch_timeout.min(config.request_timeout),
     );
-    let (images, images_seen) = watch::channel(Arc::new(Image::default()));
+    let (images, images_seen) = watch::channel(Arc::new(image.clone()));
     let (leadership, leadership_seen) = watch::channel(Leadership { leader: quorum.leader(), epoch: quorum.epoch() });
     let (failed, failed_seen) = watch::channel(None);
     let (calls, called) = mpsc::channel(CALLS_MAX);
@@ -269,6 +289,8 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         state,
         quorum,
         log,
+        snapshots,
+        image,
         peers,
         images,
         leadership,

@@ -131,6 +131,9 @@ impl<H: Host> Peer<H> {
             PeerRequest::Fetch(request) => {
                 channel.call(wire::FETCH_VERSION, &request, timeout).await.map(wire::fetch_answered)
             }
+            PeerRequest::FetchSnapshot(request) => {
+                channel.call(wire::FETCH_SNAPSHOT_VERSION, &request, timeout).await.map(wire::fetch_snapshot_answered)
+            }
         };
         match answer {
             Ok(Ok(response)) => {

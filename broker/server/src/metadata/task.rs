@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, buggify};
-use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionId, Time};
+use model::{BrokerId, Bug, Event, LeaderEpoch, Offset, PartitionId, SnapshotId, Time};
 use roles::controller::{Command, Image, Record, Settings};
 use roles::quorum::{
     Body, Description, Input, Output, Quorum, QuorumState, Request, RequestId, Response, Standing, Ticket,
@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::active::{self, Active, Submitter};
 use super::log::{MetadataLog, ReadError};
 use super::peers::{Answer, Peers};
+use super::snapshots::{Done, Snapshots};
 use super::{SubmitError, applied, state_file};
 
 /// However quiet it is, the task looks around so often.
@@ -68,8 +69,9 @@ pub(super) enum Failure {
     Read(#[from] ReadError),
 }
 
-type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Doing<T> = Option<Work<T>>;
+type Doing<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+/// Something that is done to the log's directory.
+pub(super) type Work<T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send>>;
 type Persisted = io::Result<(u64, QuorumState)>;
 
 pub(super) struct MetadataTask<H: Host> {
@@ -85,7 +87,14 @@ pub(super) struct MetadataTask<H: Host> {
     peers: Peers,
     replies: BTreeMap<Ticket, oneshot::Sender<Response>>,
     next_ticket: u64,
+    snapshots: Snapshots<H>,
     syncing: Doing<Result<SyncedTo, StorageError>>,
+    /// What is done to the snapshots, one thing at a time.
+    snapshotting: Doing<Result<Done, StorageError>>,
+    /// A snapshot that is all here, and waits until that is done.
+    to_install: Option<SnapshotId>,
+    /// There is one more snapshot: older ones may have to go.
+    may_let_go: bool,
     persisting: Doing<Persisted>,
     /// The newest state that nobody writes yet.
     to_persist: Option<(u64, QuorumState)>,
@@ -106,6 +115,8 @@ pub(super) struct Parts<H: Host> {
     pub(super) state: QuorumState,
     pub(super) quorum: Quorum,
     pub(super) log: MetadataLog<H>,
+    pub(super) snapshots: Snapshots<H>,
+    pub(super) image: Image,
     pub(super) peers: Peers,
     pub(super) images: watch::Sender<Arc<Image>>,
     pub(super) leadership: watch::Sender<Leadership>,
@@ -120,12 +131,16 @@ impl<H: Host> MetadataTask<H> {
             state_path: parts.state_path,
             quorum: parts.quorum,
             log: parts.log,
-            image: Image::default(),
+            image: parts.image,
+            snapshots: parts.snapshots,
             active: None,
             peers: parts.peers,
             replies: BTreeMap::new(),
             next_ticket: 0,
             syncing: None,
+            snapshotting: None,
+            to_install: None,
+            may_let_go: false,
             persisting: None,
             to_persist: None,
             kept: (parts.state.epoch, parts.state.voted_for),
@@ -161,6 +176,7 @@ impl<H: Host> MetadataTask<H> {
                 biased;
                 done = finished(&mut self.syncing) => self.synced(done?)?,
                 done = finished(&mut self.persisting) => self.persisted(done?)?,
+                done = finished(&mut self.snapshotting) => self.snapshotted(done?)?,
                 Some(answer) = answers.recv() => self.answered(answer)?,
                 call = calls.recv() => match call {
                     Some(call) => self.called(call)?,
@@ -173,8 +189,9 @@ impl<H: Host> MetadataTask<H> {
 
     fn deadline(&self) -> Time {
         let sessions = self.active.as_ref().and_then(Active::deadline);
+        let snapshot = self.snapshots.deadline().filter(|_| self.snapshotting.is_none());
         let latest = self.host.now() + IDLE_MAX;
-        self.quorum.deadline().min(sessions.unwrap_or(latest)).min(latest)
+        [sessions, snapshot].into_iter().flatten().chain([self.quorum.deadline(), latest]).min().unwrap_or(latest)
     }
 
     fn synced(&mut self, done: SyncedTo) -> Result<(), Failure> {
@@ -193,6 +210,31 @@ impl<H: Host> MetadataTask<H> {
             self.host.witness(Event::VoteCast { epoch: state.epoch, candidate });
         }
         self.step(Input::StatePersisted { version })
+    }
+
+    fn snapshotted(&mut self, done: Done) -> Result<(), Failure> {
+        self.snapshotting = None;
+        match done {
+            Done::Taken { kept, digest, content } => {
+                self.snapshots.taken(kept, digest, content);
+                self.may_let_go = true;
+                self.step(Input::SnapshotTaken { snapshot: kept.snapshot })
+            }
+            Done::NotTaken => Ok(()),
+            Done::StartKept { to, start } => {
+                self.log.finish_start(start)?;
+                self.snapshots.forget_below(to.end);
+                self.step(Input::LogStartMoved { to })
+            }
+            Done::Stored { kept, content, checksum, start } => {
+                self.log.finish_anew(start)?;
+                self.snapshots.installed(kept, &content, checksum);
+                applied::replace(&self.host, &mut self.image, content.image);
+                self.images.send_replace(Arc::new(self.image.clone()));
+                self.step(Input::SnapshotInstalled { snapshot: kept.snapshot, end: self.log.end() })
+            }
+            Done::Refused(snapshot) => self.step(Input::SnapshotRefused { snapshot }),
+        }
     }
 
     fn answered(&mut self, Answer { id, from, response }: Answer) -> Result<(), Failure> {
@@ -300,6 +342,12 @@ impl<H: Host> MetadataTask<H> {
                 }
             }
             Output::Reply { ticket, response } => self.reply(ticket, response),
+            Output::ReplyPiece { ticket, epoch, snapshot, position } => {
+                let body = self.snapshots.piece(snapshot, position)?;
+                self.reply(ticket, Response { epoch, leader: Some(self.node_id), body });
+            }
+            Output::KeepPiece { position, bytes } => self.snapshots.receive(position, &bytes),
+            Output::InstallSnapshot { snapshot } => self.to_install = Some(snapshot),
             Output::VoteGranted { epoch, candidate } => self.host.witness(Event::VoteGranted { epoch, candidate }),
             Output::ReplyRecords { ticket, epoch, from, high_watermark } => {
                 let records = self.log.read(from)?;
@@ -340,6 +388,7 @@ impl<H: Host> MetadataTask<H> {
         while self.image.end < to {
             for batch in self.log.read_committed(self.image.end, to)? {
                 applied::apply(&self.host, &mut self.image, &batch);
+                self.snapshots.applied(batch.bytes, batch.timestamp);
             }
         }
         self.images.send_replace(Arc::new(self.image.clone()));
@@ -384,13 +433,38 @@ impl<H: Host> MetadataTask<H> {
         {
             self.syncing = Some(Box::pin(pending.run()));
         }
+        if self.snapshotting.is_none() {
+            self.snapshotting = self.next_of_snapshots();
+        }
         // All of the log is committed, and the first record of this leader's epoch with it: nobody else decides now.
         if self.active.is_none() && self.quorum.is_leader() && self.image.end == self.log.end() {
             self.active = Some(Active::new(self.settings.clone(), self.image.clone(), self.host.now()));
         }
     }
 
-    fn persist(&self, version: u64, state: QuorumState) -> Work<Persisted> {
+    fn next_of_snapshots(&mut self) -> Doing<Result<Done, StorageError>> {
+        if let Some(snapshot) = self.to_install.take() {
+            return Some(self.snapshots.install(snapshot, self.log.begin_start(snapshot.end)));
+        }
+        if std::mem::take(&mut self.may_let_go)
+            && let Some(letting_go) = self.snapshots.let_go(&self.log)
+        {
+            return Some(letting_go);
+        }
+        if self.snapshots.is_due() { self.take_snapshot() } else { None }
+    }
+
+    fn take_snapshot(&mut self) -> Doing<Result<Done, StorageError>> {
+        let decided = self.active.as_ref().filter(|_| self.host.planted().has(Bug::SnapshotUncommitted));
+        let image = decided.map_or(&self.image, Active::image);
+        if image.end <= self.snapshots.newest_end() {
+            return None;
+        }
+        let snapshot = self.log.snapshot_at(image.end)?;
+        Some(self.snapshots.take(image, snapshot, &self.log))
+    }
+
+    fn persist(&self, version: u64, state: QuorumState) -> Pin<Box<dyn Future<Output = Persisted> + Send>> {
         let (disk, path) = (self.host.disk().clone(), self.state_path.clone());
         Box::pin(async move {
             state_file::write(disk, path, state).await?;

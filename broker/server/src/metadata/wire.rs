@@ -1,17 +1,19 @@
-//! The quorum's messages as Kafka's own: Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch of `__cluster_metadata` (KIP-595).
+//! The quorum's messages as Kafka's own: Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch of `__cluster_metadata` (KIP-595), FetchSnapshot
+//! (KIP-630).
 
 use bytes::Bytes;
-use model::{BatchError, BatchHeader, BrokerId, LeaderEpoch, Offset, PartitionId, TopicId, batches};
+use model::{BatchError, BatchHeader, BrokerId, LeaderEpoch, Offset, PartitionId, SnapshotId, TopicId, batches};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData};
 use protocol::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerId as WireBrokerId, EndQuorumEpochRequest,
-    EndQuorumEpochResponse, FetchRequest, FetchResponse, StrBytes, VoteRequest, VoteResponse,
-    begin_quorum_epoch_request, begin_quorum_epoch_response, end_quorum_epoch_request, end_quorum_epoch_response,
-    topic_id, topic_name, uuid, vote_request, vote_response,
+    EndQuorumEpochResponse, FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, StrBytes,
+    VoteRequest, VoteResponse, begin_quorum_epoch_request, begin_quorum_epoch_response, end_quorum_epoch_request,
+    end_quorum_epoch_response, fetch_response, fetch_snapshot_request, fetch_snapshot_response, topic_id, topic_name,
+    uuid, vote_request, vote_response,
 };
 use protocol::{ErrorCode, NO_ERROR};
-use roles::quorum::{self, BeginEpochRequest, Body, EndEpochRequest, Refusal, Request, Response, Span};
+use roles::quorum::{self, BeginEpochRequest, Body, EndEpochRequest, Piece, Refusal, Request, Response, Span};
 use thiserror::Error;
 
 /// The metadata log's topic, by name.
@@ -21,6 +23,7 @@ pub(super) const VOTE_VERSION: i16 = 2;
 pub(super) const BEGIN_EPOCH_VERSION: i16 = 1;
 pub(super) const END_EPOCH_VERSION: i16 = 1;
 pub(super) const FETCH_VERSION: i16 = 16;
+pub(super) const FETCH_SNAPSHOT_VERSION: i16 = 1;
 /// From here on a fetch names topics by id.
 const FETCH_BY_ID_VERSION: i16 = 13;
 /// From here on a fetch tells its sender's state.
@@ -37,6 +40,8 @@ pub(super) enum WireError {
     OtherCluster,
     #[error("the peer answers with error {0:?}")]
     Error(Option<ErrorCode>),
+    #[error("its snapshot makes no sense")]
+    Snapshot,
     #[error("its records are damaged: {0}")]
     Batch(#[from] BatchError),
 }
@@ -47,6 +52,7 @@ pub(super) enum PeerRequest {
     BeginEpoch(BeginQuorumEpochRequest),
     EndEpoch(EndQuorumEpochRequest),
     Fetch(FetchRequest),
+    FetchSnapshot(FetchSnapshotRequest),
 }
 
 pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> PeerRequest {
@@ -100,6 +106,24 @@ pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> 
             let replica = ReplicaState::default().with_replica_id(WireBrokerId(fetch.replica.0));
             let request = FetchRequest::default().with_cluster_id(cluster_id).with_replica_state(replica);
             PeerRequest::Fetch(request.with_max_bytes(FETCH_BYTES_MAX).with_topics(vec![topic]))
+        }
+        Request::FetchSnapshot(fetch) => {
+            let snapshot = fetch_snapshot_request::SnapshotId::default()
+                .with_end_offset(fetch.snapshot.end.0)
+                .with_epoch(fetch.snapshot.epoch.0);
+            let partition = fetch_snapshot_request::PartitionSnapshot::default()
+                .with_partition(PartitionId::METADATA.index)
+                .with_current_leader_epoch(fetch.epoch.0)
+                .with_snapshot_id(snapshot)
+                .with_position(i64::try_from(fetch.position).unwrap_or(i64::MAX));
+            let topic = fetch_snapshot_request::TopicSnapshot::default()
+                .with_name(topic_name(TOPIC))
+                .with_partitions(vec![partition]);
+            let request = FetchSnapshotRequest::default()
+                .with_cluster_id(cluster_id)
+                .with_replica_id(WireBrokerId(fetch.replica.0))
+                .with_max_bytes(FETCH_BYTES_MAX);
+            PeerRequest::FetchSnapshot(request.with_topics(vec![topic]))
         }
     }
 }
@@ -159,6 +183,20 @@ pub(super) fn fetch_asked(version: i16, request: &FetchRequest) -> Option<Reques
     }))
 }
 
+pub(super) fn fetch_snapshot_asked(request: &FetchSnapshotRequest) -> Option<Request> {
+    let topic = request.topics.first().filter(|topic| topic.name.as_str() == TOPIC)?;
+    let partition = topic.partitions.first().filter(|each| each.partition == PartitionId::METADATA.index)?;
+    Some(Request::FetchSnapshot(quorum::FetchSnapshotRequest {
+        epoch: LeaderEpoch(partition.current_leader_epoch),
+        replica: BrokerId(request.replica_id.0),
+        snapshot: SnapshotId {
+            end: Offset(partition.snapshot_id.end_offset),
+            epoch: LeaderEpoch(partition.snapshot_id.epoch),
+        },
+        position: u64::try_from(partition.position).ok()?,
+    }))
+}
+
 pub(super) fn vote_response(response: &Response) -> VoteResponse {
     let partition = vote_response::PartitionData::default()
         .with_partition_index(PartitionId::METADATA.index)
@@ -205,18 +243,51 @@ pub(super) fn fetch_response(response: Response) -> FetchResponse {
         .with_records(Some(Bytes::new()));
     let partition = match response.body {
         Body::Records { high_watermark, records, .. } => {
-            answer.with_high_watermark(high_watermark.0).with_log_start_offset(0).with_records(Some(records))
+            answer.with_high_watermark(high_watermark.0).with_records(Some(records))
         }
         Body::Diverging { epoch, end } => {
             answer.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0))
         }
-        Body::Vote { .. } | Body::Noted | Body::Refused(_) => answer,
+        Body::Snapshot(snapshot) => answer.with_snapshot_id(
+            fetch_response::SnapshotId::default().with_end_offset(snapshot.end.0).with_epoch(snapshot.epoch.0),
+        ),
+        Body::Vote { .. } | Body::Noted | Body::Piece(_) | Body::Refused(_) => answer,
     };
     let topic = FetchableTopicResponse::default()
         .with_topic(topic_name(TOPIC))
         .with_topic_id(uuid(TopicId::METADATA))
         .with_partitions(vec![partition]);
     FetchResponse::default().with_responses(vec![topic])
+}
+
+pub(super) fn fetch_snapshot_response(response: Response) -> FetchSnapshotResponse {
+    let leader = fetch_snapshot_response::LeaderIdAndEpoch::default()
+        .with_leader_id(wire_leader(response.leader))
+        .with_leader_epoch(response.epoch.0);
+    let answer = fetch_snapshot_response::PartitionSnapshot::default()
+        .with_index(PartitionId::METADATA.index)
+        .with_error_code(code(&response.body))
+        .with_current_leader(leader);
+    let partition = match response.body {
+        Body::Piece(Piece { snapshot, size, position, bytes }) => answer
+            .with_snapshot_id(
+                fetch_snapshot_response::SnapshotId::default()
+                    .with_end_offset(snapshot.end.0)
+                    .with_epoch(snapshot.epoch.0),
+            )
+            .with_size(i64::try_from(size).unwrap_or(i64::MAX))
+            .with_position(i64::try_from(position).unwrap_or(i64::MAX))
+            .with_unaligned_records(bytes),
+        Body::Vote { .. }
+        | Body::Noted
+        | Body::Records { .. }
+        | Body::Diverging { .. }
+        | Body::Snapshot(_)
+        | Body::Refused(_) => answer,
+    };
+    let topic =
+        fetch_snapshot_response::TopicSnapshot::default().with_name(topic_name(TOPIC)).with_partitions(vec![partition]);
+    FetchSnapshotResponse::default().with_topics(vec![topic])
 }
 
 pub(super) fn vote_answered(answer: &VoteResponse) -> Result<Response, WireError> {
@@ -251,11 +322,35 @@ pub(super) fn fetch_answered(answer: FetchResponse) -> Result<Response, WireErro
             epoch: LeaderEpoch(partition.diverging_epoch.epoch),
             end: Offset(partition.diverging_epoch.end_offset),
         },
+        None if 0 <= partition.snapshot_id.end_offset => Body::Snapshot(SnapshotId {
+            end: Offset(partition.snapshot_id.end_offset),
+            epoch: LeaderEpoch(partition.snapshot_id.epoch),
+        }),
         None => {
             let records = partition.records.unwrap_or_default();
             let spans = verified_spans(&records)?;
             Body::Records { high_watermark: Offset(partition.high_watermark), spans, records }
         }
+    };
+    Ok(response(leader.leader_epoch, leader.leader_id, body))
+}
+
+pub(super) fn fetch_snapshot_answered(answer: FetchSnapshotResponse) -> Result<Response, WireError> {
+    whole(answer.error_code)?;
+    let partition = answer.topics.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
+    let partition = partition.ok_or(WireError::NotMetadata)?;
+    let leader = partition.current_leader;
+    let body = match refused(partition.error_code)? {
+        Some(refused) => refused,
+        None => Body::Piece(Piece {
+            snapshot: SnapshotId {
+                end: Offset(partition.snapshot_id.end_offset),
+                epoch: LeaderEpoch(partition.snapshot_id.epoch),
+            },
+            size: u64::try_from(partition.size).map_err(|_| WireError::Snapshot)?,
+            position: u64::try_from(partition.position).map_err(|_| WireError::Snapshot)?,
+            bytes: partition.unaligned_records,
+        }),
     };
     Ok(response(leader.leader_epoch, leader.leader_id, body))
 }
@@ -294,6 +389,8 @@ fn refused(code: i16) -> Result<Option<Body>, WireError> {
         Some(ErrorCode::NotLeaderOrFollower) => Refusal::NotLeader,
         Some(ErrorCode::InconsistentVoterSet) => Refusal::InconsistentVoterSet,
         Some(ErrorCode::InvalidRequest) => Refusal::InvalidRequest,
+        Some(ErrorCode::SnapshotNotFound) => Refusal::SnapshotNotFound,
+        Some(ErrorCode::PositionOutOfRange) => Refusal::PositionOutOfRange,
         error => return Err(WireError::Error(error)),
     };
     Ok(Some(Body::Refused(refusal)))
@@ -301,11 +398,18 @@ fn refused(code: i16) -> Result<Option<Body>, WireError> {
 
 fn code(body: &Body) -> i16 {
     match body {
-        Body::Vote { .. } | Body::Noted | Body::Records { .. } | Body::Diverging { .. } => NO_ERROR,
+        Body::Vote { .. }
+        | Body::Noted
+        | Body::Records { .. }
+        | Body::Diverging { .. }
+        | Body::Snapshot(_)
+        | Body::Piece(_) => NO_ERROR,
         Body::Refused(Refusal::FencedLeaderEpoch) => ErrorCode::FencedLeaderEpoch.code(),
         Body::Refused(Refusal::UnknownLeaderEpoch) => ErrorCode::UnknownLeaderEpoch.code(),
         Body::Refused(Refusal::NotLeader) => ErrorCode::NotLeaderOrFollower.code(),
         Body::Refused(Refusal::InconsistentVoterSet) => ErrorCode::InconsistentVoterSet.code(),
         Body::Refused(Refusal::InvalidRequest) => ErrorCode::InvalidRequest.code(),
+        Body::Refused(Refusal::SnapshotNotFound) => ErrorCode::SnapshotNotFound.code(),
+        Body::Refused(Refusal::PositionOutOfRange) => ErrorCode::PositionOutOfRange.code(),
     }
 }

@@ -114,7 +114,7 @@ impl Printer {
         if self.form == Form::Text {
             writeln!(self.output, "{}", title(&name, file))?;
         }
-        if let LogFile::Segment(_) = file {
+        if let LogFile::Segment(_) | LogFile::Snapshot(_) = file {
             return self.print_segment(&name, &opened);
         }
         let length = opened.length().map_err(unreadable)?;

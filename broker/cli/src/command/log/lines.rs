@@ -20,6 +20,7 @@ pub(super) fn title(name: &str, file: LogFile) -> String {
         LogFile::LeaderEpochs => "leader epochs".into(),
         LogFile::RecoveryPoint => "what is known to be synced".into(),
         LogFile::LogStart => "where the log begins".into(),
+        LogFile::Snapshot(snapshot) => format!("what stands for all before offset {}", snapshot.end),
     };
     format!("{name}: {what}")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{BrokerId, PartitionId};
+use model::{BrokerId, PartitionId, Planted};
 use proptest::prelude::*;
 
 use super::cluster::Cluster;
@@ -84,6 +84,10 @@ fn take(cluster: &mut Cluster, (kind, broker, pick): Step) {
             let request = Reassign { partitions: vec![asked], allows_other_factor: true };
             cluster.ask(Command::Reassign(request)).unwrap();
         }
+        10 => {
+            let broker_epoch = cluster.controller.image().brokers[&BrokerId(broker)].epoch;
+            cluster.ask(Command::AllocateProducerIds { broker: BrokerId(broker), broker_epoch }).unwrap();
+        }
         _ => {
             let Some(&partition) = partitions.get((pick % 64) as usize) else { return };
             let Some(BrokerId(leader)) = cluster.partition(partition).leader else { return };
@@ -125,7 +129,7 @@ proptest! {
 
     #[test]
     fn any_commands_keep_the_promises_and_their_records_rebuild_the_image(
-        steps in prop::collection::vec((0u8..14, 1..=BROKERS, any::<u64>()), 1..200)
+        steps in prop::collection::vec((0u8..15, 1..=BROKERS, any::<u64>()), 1..200)
     ) {
         let mut cluster = Cluster::of(BROKERS);
         for step in steps {
@@ -138,6 +142,11 @@ proptest! {
             replica.apply(&Record::decode(&record.encode()).unwrap());
         }
         prop_assert_eq!(&replica, cluster.controller.image());
+        let told = replica.records(Planted::NONE);
+        let read: Vec<Record> = told.iter().map(|record| Record::decode(&record.encode()).unwrap()).collect();
+        let rebuilt = Image::from_records(&read, replica.end);
+        prop_assert_eq!(&rebuilt, &replica, "a snapshot stands for all that made it");
+        prop_assert_eq!(rebuilt.records(Planted::NONE), told, "the same image makes the same snapshot");
         for broker in 1..=BROKERS {
             cluster.start(broker);
         }

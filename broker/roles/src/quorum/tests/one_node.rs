@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use model::{BrokerId, EpochStart, Epochs, LeaderEpoch, Offset, Planted, Time};
+use bytes::Bytes;
+use model::{BrokerId, EpochStart, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
 use super::world::World;
 use crate::quorum::*;
@@ -25,7 +26,8 @@ fn config() -> Config {
 fn voter() -> Quorum {
     let epochs = [(1, 0), (2, 4)].map(|(epoch, start)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(start) });
     let state = QuorumState { epoch: LeaderEpoch(3), voted_for: None, leader: None };
-    Quorum::new(config(), state, Positions::recovered(Offset(10), Epochs::from_entries(epochs)), Time(1), 0)
+    let positions = Positions::recovered(Offset::ZERO, Offset(10), &Epochs::from_entries(epochs), Vec::new());
+    Quorum::new(config(), state, positions, Time(1), 0)
 }
 
 fn step(quorum: &mut Quorum, at_ms: u64, input: Input) -> Vec<Output> {
@@ -373,4 +375,111 @@ fn a_log_that_was_cut_at_a_batch_is_counted_from_there() {
     assert!(out.contains(&Output::Truncate { to: end.plus(-1) }), "{out:?}");
     step(&mut quorum, 20, Input::Truncated { end: end.plus(-3) });
     assert_eq!(quorum.log_end(), end.plus(-3));
+}
+
+const SNAPSHOT: SnapshotId = SnapshotId { end: Offset(40), epoch: LeaderEpoch(4) };
+
+fn piece(position: u64, bytes: &'static [u8]) -> Body {
+    Body::Piece(Piece { snapshot: SNAPSHOT, size: 10, position, bytes: Bytes::from_static(bytes) })
+}
+
+/// Node 1, which follows node 2 in epoch 5, was told that what it lacks is in a snapshot, and asks for its beginning.
+fn fetching_a_snapshot() -> (Quorum, RequestId) {
+    let (mut quorum, id) = follower();
+    let out = step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), Body::Snapshot(SNAPSHOT)));
+    let [(id, TWO, Request::FetchSnapshot(fetch))] = sends(&out)[..] else { panic!("{out:?}") };
+    assert_eq!((fetch.snapshot, fetch.position), (SNAPSHOT, 0));
+    (quorum, id)
+}
+
+/// The same node with all of it, which is not in the place of its log yet.
+fn installing() -> Quorum {
+    let (mut quorum, id) = fetching_a_snapshot();
+    let out = step(&mut quorum, 21, answer(id, TWO, 5, Some(TWO), piece(0, b"0123456")));
+    let [(id, TWO, Request::FetchSnapshot(fetch))] = sends(&out)[..] else { panic!("{out:?}") };
+    assert_eq!(fetch.position, 7);
+    let out = step(&mut quorum, 22, answer(id, TWO, 5, Some(TWO), piece(7, b"789")));
+    assert_eq!(out.last(), Some(&Output::InstallSnapshot { snapshot: SNAPSHOT }));
+    quorum
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_the_log_and_the_next_fetch_goes_on_behind_it() {
+    let mut quorum = installing();
+    let out = step(&mut quorum, 30, Input::SnapshotInstalled { snapshot: SNAPSHOT, end: SNAPSHOT.end });
+    assert!(out.contains(&Output::HighWatermark { to: Offset(40) }));
+    let [(_, TWO, Request::Fetch(fetch))] = sends(&out)[..] else { panic!("{out:?}") };
+    assert_eq!((fetch.offset, fetch.last_epoch), (Offset(40), LeaderEpoch(4)));
+    assert_eq!(quorum.log_end(), Offset(40));
+}
+
+#[test]
+fn who_installs_a_snapshot_asks_for_nothing_and_does_not_stand() {
+    let mut quorum = installing();
+    for at_ms in [3_000, 6_000, 9_000, 12_000] {
+        let out = step(&mut quorum, at_ms, Input::Tick);
+        assert!(sends(&out).is_empty(), "{out:?}");
+    }
+    step(&mut quorum, 12_001, Input::SnapshotRefused { snapshot: SNAPSHOT });
+    let out = step(&mut quorum, 20_000, Input::Tick);
+    assert!(
+        sends(&out).iter().all(|(_, _, request)| matches!(request, Request::Vote(vote) if vote.pre_vote)),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_piece_that_is_not_the_next_one_is_refused_and_all_is_asked_for_again() {
+    for wrong in [
+        piece(3, b"012"),
+        piece(0, b""),
+        piece(0, b"0123456789a"),
+        Body::Piece(Piece {
+            snapshot: SnapshotId { end: Offset(41), ..SNAPSHOT },
+            size: 10,
+            position: 0,
+            bytes: Bytes::from_static(b"0"),
+        }),
+    ] {
+        let (mut quorum, id) = fetching_a_snapshot();
+        let out = step(&mut quorum, 21, answer(id, TWO, 5, Some(TWO), wrong.clone()));
+        assert!(out.is_empty(), "{wrong:?}: {out:?}");
+        let out = step(&mut quorum, 200, Input::Tick);
+        assert!(matches!(sends(&out)[..], [(_, TWO, Request::Fetch(_))]), "{out:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_ends_below_what_is_committed_here_is_not_taken() {
+    let (mut quorum, id) = follower();
+    let spans = vec![Span { epoch: LeaderEpoch(2), start: Offset(10), end: Offset(50) }];
+    let records = Body::Records { high_watermark: Offset(50), spans, records: Bytes::new() };
+    step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), records));
+    let out = step(&mut quorum, 21, Input::LogSynced { end: Offset(50) });
+    let (id, ..) = sends(&out)[0];
+    let out = step(&mut quorum, 22, answer(id, TWO, 5, Some(TWO), Body::Snapshot(SNAPSHOT)));
+    assert!(matches!(out[..], [Output::CommittedIsMissing { leader: TWO, .. }]), "{out:?}");
+}
+
+#[test]
+fn a_leader_offers_its_newest_snapshot_for_what_is_gone_and_hears_whoever_fetches_it() {
+    let mut quorum = leader();
+    let first = SnapshotId { end: Offset(8), epoch: LeaderEpoch(2) };
+    step(&mut quorum, 3010, Input::SnapshotTaken { snapshot: first });
+    step(&mut quorum, 3011, Input::LogStartMoved { to: first });
+    let out = step(&mut quorum, 3012, fetch(THREE, 4, 5, 2));
+    assert_eq!(body(&out), Some(&Body::Snapshot(first)));
+    let out = step(&mut quorum, 3013, fetch(THREE, 4, 8, 1));
+    assert_eq!(body(&out), Some(&Body::Snapshot(first)));
+    for at_ms in (3_500..20_000).step_by(1_500) {
+        let asked = |snapshot| {
+            let fetch = FetchSnapshotRequest { epoch: LeaderEpoch(4), replica: THREE, snapshot, position: 0 };
+            Input::Request { ticket: Ticket(9), request: Request::FetchSnapshot(fetch) }
+        };
+        let out = step(&mut quorum, at_ms, asked(first));
+        assert!(out.iter().any(|output| matches!(output, Output::ReplyPiece { position: 0, .. })), "{out:?}");
+        let out = step(&mut quorum, at_ms, asked(SNAPSHOT));
+        assert_eq!(body(&out), Some(&Body::Refused(Refusal::SnapshotNotFound)));
+        assert!(quorum.is_leader(), "whoever fetches a snapshot is there (KAFKA-15489)");
+    }
 }

@@ -22,7 +22,9 @@ fn live(world: &mut World, events: &[Event]) {
             (49..65, _) => world.persist(id),
             (65..76, _) => world.sync(id),
             (76..84, _) => world.propose(world.leader().unwrap_or(id)),
-            (84..94, _) => world.pass(Duration::from_millis(pick % 700)),
+            (84..90, _) => world.pass(Duration::from_millis(pick % 700)),
+            (90..93, _) => world.snapshot(id, !(pick >> 32).is_multiple_of(3)),
+            (93, _) => world.install(id, !(pick >> 32).is_multiple_of(4)),
             (94..96, _) => world.lose_power(id, pick >> 32),
             (96..98, _) => {
                 world.cut.insert((id, ids[(pick >> 32) as usize % ids.len()]));
@@ -100,6 +102,23 @@ fn a_voter_that_forgets_its_vote_breaks_a_promise() {
 fn a_quorum_that_never_elects_again_stays_without_a_leader() {
     let grief = grief(Bug::NeverElect).unwrap();
     assert!(grief.contains("a leader after healing"), "{grief}");
+}
+
+#[test]
+fn a_voter_that_comes_back_too_late_for_the_log_gets_the_snapshot() {
+    let mut world = World::new(3, Planted::NONE);
+    world.settle(Duration::from_secs(5));
+    let leader = world.leader().unwrap();
+    let late = world.ids().into_iter().find(|id| *id != leader && id.0 <= 3).unwrap();
+    world.cut_off(late);
+    for _ in 0..20 {
+        world.propose(leader);
+        world.settle(Duration::from_millis(100));
+    }
+    let leader = world.leader().unwrap();
+    world.snapshot(leader, true);
+    world.must_make_progress();
+    assert!(20 < world.node(late.0).start && world.node(late.0).start == world.node(leader.0).start);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{BrokerId, Epochs, LeaderEpoch, Offset, Planted, Time};
+use model::{BrokerId, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
 use crate::quorum::*;
 
@@ -28,7 +28,15 @@ pub(super) struct World {
 
 pub(super) struct Node {
     pub(super) quorum: Quorum,
+    /// All that it has, in its log or in a snapshot.
     pub(super) log: Vec<Entry>,
+    /// What lies below is in snapshots alone.
+    pub(super) start: usize,
+    /// Each with all that it stands for.
+    snapshots: Vec<(SnapshotId, Vec<Entry>)>,
+    /// What has come of a snapshot.
+    received: Vec<u8>,
+    to_install: Option<SnapshotId>,
     synced: usize,
     on_disk: QuorumState,
     to_persist: Option<(u64, QuorumState)>,
@@ -67,10 +75,14 @@ impl World {
             leaders: BTreeMap::new(),
         };
         for id in (1..=voters + 1).map(BrokerId) {
-            let quorum = world.start(id, QuorumState::default(), &[]);
+            let quorum = world.start(id, QuorumState::default(), &[], 0, Vec::new());
             let node = Node {
                 quorum,
                 log: Vec::new(),
+                start: 0,
+                snapshots: Vec::new(),
+                received: Vec::new(),
+                to_install: None,
                 synced: 0,
                 on_disk: QuorumState::default(),
                 to_persist: None,
@@ -82,12 +94,19 @@ impl World {
         world
     }
 
-    fn start(&mut self, id: BrokerId, state: QuorumState, log: &[Entry]) -> Quorum {
+    fn start(
+        &mut self,
+        id: BrokerId,
+        state: QuorumState,
+        log: &[Entry],
+        start: usize,
+        snapshots: Vec<SnapshotId>,
+    ) -> Quorum {
         let mut epochs = Epochs::default();
-        for (offset, &(epoch, _)) in (0..).map(Offset).zip(log) {
+        for (offset, &(epoch, _)) in (0..).map(Offset).zip(log).skip(start) {
             epochs.assign(epoch, offset);
         }
-        let positions = Positions::recovered(Offset(log.len() as i64), epochs);
+        let positions = Positions::recovered(Offset(start as i64), Offset(log.len() as i64), &epochs, snapshots);
         let chance = self.draw();
         Quorum::new(Config { id, ..self.config.clone() }, state, positions, self.now, chance)
     }
@@ -123,13 +142,7 @@ impl World {
         match output {
             Output::PersistState { version, state } => node.to_persist = Some((version, state)),
             Output::Send { id: request_id, to, request } => {
-                let epoch = match &request {
-                    Request::Vote(vote) => vote.epoch,
-                    Request::BeginEpoch(begin) => begin.epoch,
-                    Request::EndEpoch(end) => end.epoch,
-                    Request::Fetch(fetch) => fetch.epoch,
-                };
-                node.speaks_of(epoch);
+                node.speaks_of(request.epoch());
                 self.wires.push(Wire::Request { from: id, to, id: request_id, request });
             }
             Output::Reply { ticket, response } => {
@@ -142,6 +155,7 @@ impl World {
                 node.speaks_of(epoch);
                 let asked = node.asked.remove(&ticket).expect("every ticket gets one reply");
                 let Some((to, request_id)) = asked else { return };
+                assert!(node.start <= from.0 as usize, "nobody is given what is gone");
                 let entries = &node.log[from.0 as usize..];
                 let some = &entries[..entries.len().min(3)];
                 let spans = (from.0..).zip(some).map(|(offset, &(epoch, _))| Span {
@@ -153,6 +167,24 @@ impl World {
                 let response = Response { epoch, leader: Some(id), body };
                 self.wires.push(Wire::Response { from: id, to, id: request_id, response });
             }
+            Output::ReplyPiece { ticket, epoch, snapshot, position } => {
+                node.speaks_of(epoch);
+                let asked = node.asked.remove(&ticket).expect("every ticket gets one reply");
+                let Some((to, request_id)) = asked else { return };
+                let (_, entries) =
+                    node.snapshots.iter().find(|(id, _)| *id == snapshot).expect("the role knows what is there");
+                let bytes = encode(entries);
+                let some = bytes.slice(position as usize..bytes.len().min(position as usize + 40));
+                let body = Body::Piece(Piece { snapshot, size: bytes.len() as u64, position, bytes: some });
+                let response = Response { epoch, leader: Some(id), body };
+                self.wires.push(Wire::Response { from: id, to, id: request_id, response });
+            }
+            Output::KeepPiece { position, bytes } => {
+                node.received.truncate(position as usize);
+                assert_eq!(node.received.len() as u64, position, "pieces come in order");
+                node.received.extend_from_slice(&bytes);
+            }
+            Output::InstallSnapshot { snapshot } => node.to_install = Some(snapshot),
             Output::AppendLeaderChange { epoch } => {
                 self.next_value += 1;
                 node.log.push((epoch, self.next_value));
@@ -222,6 +254,42 @@ impl World {
         }
     }
 
+    /// Takes a snapshot of all that is known to be committed; the log before it goes, or does not yet.
+    pub(super) fn snapshot(&mut self, id: BrokerId, cuts: bool) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let end = node.quorum.high_watermark();
+        let newest = node.snapshots.last().map_or(Offset::ZERO, |(newest, _)| newest.end);
+        if node.to_install.is_none() && newest < end {
+            let entries = node.log[..end.0 as usize].to_vec();
+            assert!(self.committed.starts_with(&entries), "a snapshot stands for what is committed");
+            let snapshot = SnapshotId { end, epoch: entries[entries.len() - 1].0 };
+            node.snapshots.push((snapshot, entries));
+            self.step(id, Input::SnapshotTaken { snapshot });
+        }
+        let node = self.nodes.get_mut(&id).unwrap();
+        if let Some((newest, _)) = node.snapshots.last().filter(|_| cuts && node.to_install.is_none()).cloned()
+            && node.start < newest.end.0 as usize
+        {
+            node.start = newest.end.0 as usize;
+            node.synced = node.synced.max(node.start);
+            node.snapshots.retain(|(kept, _)| *kept == newest);
+            self.step(id, Input::LogStartMoved { to: newest });
+        }
+    }
+
+    /// What has come of a snapshot is put in the place of the log, or cannot be.
+    pub(super) fn install(&mut self, id: BrokerId, is_whole: bool) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Some(snapshot) = node.to_install.take() else { return };
+        if !is_whole {
+            return self.step(id, Input::SnapshotRefused { snapshot });
+        }
+        let entries = decode(&std::mem::take(&mut node.received).into());
+        assert!(self.committed.starts_with(&entries), "a snapshot stands for what is committed");
+        node.hold(snapshot, entries);
+        self.step(id, Input::SnapshotInstalled { snapshot, end: snapshot.end });
+    }
+
     pub(super) fn propose(&mut self, id: BrokerId) {
         let node = self.nodes.get_mut(&id).unwrap();
         if node.quorum.is_leader() {
@@ -239,9 +307,17 @@ impl World {
         node.log.truncate(node.synced + (kept % (unsynced as u64 + 1)) as usize);
         node.synced = node.log.len();
         node.to_persist = None;
+        (node.to_install, node.received) = (None, Vec::new());
+        // A follower may know more to be committed than it has synced: then its snapshot is all that it has.
+        if let Some((snapshot, entries)) = node.snapshots.last().cloned()
+            && node.log.len() < entries.len()
+        {
+            node.hold(snapshot, entries);
+        }
         let unanswered = std::mem::take(&mut node.asked);
-        let (state, log) = (node.on_disk, node.log.clone());
-        let quorum = self.start(id, state, &log);
+        let (state, log, start) = (node.on_disk, node.log.clone(), node.start);
+        let snapshots = node.snapshots.iter().map(|(snapshot, _)| *snapshot).collect();
+        let quorum = self.start(id, state, &log, start, snapshots);
         self.nodes.get_mut(&id).unwrap().quorum = quorum;
         // Its connections are gone: nobody hears its answers, it hears nobody's.
         for (from, request) in unanswered.into_values().flatten().filter(|(from, _)| *from != id) {
@@ -284,6 +360,7 @@ impl World {
             for id in self.ids() {
                 self.persist(id);
                 self.sync(id);
+                self.install(id, true);
             }
             self.pass(Duration::from_millis(10));
         }
@@ -316,6 +393,14 @@ impl World {
 }
 
 impl Node {
+    /// A snapshot is in the place of the log.
+    fn hold(&mut self, snapshot: SnapshotId, entries: Vec<Entry>) {
+        assert_eq!(entries.len() as i64, snapshot.end.0);
+        (self.start, self.synced) = (entries.len(), entries.len());
+        self.log.clone_from(&entries);
+        self.snapshots = vec![(snapshot, entries)];
+    }
+
     fn speaks_of(&mut self, epoch: LeaderEpoch) {
         assert!(self.spoke_of <= epoch, "epochs never fall");
         self.spoke_of = epoch;
