@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use thiserror::Error;
 
 /// Bytes that the records of one batch may have once decompressed, beyond which a batch is taken for a bomb.
@@ -42,30 +42,30 @@ impl Compression {
 }
 
 /// Appends `plain` to `out`, compressed.
-pub fn compress(codec: Compression, plain: &[u8], out: &mut BytesMut) {
+pub fn compress(codec: Compression, plain: &[u8], out: &mut Vec<u8>) {
     let done = match codec {
         Compression::None => {
-            out.put_slice(plain);
+            out.extend_from_slice(plain);
             Ok(())
         }
         Compression::Gzip => gzip(plain, out),
         Compression::Snappy => snappy(plain, out),
         Compression::Lz4 => lz4(plain, out),
-        Compression::Zstd => zstd::stream::copy_encode(plain, out.writer(), 0),
+        Compression::Zstd => zstd::stream::copy_encode(plain, out, 0),
     };
     // Compressing from memory into memory has nothing outside that could fail.
     assert!(done.is_ok(), "{codec:?} failed in memory: {done:?}");
 }
 
-fn gzip(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
-    let mut encoder = flate2::write::GzEncoder::new(out.writer(), flate2::Compression::default());
+fn gzip(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
     encoder.write_all(plain)?;
     encoder.finish()?;
     Ok(())
 }
 
-fn lz4(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
-    let mut encoder = lz4::EncoderBuilder::new().block_mode(lz4::BlockMode::Independent).build(out.writer())?;
+fn lz4(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let mut encoder = lz4::EncoderBuilder::new().block_mode(lz4::BlockMode::Independent).build(out)?;
     encoder.write_all(plain)?;
     encoder.finish().1
 }
@@ -75,7 +75,7 @@ fn lz4(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
 const SNAPPY_FRAMING: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 const SNAPPY_BLOCK: usize = 32 << 10;
 
-fn snappy(plain: &[u8], out: &mut BytesMut) -> io::Result<()> {
+fn snappy(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     out.put_slice(&SNAPPY_FRAMING);
     for block in plain.chunks(SNAPPY_BLOCK) {
         let block = snap::raw::Encoder::new().compress_vec(block)?;

@@ -5,7 +5,7 @@
 //! ```
 //! The structure is written by the message encoder with the large records left empty; then it is cut where they belong.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use proto_kafka::ProtoError;
 use proto_kafka::protocol::Encodable;
 
@@ -31,9 +31,9 @@ fn shared_records(partition: &PartitionData) -> Option<&Bytes> {
 }
 
 /// Appends the response's body to `out` and gives all of it back as parts.
-pub(crate) fn encode(response: &FetchResponse, version: i16, mut out: BytesMut) -> Result<Vec<Bytes>, ProtoError> {
+pub(crate) fn encode(response: &FetchResponse, version: i16, mut out: Vec<u8>) -> Result<Vec<Bytes>, ProtoError> {
     let emptied = without_shared_records(response);
-    let mut structure = BytesMut::with_capacity(emptied.compute_size(version)?);
+    let mut structure = Vec::with_capacity(emptied.compute_size(version)?);
     emptied.encode(&mut structure, version)?;
 
     let mut parts = Vec::new();
@@ -45,17 +45,17 @@ pub(crate) fn encode(response: &FetchResponse, version: i16, mut out: BytesMut) 
         for (partition, emptied) in topic.partitions.iter().zip(&emptied.partitions) {
             if let Some(records) = shared_records(partition) {
                 let position = start + records_position(emptied, version)?;
-                out.put_slice(&structure[copied..position]);
+                out.extend_from_slice(&structure[copied..position]);
                 put_length(&mut out, records.len(), version);
-                parts.extend([out.split().freeze(), records.clone()]);
+                parts.extend([std::mem::take(&mut out).into(), records.clone()]);
                 copied = position + length_size(0, version);
             }
             start += emptied.compute_size(version)?;
         }
         topic_start += emptied.compute_size(version)?;
     }
-    out.put_slice(&structure[copied..]);
-    parts.push(out.freeze());
+    out.extend_from_slice(&structure[copied..]);
+    parts.push(out.into());
     Ok(parts)
 }
 
@@ -71,7 +71,7 @@ fn without_shared_records(response: &FetchResponse) -> FetchResponse {
 
 /// Where in a partition the length of its records stands: absent and empty records differ there first.
 fn records_position(emptied: &PartitionData, version: i16) -> Result<usize, ProtoError> {
-    let (mut empty, mut absent) = (BytesMut::new(), BytesMut::new());
+    let (mut empty, mut absent) = (Vec::new(), Vec::new());
     emptied.encode(&mut empty, version)?;
     emptied.clone().with_records(None).encode(&mut absent, version)?;
     Ok(empty.iter().zip(&absent).take_while(|(left, right)| left == right).count())
@@ -91,15 +91,15 @@ fn compact_length_size(length: usize) -> usize {
     bits.div_ceil(7)
 }
 
-fn put_length(out: &mut BytesMut, length: usize, version: i16) {
+fn put_length(out: &mut Vec<u8>, length: usize, version: i16) {
     if version < FLEXIBLE {
         out.put_u32(length as u32);
         return;
     }
     let mut rest = length + 1;
     while rest >= 0x80 {
-        out.put_u8(rest as u8 | 0x80);
+        out.push(rest as u8 | 0x80);
         rest >>= 7;
     }
-    out.put_u8(rest as u8);
+    out.push(rest as u8);
 }

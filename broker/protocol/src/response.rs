@@ -1,6 +1,6 @@
 //! Responses: one message to the parts of a frame.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use proto_kafka::ProtoError;
 use proto_kafka::protocol::{Encodable, HeaderVersion};
 use thiserror::Error;
@@ -42,7 +42,7 @@ macro_rules! responses {
             }
         }
 
-        fn encode_body(response: &Response, version: i16, out: &mut BytesMut) -> Result<(), ProtoError> {
+        fn encode_body(response: &Response, version: i16, out: &mut Vec<u8>) -> Result<(), ProtoError> {
             match response {
                 $(Response::$name(message) => message.encode(out, version),)*
             }
@@ -117,17 +117,17 @@ pub fn encode_response(header: &Header, response: &Response) -> Result<Vec<Bytes
 const FRAME_BYTES: usize = 512;
 
 /// A frame whose length is not known yet.
-pub(crate) fn begin_frame() -> BytesMut {
-    let mut out = BytesMut::with_capacity(FRAME_BYTES);
+pub(crate) fn begin_frame() -> Vec<u8> {
+    let mut out = Vec::with_capacity(FRAME_BYTES);
     out.put_i32(0);
     out
 }
 
 /// The frame with its length.
-pub(crate) fn end_frame(mut out: BytesMut) -> Result<Bytes, EncodeError> {
+pub(crate) fn end_frame(mut out: Vec<u8>) -> Result<Bytes, EncodeError> {
     let length = out.len() - 4;
     put_length(&mut out, length)?;
-    Ok(out.freeze())
+    Ok(out.into())
 }
 
 fn put_length(out: &mut [u8], length: usize) -> Result<(), EncodeError> {

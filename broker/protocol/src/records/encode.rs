@@ -1,6 +1,6 @@
 //! Records to the bytes of one batch.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use compression::Compression;
 use model::BATCH_HEADER_LENGTH;
 
@@ -38,7 +38,7 @@ pub fn encode_batch(records: &[Record], compression: Compression, producer: Prod
     let max_timestamp = records.iter().map(|record| record.timestamp.0).max().unwrap_or(base_timestamp);
     let size: usize = records.iter().map(record_size).sum();
 
-    let mut out = BytesMut::with_capacity(BATCH_HEADER_LENGTH + size);
+    let mut out = Vec::with_capacity(BATCH_HEADER_LENGTH + size);
     out.put_i64(0);
     out.put_i32(0);
     out.put_i32(-1);
@@ -55,7 +55,7 @@ pub fn encode_batch(records: &[Record], compression: Compression, producer: Prod
     if compression == Compression::None {
         put_records(&mut out, records, base_timestamp);
     } else {
-        let mut plain = BytesMut::with_capacity(size);
+        let mut plain = Vec::with_capacity(size);
         put_records(&mut plain, records, base_timestamp);
         compression::compress(compression, &plain, &mut out);
     }
@@ -65,7 +65,7 @@ pub fn encode_batch(records: &[Record], compression: Compression, producer: Prod
     out[8..12].copy_from_slice(&(length as i32).to_be_bytes());
     let crc = crc32c::crc32c(&out[CRC_START..]);
     out[17..21].copy_from_slice(&crc.to_be_bytes());
-    out.freeze()
+    out.into()
 }
 
 /// Bytes that a record adds to an uncompressed batch, at most: numbers whose size depends on its place count in full.
@@ -74,13 +74,13 @@ pub fn record_size(record: &Record) -> usize {
     LENGTH_AND_DELTAS_MAX + content_size(record)
 }
 
-fn put_records(out: &mut BytesMut, records: &[Record], base_timestamp: i64) {
+fn put_records(out: &mut Vec<u8>, records: &[Record], base_timestamp: i64) {
     for (offset_delta, record) in records.iter().enumerate() {
         put_record(out, record, record.timestamp.0.wrapping_sub(base_timestamp), offset_delta as i64);
     }
 }
 
-fn put_record(out: &mut BytesMut, record: &Record, timestamp_delta: i64, offset_delta: i64) {
+fn put_record(out: &mut Vec<u8>, record: &Record, timestamp_delta: i64, offset_delta: i64) {
     let size = 1 + varint::size(timestamp_delta) + varint::size(offset_delta) + content_size(record);
     varint::put(out, size as i64);
     out.put_i8(0);

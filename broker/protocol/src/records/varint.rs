@@ -1,16 +1,16 @@
 //! Zigzag varints, as records use them.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::decode::DecodeError;
 
-pub(super) fn put(out: &mut BytesMut, value: i64) {
+pub(super) fn put(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
-        out.put_u8(rest as u8 | 0x80);
+        out.push(rest as u8 | 0x80);
         rest >>= 7;
     }
-    out.put_u8(rest as u8);
+    out.push(rest as u8);
 }
 
 pub(super) fn size(value: i64) -> usize {
@@ -25,7 +25,7 @@ pub(super) fn take(bytes: &mut Bytes) -> Result<i64, DecodeError> {
     for (index, &byte) in bytes.iter().take(10).enumerate() {
         zigzag |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
-            let _number = bytes.split_to(index + 1);
+            bytes.advance(index + 1);
             return Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64));
         }
     }
@@ -45,12 +45,12 @@ pub(super) fn take_bytes(bytes: &mut Bytes) -> Result<Option<Bytes>, DecodeError
     Ok(Some(bytes.split_to(length)))
 }
 
-pub(super) fn put_bytes(out: &mut BytesMut, bytes: Option<&Bytes>) {
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: Option<&Bytes>) {
     let Some(bytes) = bytes else {
         return put(out, -1);
     };
     put(out, bytes.len() as i64);
-    out.put_slice(bytes);
+    out.extend_from_slice(bytes);
 }
 
 pub(super) fn bytes_size(bytes: Option<&Bytes>) -> usize {
@@ -67,10 +67,10 @@ mod tests {
         #[test]
         fn a_number_reads_back_and_has_the_size_it_was_said_to_have(value in any::<i64>(), shift in 0_u32..64) {
             let value = value >> shift;
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             put(&mut out, value);
             prop_assert_eq!(out.len(), size(value));
-            prop_assert_eq!(take(&mut out.freeze()).unwrap(), value);
+            prop_assert_eq!(take(&mut out.into()).unwrap(), value);
         }
     }
 

@@ -108,7 +108,7 @@ fn encode(header: &BatchHeader, kept: &[&RawRecord<'_>], horizon: Option<Timesta
     match Compression::from_number(header.compression()) {
         None | Some(Compression::None) => changed.encode(&plain),
         Some(codec) => {
-            let mut packed = bytes::BytesMut::new();
+            let mut packed = Vec::new();
             compression::compress(codec, &plain, &mut packed);
             changed.encode(&packed)
         }

@@ -1,6 +1,6 @@
 //! Batches of records with keys, as producers make them, and what a reader gets from them.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use compression::{Compression, DECOMPRESSED_BYTES_MAX};
 use model::{BATCH_HEADER_LENGTH, BatchHeader, LeaderEpoch, Offset, Timestamp};
 
@@ -28,7 +28,7 @@ pub(crate) fn keyed_batch(base: i64, epoch: i32, records: &[Keyed], codec: Compr
         varint(&mut plain, body.len() as i64);
         plain.extend(body);
     }
-    let mut packed = BytesMut::new();
+    let mut packed = Vec::new();
     compression::compress(codec, &plain, &mut packed);
     let (producer_id, base_sequence) = stamp.unwrap_or((-1, -1));
     let header = BatchHeader {
