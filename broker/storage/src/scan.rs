@@ -153,8 +153,7 @@ impl<D: Disk> Scan<'_, D> {
         let verify = !self.config.planted.has(Bug::RecoveryTrustsTornTail);
         let mut expected = recovered.segments.last().map_or(segment.base, |last| last.end);
         let file = segment.file.clone();
-        let chunk = if synced_bytes < file_length { WHOLE_CHUNK } else { HEADER_CHUNK };
-        let mut walk = Walk::new(&file, 0, file_length, chunk);
+        let mut walk = Walk::new(&file, 0, file_length, HEADER_CHUNK);
         recovered.recovery.walked_segments += 1;
         let damage = loop {
             if next_base == Some(expected) {
@@ -183,6 +182,7 @@ impl<D: Disk> Scan<'_, D> {
                 break format!("the batch at offset {expected} has an epoch before the last one");
             }
             if synced_bytes < position + header.size as u64 && verify {
+                walk.read_in_chunks_of(WHOLE_CHUNK);
                 let batch = walk.batch(&header).map_err(|error| segment.refused(position, error))?;
                 if let Err(error) = BatchHeader::verify(batch) {
                     break error.to_string();

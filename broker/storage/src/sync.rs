@@ -8,8 +8,9 @@ use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
 use crate::{Log, StorageError, checkpoint, epoch_checkpoint, index_files, producer_snapshot};
 
-/// Bytes that may be synced before the recovery point follows, within one segment. A start checks at most about so much.
-const RECOVERY_POINT_INTERVAL_BYTES: u64 = 16 << 20;
+/// Bytes that may be synced before the recovery point follows, within one segment. A start checks about so much at most, and writes it
+/// again; the point costs one small file that is synced.
+const RECOVERY_POINT_INTERVAL_BYTES: u64 = 1 << 20;
 
 /// A sync that was begun: what must reach the device for everything appended so far to be safe. Dropping it loses nothing.
 #[must_use = "nothing is safe before it has run"]

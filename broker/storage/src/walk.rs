@@ -44,6 +44,11 @@ impl<'a, F: File> Walk<'a, F> {
         Walk { file, position, end, chunk, buffer: Vec::new(), buffer_position: position }
     }
 
+    /// Reads so many bytes at once from now on.
+    pub(crate) fn read_in_chunks_of(&mut self, chunk: usize) {
+        self.chunk = chunk;
+    }
+
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
