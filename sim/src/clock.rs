@@ -9,8 +9,7 @@
 //! madsim never forgets a timer, even if nobody waits for it any more. So near deadlines go straight to madsim; far ones (mostly
 //! time-outs that will be called off) stay in a book of ours, and a housekeeper hands them on when they come near.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,6 +30,9 @@ const WAIT_MIN: Duration = Duration::from_micros(1);
 /// Deadlines nearer than this are madsim's.
 const NEAR: Duration = Duration::from_millis(10);
 
+/// Nanoseconds of deadlines that stand on one page of the book.
+const PAGE: u64 = NEAR.as_nanos() as u64;
+
 /// World time: nanoseconds since the run began. Cheap to clone.
 #[derive(Clone)]
 pub struct Clock {
@@ -41,11 +43,12 @@ pub struct Clock {
 /// A wait in the book: its number in the order of writing, and its place in `wakers`, which is another's once this one is over.
 type Written = (u64, usize);
 
-/// The waits that are not near yet. Nearly all are called off, so that must be cheap: it leaves the line in the book, without a waker.
+/// The waits that are not near yet. Nearly all are called off, so that must be cheap: it leaves the line in the book, without a waker,
+/// until its page is the first.
 #[derive(Default)]
 struct Book {
-    /// Deadline and entry, soonest first.
-    lines: BinaryHeap<Reverse<(Time, Written)>>,
+    /// Deadline and entry; those on one page in no order.
+    pages: BTreeMap<u64, Vec<(Time, Written)>>,
     wakers: Vec<Option<(u64, Waker)>>,
     /// Places in `wakers` of which no line speaks.
     free: Vec<usize>,
@@ -64,7 +67,7 @@ impl Book {
         let written = (self.sequence, place);
         self.sequence += 1;
         self.wakers[place] = Some((written.0, waker));
-        self.lines.push(Reverse((deadline, written)));
+        self.pages.entry(deadline.0 / PAGE).or_default().push((deadline, written));
         written
     }
 
@@ -76,20 +79,28 @@ impl Book {
 
     /// The soonest deadline that somebody waits for.
     fn soonest(&mut self) -> Option<Time> {
-        while let Some(&Reverse((deadline, (_, place)))) = self.lines.peek() {
-            if self.wakers[place].is_some() {
-                return Some(deadline);
+        while let Some(mut first) = self.pages.first_entry() {
+            first.get_mut().retain(|&(_, (_, place))| {
+                let is_waited_for = self.wakers[place].is_some();
+                if !is_waited_for {
+                    self.free.push(place);
+                }
+                is_waited_for
+            });
+            if let Some((deadline, _)) = first.get().iter().min() {
+                return Some(*deadline);
             }
-            self.lines.pop();
-            self.free.push(place);
+            first.remove();
         }
         None
     }
 
     /// Takes the soonest wait out, if it is not later than `latest`.
     fn take(&mut self, latest: Time) -> Option<(Time, Waker)> {
-        let deadline = self.soonest().filter(|deadline| *deadline <= latest)?;
-        let Reverse((_, (_, place))) = self.lines.pop()?;
+        let _there_is_one = self.soonest().filter(|deadline| *deadline <= latest)?;
+        let first = self.pages.first_entry()?.into_mut();
+        let soonest = (0..first.len()).min_by_key(|&line| first[line])?;
+        let (deadline, (_, place)) = first.swap_remove(soonest);
         self.free.push(place);
         self.wakers[place].take().map(|(_, waker)| (deadline, waker))
     }
