@@ -24,6 +24,7 @@ mod content;
 mod damage;
 mod file;
 mod harm;
+mod images;
 mod names;
 mod trouble;
 
@@ -91,6 +92,9 @@ struct State {
     /// Bytes of all files that have a name.
     used: u64,
     capacity: u64,
+    /// Writes and syncs so far, and how many there were when no file had anything that was not safe: none but they change that.
+    changes: u64,
+    clean_at: Option<u64>,
     sync_delay: SyncDelay,
     trouble: Trouble,
     /// The device lies about what it wrote to these files.
@@ -117,6 +121,8 @@ impl DiskState {
             names: Names::default(),
             used: 0,
             capacity: CAPACITY,
+            changes: 0,
+            clean_at: None,
             sync_delay: SyncDelay::default(),
             trouble: Trouble::default(),
             lying: None,

@@ -1,13 +1,15 @@
 //! The bytes of one file: as processes see them, and as the device has them.
 //!
-//! Only the seen bytes are held whole. What the device has is told by its length and by *images*: the content of each sector
-//! that was written over since. So an append costs nothing but its bytes, and a sync copies nothing.
+//! Only the seen bytes are held whole. What the device has is told by its length and by *images* (`images.rs`): the content of each
+//! sector that was written over since. So an append costs nothing but its bytes, and a sync copies nothing.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::Harm;
 
 use super::damage::{Damage, Lying};
+use super::images::Images;
 use crate::streams::Stream;
 
 /// What the device writes whole or not at all.
@@ -32,7 +34,7 @@ pub(super) struct Content {
 struct Snapshot {
     length: u64,
     /// Sectors that have changed since, as they were: up to the length of that time.
-    images: BTreeMap<u64, Vec<u8>>,
+    images: Images,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,9 +54,8 @@ impl Snapshot {
         if until <= from {
             return;
         }
-        for sector in from / SECTOR..until.div_ceil(SECTOR) {
-            self.images.entry(sector).or_insert_with(|| sector_of(seen, sector, self.length).to_vec());
-        }
+        let had = &seen[..seen.len().min(self.length as usize)];
+        self.images.keep(had, from / SECTOR, until.div_ceil(SECTOR));
     }
 }
 
@@ -118,8 +119,8 @@ impl Content {
     pub(super) fn begin_sync(&mut self) -> (SyncId, u64) {
         self.syncs_begun += 1;
         let id = SyncId(self.syncs_begun);
-        let dirty_bytes = self.length().saturating_sub(self.safe.length) + self.safe.images.len() as u64 * SECTOR;
-        self.syncs.push((id, Snapshot { length: self.length(), images: BTreeMap::new() }));
+        let dirty_bytes = self.length().saturating_sub(self.safe.length) + self.safe.images.count() * SECTOR;
+        self.syncs.push((id, Snapshot { length: self.length(), images: Images::default() }));
         (id, dirty_bytes)
     }
 
@@ -132,21 +133,25 @@ impl Content {
         let (_, snapshot) = self.syncs.drain(..=index).next_back().unwrap_or_default();
         self.safe = snapshot;
         for (sector, image) in &self.stuck {
-            self.safe.images.entry(*sector).or_insert_with(|| image.clone());
+            self.safe.images.keep_one(*sector, image);
         }
     }
 
     /// As [`Content::finish_sync`], but some of the sectors that are safe by it are not: which, and what was done to them.
     pub(super) fn finish_sync_lying(&mut self, id: SyncId, lying: &mut Lying) -> Vec<(Harm, u64)> {
         let written = self.written_by(id);
-        let untouched: Vec<u64> = self.clean_sectors().filter(|sector| !written.contains(sector)).collect();
+        // Found only when somebody asks: a lie is rare, and a file long.
+        let untouched = LazyCell::new(|| {
+            let written: BTreeSet<&u64> = written.iter().collect();
+            self.clean_sectors().filter(|sector| !written.contains(sector)).collect::<Vec<u64>>()
+        });
         let (mut told, mut lies) = (Vec::new(), Vec::new());
-        for sector in written {
+        for &sector in &written {
             if !lying.stream.chance(lying.chance) {
                 continue;
             }
             if lying.harm == Harm::Misdirected
-                && let Some(&victim) = lying.stream.pick(&untouched)
+                && let Some(&victim) = lying.stream.pick(untouched.as_slice())
             {
                 lies.push((victim, sector_of(&self.seen, sector, self.length()).to_vec()));
                 told.push((Harm::Misdirected, victim * SECTOR));
@@ -155,6 +160,7 @@ impl Content {
             lies.push((sector, real));
             told.push((lying.harm, sector * SECTOR));
         }
+        drop(untouched);
         self.finish_sync(id);
         lies.into_iter().for_each(|(sector, image)| self.damage.lie(sector, image));
         told
@@ -164,7 +170,7 @@ impl Content {
     fn written_by(&self, id: SyncId) -> Vec<u64> {
         let Some((_, snapshot)) = self.syncs.iter().find(|(running, _)| *running == id) else { return Vec::new() };
         let end = snapshot.length.div_ceil(SECTOR);
-        let is_written = |sector: &u64| *sector < end && !snapshot.images.contains_key(sector);
+        let is_written = |sector: &u64| *sector < end && !snapshot.images.contains(*sector);
         self.unsafe_sectors().into_iter().filter(is_written).collect()
     }
 
@@ -226,7 +232,7 @@ impl Content {
         if 0 < torn.kept && 0 < torn.lost {
             model::reached!("a loss of power tore what was written");
         }
-        let safe = Snapshot { length, images: BTreeMap::new() };
+        let safe = Snapshot { length, images: Images::default() };
         let mut damage = std::mem::take(&mut self.damage);
         damage.cut(length);
         damage.forget_cache(&mut bytes, |_| false);
@@ -243,7 +249,7 @@ impl Content {
     pub(super) fn clean_sectors(&self) -> impl Iterator<Item = u64> {
         let whole = self.length().min(self.safe.length) / SECTOR;
         (0..whole).filter(|sector| {
-            let is_safe = !self.safe.images.contains_key(sector) && !self.stuck.contains_key(sector);
+            let is_safe = !self.safe.images.contains(*sector) && !self.stuck.contains_key(sector);
             is_safe && !self.damage.is_at(*sector)
         })
     }
@@ -283,8 +289,8 @@ impl Content {
     fn unsafe_sectors(&self) -> Vec<u64> {
         let longest = self.length().max(self.safe.length);
         let shortest = self.length().min(self.safe.length);
-        let images = self.safe.images.keys().copied().filter(|&sector| sector < shortest / SECTOR);
-        let ends = if longest == shortest && !self.safe.images.contains_key(&(shortest / SECTOR)) {
+        let images = self.safe.images.sectors().filter(|&sector| sector < shortest / SECTOR);
+        let ends = if longest == shortest && !self.safe.images.contains(shortest / SECTOR) {
             0..0
         } else {
             shortest / SECTOR..longest.div_ceil(SECTOR)
@@ -294,8 +300,8 @@ impl Content {
 
     /// What the device has of a sector.
     fn safe_sector(&self, sector: u64) -> Vec<u8> {
-        match self.safe.images.get(&sector) {
-            Some(image) => image.clone(),
+        match self.safe.images.get(sector) {
+            Some(image) => image.to_vec(),
             None => sector_of(&self.seen, sector, self.safe.length).to_vec(),
         }
     }

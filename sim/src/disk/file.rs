@@ -35,7 +35,9 @@ impl SimFile {
 
     /// The sync has ended; on a lying disk it has not made safe all that it says.
     fn finish(&self, id: SyncId) {
-        let told = match &mut self.disk.state.0.state.lock().lying {
+        let state = &mut *self.disk.state.0.state.lock();
+        state.changes += 1;
+        let told = match &mut state.lying {
             Some((scope, lying)) if scope.covers(&self.path) => self.inode.lock().finish_sync_lying(id, lying),
             _ => {
                 self.inode.lock().finish_sync(id);
@@ -66,6 +68,7 @@ impl host::File for SimFile {
         self.disk.check()?;
         self.disk.state.trouble(Operation::Write, position)?;
         let state = &mut *self.disk.state.0.state.lock();
+        state.changes += 1;
         let mut content = self.inode.lock();
         if !content.can_be_written(position, bytes.len()) {
             return Err(self.disk.state.refuse(Operation::Write, position));
@@ -91,6 +94,7 @@ impl host::File for SimFile {
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.disk.check()?;
         let state = &mut *self.disk.state.0.state.lock();
+        state.changes += 1;
         let mut content = self.inode.lock();
         let growth = length.saturating_sub(content.length());
         if state.capacity.saturating_sub(state.used) < growth {

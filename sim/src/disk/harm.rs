@@ -107,7 +107,13 @@ impl DiskState {
 
     /// True if a loss of power now could lose something that was written.
     pub fn has_unsynced_writes(&self) -> bool {
-        self.0.state.lock().names.files().any(|inode| inode.lock().is_dirty())
+        let state = &mut *self.0.state.lock();
+        if state.clean_at == Some(state.changes) {
+            return false;
+        }
+        let is_dirty = state.names.files().any(|inode| inode.lock().is_dirty());
+        state.clean_at = (!is_dirty).then_some(state.changes);
+        is_dirty
     }
 
     fn some_sector(&self, scope: &Scope, stream: &mut Stream) -> Option<(String, Inode, u64)> {
