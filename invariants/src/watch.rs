@@ -30,35 +30,47 @@ pub struct Watch {
     expectations: Expectations,
     world: World,
     promises: Vec<Watched<dyn Promise>>,
+    /// Which of them see a kind of [`Frequent`] facts, by its number; and last all, which see whatever else there is.
+    audiences: Vec<Vec<usize>>,
     convergence: Watched<ConvergesAfterHealing>,
     calm: Calm,
     topics: BTreeMap<String, TopicId>,
     power_losses: u32,
 }
 
-/// A promise, how it was first broken, and what it must see of [`Frequent`] facts, a bit each.
+/// A promise, and how it was first broken.
 struct Watched<P: Promise + ?Sized> {
     promise: Box<P>,
-    frequent: u8,
     violation: Option<Violation>,
 }
 
 impl<P: Promise + ?Sized> Watched<P> {
     fn new(promise: Box<P>) -> Watched<P> {
-        let frequent = promise.frequent().iter().fold(0, |bits, kind| bits | kind.bit());
-        Watched { promise, frequent, violation: None }
+        Watched { promise, violation: None }
     }
 
-    fn wants(&self, kind: Option<Frequent>) -> bool {
-        kind.is_none_or(|kind| self.frequent & kind.bit() != 0)
+    /// Shows an entry to the promise, unless that was broken before. True if it is broken now.
+    fn look(&mut self, entry: &Entry, node: NodeId, before: &World) -> bool {
+        if self.violation.is_some() {
+            return false;
+        }
+        let Err(why) = self.promise.observe(entry, node, before) else { return false };
+        self.violation = Some(Violation { promise: self.promise.name(), why, at: entry.index });
+        true
     }
 }
 
 impl Watch {
     pub fn new(expectations: Expectations) -> Watch {
+        let promises: Vec<Watched<dyn Promise>> = promises(&expectations).into_iter().map(Watched::new).collect();
+        let who = |wants: &dyn Fn(&dyn Promise) -> bool| {
+            (0..promises.len()).filter(|&number| wants(promises[number].promise.as_ref())).collect()
+        };
+        let audience = |kind| who(&|promise| promise.frequent().contains(kind));
         Watch {
             world: World::new(expectations.claims.unclean_election),
-            promises: promises(&expectations).into_iter().map(Watched::new).collect(),
+            audiences: Frequent::ALL.iter().map(audience).chain([who(&|_| true)]).collect(),
+            promises,
             convergence: Watched::new(Box::default()),
             calm: Calm::default(),
             topics: BTreeMap::new(),
@@ -78,18 +90,17 @@ impl Watch {
     /// promise tells of its first only.
     pub fn observe(&mut self, entry: &Entry) -> Option<Violation> {
         let node = self.world.node(&entry.node);
-        let mut first = None;
         let kind = Frequent::of(&entry.what);
-        let mut look = |promise: &mut dyn Promise, violation: &mut Option<Violation>| {
-            // Every promise sees every entry that it judges by, whichever breaks first.
-            let found = look(promise, violation, entry, node, &self.world);
-            first = first.take().or(found);
-        };
-        for watched in self.promises.iter_mut().filter(|watched| watched.wants(kind)) {
-            look(watched.promise.as_mut(), &mut watched.violation);
+        // Every promise sees every entry that it judges by, whichever breaks first.
+        let mut first = None;
+        for &number in &self.audiences[kind.map_or(Frequent::ALL.len(), |kind| kind as usize)] {
+            let is_broken = self.promises[number].look(entry, node, &self.world);
+            first = first.or(is_broken.then_some(number));
         }
-        if self.convergence.wants(kind) {
-            look(self.convergence.promise.as_mut(), &mut self.convergence.violation);
+        let mut first = first.and_then(|number| self.promises[number].violation.clone());
+        let is_convergence_shown = kind.is_none_or(|kind| self.convergence.promise.frequent().contains(&kind));
+        if is_convergence_shown && self.convergence.look(entry, node, &self.world) {
+            first = first.or_else(|| self.convergence.violation.clone());
         }
         if entry.what == What::PowerLost {
             self.power_losses += 1;
@@ -217,20 +228,4 @@ impl Watch {
         }
         topics
     }
-}
-
-/// Shows an entry to a promise, unless that was broken before.
-fn look(
-    promise: &mut dyn Promise,
-    violation: &mut Option<Violation>,
-    entry: &Entry,
-    node: NodeId,
-    before: &World,
-) -> Option<Violation> {
-    if violation.is_some() {
-        return None;
-    }
-    let why = promise.observe(entry, node, before).err()?;
-    *violation = Some(Violation { promise: promise.name(), why, at: entry.index });
-    violation.clone()
 }

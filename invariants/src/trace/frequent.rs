@@ -27,10 +27,6 @@ impl Frequent {
         Frequent::ProducerAppended,
     ];
 
-    pub(crate) fn bit(self) -> u8 {
-        1 << self as u8
-    }
-
     /// None for an entry of any other kind: it comes seldom, and everybody sees it.
     pub(crate) fn of(what: &What) -> Option<Frequent> {
         let What::Witnessed(event) = what else { return None };
@@ -98,6 +94,7 @@ mod tests {
         let facts = facts();
         let kinds: Vec<_> = facts.iter().map(|event| Frequent::of(&What::Witnessed(event.clone()))).collect();
         assert_eq!(kinds, Frequent::ALL.iter().copied().map(Some).collect::<Vec<_>>());
+        assert!(Frequent::ALL.iter().enumerate().all(|(number, kind)| *kind as usize == number));
         for kind in Frequent::ALL {
             assert!(all().iter().any(|promise| promise.frequent().contains(kind)));
         }
