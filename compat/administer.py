@@ -5,6 +5,7 @@ carry the leader's time where a topic says so. Topics get partitions, are delete
 """
 
 import argparse
+import json
 import tempfile
 import time
 
@@ -117,6 +118,10 @@ def another_client(bootstrap):
     admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
     assert len(admin.describe_cluster()["brokers"]) == 3
     assert "orders" in admin.list_topics()
+    quorum = admin.describe_metadata_quorum()
+    assert sorted(voter["replica_id"] for voter in quorum["current_voters"]) == [1, 2, 3], quorum
+    kept = admin.describe_log_dirs()
+    assert len(kept) == 3 and all('"orders"' in json.dumps(broker, default=str) for broker in kept), kept
     admin.delete_topics(["orders"])
     until(lambda: "orders" not in admin.list_topics())
     admin.close()

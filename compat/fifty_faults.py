@@ -244,6 +244,28 @@ def make_topic(bootstrap):
             time.sleep(0.3)
 
 
+def judged(trial, path):
+    """The exit code of `trial check`, and the promises that are broken."""
+    said = subprocess.run([trial, "check", path, "--json"], stdout=subprocess.PIPE, text=True)
+    return said.returncode, [one for one in json.loads(said.stdout)["promises"] if one["verdict"] == "broken"]
+
+
+def without_one_record(path):
+    """The history, as if nobody had ever read the first record of all."""
+    gone, lines = None, []
+    for line in path.read_text().splitlines():
+        said = json.loads(line)
+        if said.get("f") == "poll" and said["type"] == "ok":
+            ((_, polled),) = said["value"]
+            for place, records in polled.items():
+                if records and gone is None:
+                    gone = (place, records[0][1])
+                polled[place] = [record for record in records if (place, record[1]) != gone]
+            line = json.dumps(said)
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--broker", required=True, help="the broker's binary")
@@ -273,11 +295,16 @@ def main():
         load.read_to_the_end()
         history.file.close()
         print(f"  {dict(faults.told)}; {dict(load.told)}", flush=True)
-        judged = subprocess.run([chosen.trial, "check", path, "--json"], stdout=subprocess.PIPE, text=True)
-        broken = [one for one in json.loads(judged.stdout)["promises"] if one["verdict"] == "broken"]
-        if judged.returncode != 0:
-            sys.exit(f"`trial check {path}` says {judged.returncode}: {json.dumps(broken, indent=1)}")
+        code, broken = judged(chosen.trial, path)
+        if code != 0:
+            sys.exit(f"`trial check {path}` says {code}: {json.dumps(broken, indent=1)}")
         print("  nothing acknowledged is lost, out of order or twice", flush=True)
+        # The judge is not asleep: it misses one record that nobody read.
+        poorer = chosen.directory / "one-record-less.jsonl"
+        poorer.write_text(without_one_record(path))
+        code, broken = judged(chosen.trial, poorer)
+        if code != 1 or not broken:
+            sys.exit(f"`trial check {poorer}` says {code}, and a record is missing there")
 
 
 if __name__ == "__main__":

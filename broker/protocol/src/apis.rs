@@ -48,6 +48,7 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::OffsetForLeaderEpoch, 2, 4),
     for_clients(ApiKey::DescribeConfigs, 1, 4),
     for_clients(ApiKey::AlterConfigs, 0, 2),
+    for_clients(ApiKey::DescribeLogDirs, 1, 4),
     for_clients(ApiKey::CreatePartitions, 0, 3),
     for_clients(ApiKey::ElectLeaders, 0, 2),
     for_clients(ApiKey::IncrementalAlterConfigs, 0, 1),

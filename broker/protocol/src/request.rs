@@ -73,6 +73,7 @@ requests! {
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
     DescribeProducers(DescribeProducersRequest),
     DescribeConfigs(DescribeConfigsRequest),
+    DescribeLogDirs(DescribeLogDirsRequest),
     AlterConfigs(AlterConfigsRequest),
     CreatePartitions(CreatePartitionsRequest),
     ElectLeaders(ElectLeadersRequest),

@@ -63,6 +63,7 @@ responses! {
     OffsetForLeaderEpoch(OffsetForLeaderEpochResponse),
     DescribeProducers(DescribeProducersResponse),
     DescribeConfigs(DescribeConfigsResponse),
+    DescribeLogDirs(DescribeLogDirsResponse),
     AlterConfigs(AlterConfigsResponse),
     CreatePartitions(CreatePartitionsResponse),
     ElectLeaders(ElectLeadersResponse),

@@ -64,6 +64,7 @@ every_response_comes_through! {
     AllocateProducerIds(AllocateProducerIdsRequest, AllocateProducerIdsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse),
+    DescribeLogDirs(DescribeLogDirsRequest, DescribeLogDirsResponse),
     DescribeConfigs(DescribeConfigsRequest, DescribeConfigsResponse),
     AlterConfigs(AlterConfigsRequest, AlterConfigsResponse),
     ElectLeaders(ElectLeadersRequest, ElectLeadersResponse),

@@ -9,9 +9,9 @@ use protocol::{Header, Request, Response};
 use crate::handlers::{
     allocate_producer_ids, alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration,
     create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch, init_producer_id,
-    list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, quorum, reassignments,
-    unregister_broker,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
+    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, quorum,
+    reassignments, unregister_broker,
 };
 use crate::node::Node;
 
@@ -39,6 +39,7 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::Fetch(request) => fetch::handle(node, version, request),
         Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),
         Request::OffsetForLeaderEpoch(request) => Answer::Now(offset_for_leader_epoch::handle(node, request)),
+        Request::DescribeLogDirs(request) => Answer::Now(describe_log_dirs::handle(node, &request)),
         Request::CreateTopics(request) => create_topics::handle(node, version, request),
         Request::DeleteRecords(request) => delete_records::handle(node, &request),
         Request::InitProducerId(request) => init_producer_id::handle(node, request),

@@ -91,6 +91,11 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
                 OffsetForLeaderEpochRequest::default().with_topics(vec![topic.with_partitions(vec![partition])]);
             frame(version, &request)
         }
+        ApiKey::DescribeLogDirs => {
+            let topic = describe_log_dirs_request::DescribableLogDirTopic::default().with_topic(name);
+            let topics = vec![topic.with_partitions(vec![0, 3])];
+            frame(version, &DescribeLogDirsRequest::default().with_topics(Some(topics)))
+        }
         ApiKey::DescribeProducers => {
             let topic = describe_producers_request::TopicRequest::default().with_name(name);
             let topic = topic.with_partition_indexes(vec![0, 5]);
