@@ -119,7 +119,8 @@ def another_client(bootstrap):
     assert len(admin.describe_cluster()["brokers"]) == 3
     assert "orders" in admin.list_topics()
     quorum = admin.describe_metadata_quorum()
-    assert sorted(voter["replica_id"] for voter in quorum["current_voters"]) == [1, 2, 3], quorum
+    (partition,) = quorum["topics"][0]["partitions"]
+    assert sorted(voter["replica_id"] for voter in partition["current_voters"]) == [1, 2, 3], quorum
     kept = admin.describe_log_dirs()
     assert len(kept) == 3 and all('"orders"' in json.dumps(broker, default=str) for broker in kept), kept
     admin.delete_topics(["orders"])
@@ -142,7 +143,7 @@ def main():
         leaders_time(admin, cluster.bootstrap)
         topics_grow_and_go(admin, cluster.bootstrap)
         another_client(cluster.bootstrap)
-    print("administered: settings, the leader's time, partitions, deletion under load")
+    print("administered: settings, the leader's time, partitions, deletion under load, the quorum, log directories")
 
 
 if __name__ == "__main__":
