@@ -1,5 +1,6 @@
 //! The quorum by itself, and quorums of several in a world that loses, delays and reorders.
 
+mod disks;
 mod one_node;
 mod random;
 mod world;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::{BrokerId, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
+use super::disks::Disks;
 use crate::quorum::*;
 
 /// A record of the world: its epoch and a value that no other has.
@@ -24,6 +25,8 @@ pub(super) struct World {
     /// Everything that was ever committed anywhere.
     pub(super) committed: Vec<Entry>,
     leaders: BTreeMap<LeaderEpoch, BrokerId>,
+    /// The second model, which every claim is held against.
+    disks: Disks,
 }
 
 pub(super) struct Node {
@@ -73,6 +76,7 @@ impl World {
             chance: 0x5eed,
             committed: Vec::new(),
             leaders: BTreeMap::new(),
+            disks: Disks::new((1..=voters).map(BrokerId).collect()),
         };
         for id in (1..=voters + 1).map(BrokerId) {
             let quorum = world.start(id, QuorumState::default(), &[], 0, Vec::new());
@@ -195,6 +199,9 @@ impl World {
                 node.synced = node.synced.min(node.log.len());
             }
             Output::HighWatermark { to } => {
+                if node.quorum.is_leader() {
+                    self.disks.may_commit(node.quorum.epoch(), &node.log, to);
+                }
                 let prefix = &node.log[..to.0 as usize];
                 let known = prefix.len().min(committed.len());
                 assert_eq!(prefix[..known], committed[..known], "the committed prefix never changes");
@@ -203,6 +210,7 @@ impl World {
                 }
             }
             Output::RoleChanged { epoch, standing: Standing::Leader } => {
+                self.disks.may_lead(id, epoch);
                 let leader = *self.leaders.entry(epoch).or_insert(id);
                 assert_eq!(leader, id, "one leader an epoch");
                 assert!(node.log.starts_with(&committed), "an elected leader has all that is committed");
@@ -241,6 +249,7 @@ impl World {
         let node = self.nodes.get_mut(&id).unwrap();
         if let Some((version, state)) = node.to_persist.take() {
             node.on_disk = state;
+            self.disks.keep_state(id, state);
             self.step(id, Input::StatePersisted { version });
         }
     }
@@ -250,6 +259,7 @@ impl World {
         if node.synced < node.log.len() {
             node.synced = node.log.len();
             let end = Offset(node.synced as i64);
+            self.disks.keep_log(id, &node.log);
             self.step(id, Input::LogSynced { end });
         }
     }
@@ -272,6 +282,7 @@ impl World {
         {
             node.start = newest.end.0 as usize;
             node.synced = node.synced.max(node.start);
+            self.disks.keep_log(id, &node.log[..node.synced]);
             node.snapshots.retain(|(kept, _)| *kept == newest);
             self.step(id, Input::LogStartMoved { to: newest });
         }
@@ -287,6 +298,7 @@ impl World {
         let entries = decode(&std::mem::take(&mut node.received).into());
         assert!(self.committed.starts_with(&entries), "a snapshot stands for what is committed");
         node.hold(snapshot, entries);
+        self.disks.keep_log(id, &node.log);
         self.step(id, Input::SnapshotInstalled { snapshot, end: snapshot.end });
     }
 
@@ -314,6 +326,7 @@ impl World {
         {
             node.hold(snapshot, entries);
         }
+        self.disks.keep_log(id, &node.log);
         let unanswered = std::mem::take(&mut node.asked);
         let (state, log, start) = (node.on_disk, node.log.clone(), node.start);
         let snapshots = node.snapshots.iter().map(|(snapshot, _)| *snapshot).collect();
@@ -384,6 +397,9 @@ impl World {
         let leader = self.leader().expect("a leader after healing");
         self.propose(leader);
         self.settle(Duration::from_secs(3));
+        let led = &self.nodes[&leader];
+        let proven = self.disks.committed(led.quorum.epoch(), &led.log);
+        assert_eq!(led.quorum.high_watermark(), proven, "all that the disks prove is committed");
         for node in self.nodes.values() {
             assert_eq!(node.log, self.committed, "every log has all that is committed, and nothing else");
             assert_eq!(node.quorum.high_watermark(), Offset(self.committed.len() as i64));
