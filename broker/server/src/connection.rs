@@ -135,8 +135,10 @@ fn may_begin(due: &VecDeque<Due>) -> bool {
 fn begin<H: Host>(node: &Arc<Node<H>>, frame: Bytes, due: &mut VecDeque<Due>) -> Result<(), Hangup> {
     let since = node.host.now();
     match decode_request(frame) {
-        Ok((header, request)) => {
+        Ok((mut header, request)) => {
             let answer = router::route(node, &header, request);
+            // A slice of the request, which would stay in memory until the answer.
+            header.client_id = None;
             due.push_back(Due { header, since, answer });
             Ok(())
         }

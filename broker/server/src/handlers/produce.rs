@@ -9,7 +9,7 @@ use host::{Elapsed, Host, buggify, timeout};
 use model::{BatchHeader, KeySent, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batches};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string};
+use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string, topic_name};
 use protocol::records::batch_records;
 use protocol::{ErrorCode, NO_ERROR, Response};
 use roles::replica::{Acks, Refusal};
@@ -91,7 +91,8 @@ fn append_topic<H: Host>(
         }
     };
     let outcomes = topic.partition_data.into_iter().map(append).collect();
-    (topic.name, outcomes)
+    // A copy: the name is a slice of the request, whose records would stay in memory until the answer.
+    (topic_name(&topic.name), outcomes)
 }
 
 fn append<H: Host>(
