@@ -27,6 +27,8 @@ pub enum ChangeKind {
     Reassign(Reassign),
     CancelReassignment(String),
     ElectPreferred(String),
+    /// Partitions without a leader go to whoever is left, and what that one lacks is lost.
+    ElectUnclean(String),
     /// All that is committed in this topic goes.
     DeleteRecords(String),
 }
@@ -87,6 +89,10 @@ struct ChangeFile {
     /// The partitions of a topic are given back to the first of their replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elect_preferred: Option<String>,
+    /// Partitions of a topic that have no leader are given to a replica that was not in sync. What it lacks is lost, so the claims must
+    /// allow an unclean election.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elect_unclean: Option<String>,
     /// All records of this topic go that are committed by then, where somebody leads who can be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delete_records: Option<String>,
@@ -104,12 +110,13 @@ impl TryFrom<ChangeFile> for Change {
             file.reassign.map(ChangeKind::Reassign),
             file.cancel_reassignment.map(ChangeKind::CancelReassignment),
             file.elect_preferred.map(ChangeKind::ElectPreferred),
+            file.elect_unclean.map(ChangeKind::ElectUnclean),
             file.delete_records.map(ChangeKind::DeleteRecords),
         ]
         .into_iter()
         .flatten();
         let help = "write one of delete_topic, remake_topic, add_partitions, alter_topic, reassign, cancel_reassignment, \
-                    elect_preferred and delete_records";
+                    elect_preferred, elect_unclean and delete_records";
         let kind = kinds.next().ok_or_else(|| WordError::new("nothing says what changes", help).pack())?;
         if kinds.next().is_some() {
             return Err(WordError::new("two things change at once", help).pack());
@@ -129,6 +136,7 @@ impl From<Change> for ChangeFile {
             reassign: None,
             cancel_reassignment: None,
             elect_preferred: None,
+            elect_unclean: None,
             delete_records: None,
         };
         match change.kind {
@@ -139,6 +147,7 @@ impl From<Change> for ChangeFile {
             ChangeKind::Reassign(reassign) => file.reassign = Some(reassign),
             ChangeKind::CancelReassignment(topic) => file.cancel_reassignment = Some(topic),
             ChangeKind::ElectPreferred(topic) => file.elect_preferred = Some(topic),
+            ChangeKind::ElectUnclean(topic) => file.elect_unclean = Some(topic),
             ChangeKind::DeleteRecords(topic) => file.delete_records = Some(topic),
         }
         file
@@ -153,6 +162,7 @@ impl Change {
             | ChangeKind::RemakeTopic(topic)
             | ChangeKind::CancelReassignment(topic)
             | ChangeKind::ElectPreferred(topic)
+            | ChangeKind::ElectUnclean(topic)
             | ChangeKind::DeleteRecords(topic) => topic,
             ChangeKind::Reassign(reassign) => &reassign.topic,
             ChangeKind::AddPartitions(more) => &more.topic,
@@ -183,6 +193,7 @@ impl std::fmt::Display for Change {
             }
             ChangeKind::CancelReassignment(topic) => write!(f, "topic {topic} stays where it was"),
             ChangeKind::ElectPreferred(topic) => write!(f, "topic {topic} is given back to its preferred leaders"),
+            ChangeKind::ElectUnclean(topic) => write!(f, "topic {topic} is given to whoever is left"),
             ChangeKind::DeleteRecords(topic) => write!(f, "the records of topic {topic} are deleted"),
             ChangeKind::AddPartitions(more) => write!(f, "topic {} gets {} partitions", more.topic, more.to),
             ChangeKind::AlterTopic(alter) => {

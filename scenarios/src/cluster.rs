@@ -135,6 +135,7 @@ pub const SERVER_KEYS: &[ServerKey] = &[
     number("log.retention.check.interval.ms", 1),
     number("log.cleaner.backoff.ms", 1),
     number("log.cleaner.delete.retention.ms", 0),
+    number("log.cleaner.dedupe.buffer.size", 1024),
     number("num.partitions", 1),
     number("default.replication.factor", 1),
     number("min.insync.replicas", 1),
@@ -155,7 +156,9 @@ pub const SERVER_KEYS: &[ServerKey] = &[
     number("socket.request.max.bytes", 1024),
     number("message.max.bytes", 1024),
     number("max.connections", 1),
+    number("max.incremental.fetch.session.cache.slots", 0),
     number("controlled.shutdown.max.wait.ms", 0),
+    number("producer.id.expiration.ms", 1),
 ];
 
 /// A topic, created before the workload begins.

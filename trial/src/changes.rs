@@ -115,6 +115,10 @@ async fn make(host: &SimHost, admin: &Admin<SimHost>, change: &Change, topic: Op
             until_done(host, async || admin.elect_leaders(Election::Preferred, &partitions(admin, name).await?).await)
                 .await;
         }
+        ChangeKind::ElectUnclean(name) => {
+            until_done(host, async || admin.elect_leaders(Election::Unclean, &partitions(admin, name).await?).await)
+                .await;
+        }
         ChangeKind::DeleteRecords(name) => {
             for index in (0..).take(topic.map_or(0, |topic| topic.partitions as usize)) {
                 // Where nobody leads for long, there is nobody to do it.

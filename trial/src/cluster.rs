@@ -73,6 +73,9 @@ pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
     match key {
         "log.retention.check.interval.ms" => config.retention_check_interval = millis(),
         "log.cleaner.backoff.ms" => config.cleaner_backoff = millis(),
+        "log.cleaner.dedupe.buffer.size" => {
+            config.cleaner_key_bytes_max = number().try_into().unwrap_or(0);
+        }
         "num.partitions" => config.default_partitions = int(),
         "default.replication.factor" => config.default_replication_factor = i16::try_from(number()).unwrap_or(i16::MAX),
         "auto.create.topics.enable" => config.auto_create_topics = *value == ConfigValue::Bool(true),
@@ -93,7 +96,9 @@ pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
         "request.timeout.ms" => config.request_timeout = millis(),
         "socket.request.max.bytes" => config.request_bytes_max = size(),
         "max.connections" => config.connections_max = size(),
+        "max.incremental.fetch.session.cache.slots" => config.fetch_session_slots_max = size(),
         "controlled.shutdown.max.wait.ms" => config.controlled_shutdown_wait_max = millis(),
+        "producer.id.expiration.ms" => config.producer_silence_max = millis(),
         of_topics => {
             if let Err(refused) = config.topic_defaults.set(of_topics, &value.to_string()) {
                 panic!("{refused}");

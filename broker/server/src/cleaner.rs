@@ -81,7 +81,6 @@ async fn compact<H: Host>(node: &Node<H>, partition: &Partition<H>) -> End {
     let end = match run_compaction(node, partition, &mut tally).await {
         Ok(end) => end,
         Err(PartitionError::Storage(error @ StorageError::Uncompactable { .. })) => {
-            model::reached!("a log could not be compacted for its records");
             tracing::warn!(id = %partition.id, %error, "leaves a log as it is until the next start");
             End::Hopeless
         }

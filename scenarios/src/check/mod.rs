@@ -84,6 +84,7 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
         ChangeKind::Reassign(_) => "reassign",
         ChangeKind::CancelReassignment(_) => "cancel_reassignment",
         ChangeKind::ElectPreferred(_) => "elect_preferred",
+        ChangeKind::ElectUnclean(_) => "elect_unclean",
         ChangeKind::DeleteRecords(_) => "delete_records",
     };
     let Some(declared) = scenario.topic(topic) else {
@@ -94,6 +95,10 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
     if change.loses_topic() && others.filter(|other| other.topic() == topic).count() > 0 {
         let help = "keep this one, or give the others a topic of their own";
         return wrong(here(key), format!("topic \"{topic}\" is deleted, and changed besides"), help);
+    }
+    if matches!(change.kind, ChangeKind::ElectUnclean(_)) && scenario.claims.unclean_election != Some(true) {
+        let message = format!("records of \"{topic}\" may be lost, and the claims do not allow it");
+        return wrong(here(key), message, "write unclean_election = true under [claims], or leave this change out");
     }
     if let ChangeKind::Reassign(reassign) = &change.kind {
         let stranger = reassign.to.iter().find(|id| !(1..=scenario.cluster.brokers).contains(id));

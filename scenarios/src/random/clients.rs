@@ -49,7 +49,7 @@ pub(super) fn producers(topics: &[Topic]) -> impl Strategy<Value = Vec<Producer>
 }
 
 fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
-    let rate = prop_oneof![1 => Just(20), 2 => Just(100), 3 => Just(200), 1 => Just(400)];
+    let rate = prop_oneof![1 => Just(20), 2 => Just(100), 3 => Just(250), 1 => Just(500)];
     let habits = prop_oneof![1 => Just((true, None)), 1 => Just((false, None)), 1 => Just((false, Some(0)))];
     // Some send what spans sectors of a disk, and nothing else.
     let large =

@@ -26,6 +26,8 @@ const KNOBS: &[Knob] = &[
     },
     Knob { keys: &["request.timeout.ms"], settings: &[&[2000], &[5000]] },
     Knob { keys: &["log.segment.bytes"], settings: &[&[16_384], &[65_536], &[1_048_576]] },
+    // Those without a session name everything in each fetch.
+    Knob { keys: &["max.incremental.fetch.session.cache.slots"], settings: &[&[0], &[2], &[4], &[1_000]] },
 ];
 
 struct Knob {

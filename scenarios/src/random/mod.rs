@@ -3,24 +3,30 @@
 //! ```text
 //! scenarios(profile): a proptest strategy          random(seed, profile): its sample for a seed, with the seed pinned
 //!   cluster   how many brokers, who votes, how patient they are
+//!   keeping   what logs keep: everything, what is new, the last value of each key
 //!   clients   topics, and who writes and reads them
+//!   changes   what an administrator does meanwhile
 //!   faults    by family: node, network, disk, clock        pace   how often, and for how long        aim   at whom
 //! ```
 //! Whatever is drawn, a cluster that keeps its promises must survive it: disks sync before an answer, and no machine is lost
 //! for good.
 
 mod aim;
+mod changes;
 mod clients;
 mod cluster;
 mod faults;
+mod keeping;
 mod pace;
 mod profile;
 
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
+use proptest::strategy::{BoxedStrategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 pub use self::profile::Profile;
+use crate::change::Change;
+use crate::cluster::{Cluster, Topic};
 use crate::expect::{Claims, Expect};
 use crate::quiet::Quiet;
 use crate::scenario::{Format, Scenario};
@@ -47,26 +53,38 @@ pub fn random(seed: u64, profile: Profile) -> Scenario {
 pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
     (cluster::clusters(), clients::topics()).prop_flat_map(move |(cluster, topics)| {
         let clients = (clients::producers(&topics), clients::consumers(&topics));
-        let quiet = quiet(profile);
-        (clients, faults::faults(profile, &topics), quiet).prop_map(move |((producers, consumers), faults, quiet)| {
+        // What comes last moves no other draw.
+        let rest =
+            (faults::faults(profile, &topics), quiet(profile), changes(profile, &cluster, &topics), keeping::keeping());
+        (clients, rest).prop_map(move |((producers, consumers), (faults, quiet, changes, keeping))| {
+            let producers = keeping.producers(producers);
+            let changes = changes::that_fit(keeping.changes(&topics), changes, &producers);
             Scenario {
                 title: format!("A random scenario of the {profile} profile"),
                 teaches: "Whatever the world does, the promises hold.".into(),
                 format: Format,
                 seed: None,
-                cluster: cluster.clone(),
+                cluster: keeping.of(cluster.clone()),
                 phases: Vec::new(),
                 claims: Claims::default(),
                 topics: topics.clone(),
                 producers,
                 consumers,
                 faults,
-                changes: Vec::new(),
+                changes,
                 quiet,
                 expect: Expect::default(),
             }
         })
     })
+}
+
+/// Only where everything may happen.
+fn changes(profile: Profile, cluster: &Cluster, topics: &[Topic]) -> BoxedStrategy<Vec<Change>> {
+    match profile {
+        Profile::Standard => changes::changes(cluster.brokers, topics),
+        Profile::Calm | Profile::Nodes | Profile::Network | Profile::Disk => Just(Vec::new()).boxed(),
+    }
 }
 
 /// Mostly some are left broken while the rest must find itself.
