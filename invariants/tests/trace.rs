@@ -380,6 +380,8 @@ fn a_snapshot_stands_for_what_was_committed_and_is_there_when_its_node_comes_bac
         cut(committed().snapshot(1, 3, 70, 8).snapshot(1, 5, 77, 9).says(2, installed(5)).loads(2, 5, 77, 9), 3);
     joins(whole.loses_power(1).loads(1, 5, 77, 9)).keeps();
     joins(committed().snapshot(1, 5, 77, 9).hurts(1, Harm::Wiped, "").crashes(1)).keeps();
+    cut(committed().snapshot(1, 5, 77, 9).hurts(1, Harm::Unreadable, "metadata"), 5).keeps();
+    cut(committed().hurts(1, Harm::Unreadable, "metadata").snapshot(1, 4, 77, 9), 5).breaks(PROMISE);
     // What it says is what records made.
     committed().applied(1, 5, 77).snapshot(1, 5, 78, 9).breaks("metadata agrees");
     committed().applied(1, 5, 77).loads(1, 5, 78, 9).breaks("metadata agrees");

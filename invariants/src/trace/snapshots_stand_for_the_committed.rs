@@ -15,8 +15,8 @@ use super::{NodeId, Promise, World};
 #[derive(Default)]
 pub(super) struct SnapshotsStandForTheCommitted {
     contents: BTreeMap<(Offset, LeaderEpoch), (u32, NodeId)>,
-    /// How far the newest snapshot reaches that is safe on each node's disk.
-    safe: BTreeMap<NodeId, Offset>,
+    /// How far the newest snapshot reaches that is safe on each node's disk; none since the world hurt that disk.
+    safe: BTreeMap<NodeId, Option<Offset>>,
     /// How far the one reaches that each node found in this life.
     found: BTreeMap<NodeId, Offset>,
     judged: u64,
@@ -39,7 +39,7 @@ impl SnapshotsStandForTheCommitted {
 
     fn within(&mut self, end: Offset, committed: Offset, node: NodeId, world: &World) -> Result<(), String> {
         let safe = self.safe.entry(node).or_default();
-        *safe = (*safe).max(end);
+        *safe = (*safe).max(Some(end));
         if end <= committed {
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl SnapshotsStandForTheCommitted {
             }
             Event::LogStartAdvanced { partition: PartitionId::METADATA, to, .. } => {
                 self.judged += 1;
-                let safe = self.safe.get(&node).copied().unwrap_or_default();
+                let Some(safe) = self.safe.get(&node).copied().unwrap_or(Some(Offset::ZERO)) else { return Ok(()) };
                 if to <= safe {
                     return Ok(());
                 }
@@ -72,9 +72,9 @@ impl SnapshotsStandForTheCommitted {
                 Err(format!("{name} lets go of metadata below {to}, and its snapshots stand for what is below {safe}"))
             }
             Event::QuorumJoined { .. } => {
-                let (safe, found) = (self.safe.get(&node), self.found.get(&node));
+                let (safe, found) = (self.safe.get(&node).copied().flatten(), self.found.get(&node));
                 match (safe, found) {
-                    (Some(safe), found) if found < Some(safe) => {
+                    (Some(safe), found) if found < Some(&safe) => {
                         let found = found.copied().unwrap_or_default();
                         let name = world.name(node);
                         Err(format!("{name} had a snapshot of metadata below {safe}, and comes back with {found}"))
@@ -100,7 +100,7 @@ impl Promise for SnapshotsStandForTheCommitted {
                 Ok(())
             }
             What::DiskHurt { .. } => {
-                self.safe.remove(&node);
+                self.safe.insert(node, None);
                 Ok(())
             }
             _ => Ok(()),

@@ -111,6 +111,7 @@ fn sample(key: &Key) -> String {
     let stands_for = match key.name {
         "cluster.id" => "\"orders-production\"",
         "advertised.listeners" => "\"broker-1.example.org:9092\"",
+        "metrics.listener" => "\"localhost:9404\"",
         "broker.rack" => "\"room-a\"",
         _ => "\"\"",
     };
