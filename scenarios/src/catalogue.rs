@@ -50,6 +50,7 @@ const TALES: &[Tale] = tales![
     "topics/topic-is-made-again.toml",
     "storage/nothing-left-to-compare-with.toml",
     "topics/partitions-are-added.toml",
+    "topics/leader-moves-away-while-producers-wait.toml",
     "topics/topic-moves-under-load.toml",
     "topics/move-is-cancelled.toml",
     "topics/old-directory-is-in-the-way.toml",

@@ -12,7 +12,7 @@ use std::time::Duration;
 use evidence::{NodeName, Recorder, What};
 use model::BrokerId;
 use parking_lot::Mutex;
-use scenarios::{PartitionName, Scenario, Selector};
+use scenarios::{ChangeKind, PartitionName, Scenario, Selector, Topic};
 use sim::{Links, Stream};
 
 use crate::scene::Scene;
@@ -141,20 +141,39 @@ fn choose(
         (0..roles.len()).filter(|&member| is_voter(roles[member], scenario.cluster.controllers)).collect();
     give_back(&mut left, &voters, voters.len() / 2 + 1, stream);
     for topic in &scenario.topics {
-        for index in 0..topic.partitions {
-            let Some(seen) = scene.partition(&PartitionName { topic: topic.name.clone(), index }) else { continue };
+        let seen = |index| scene.partition(&PartitionName { topic: topic.name.clone(), index });
+        // It may have more than the scenario gave it.
+        for seen in (0..).map_while(seen) {
             let members = |ids: &BTreeSet<BrokerId>| -> BTreeSet<usize> {
                 let holds = |role: &Role| matches!(role, Role::Broker(id) if ids.contains(id));
                 (0..roles.len()).filter(|&member| holds(&roles[member])).collect()
             };
-            let least = usize::try_from(topic.min_insync_replicas).unwrap_or(1).min(seen.replicas.len());
-            give_back(&mut left, &members(&seen.replicas), least, stream);
+            let least = usize::try_from(in_sync_min(scenario, topic)).unwrap_or(1);
+            let before: BTreeSet<BrokerId> =
+                seen.replicas.iter().copied().filter(|id| !seen.adding.contains(id)).collect();
+            give_back(&mut left, &members(&before), least.min(before.len()), stream);
+            if !seen.adding.is_empty() {
+                // The move may still come to its end.
+                let after: BTreeSet<BrokerId> = seen.replicas.iter().copied().take(topic.replicas as usize).collect();
+                give_back(&mut left, &members(&after), least.min(after.len()), stream);
+            }
             if is_eligible_needed {
                 give_back(&mut left, &members(&seen.in_sync), 1, stream);
             }
         }
     }
     left
+}
+
+/// The most that a topic ever wants in sync.
+fn in_sync_min(scenario: &Scenario, topic: &Topic) -> u32 {
+    let altered = scenario.changes.iter().filter_map(|change| match &change.kind {
+        ChangeKind::AlterTopic(alter) if alter.topic == topic.name => {
+            alter.settings.get("min.insync.replicas")?.parse().ok()
+        }
+        _ => None,
+    });
+    altered.fold(topic.min_insync_replicas, u32::max)
 }
 
 fn is_voter(role: Role, controllers: u32) -> bool {

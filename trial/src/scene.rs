@@ -29,8 +29,12 @@ pub(crate) struct Seen {
     pub(crate) in_sync: BTreeSet<BrokerId>,
     /// When its leader's epoch began, as far as anybody heard; none while it is the first.
     elected_at: Option<Time>,
-    /// Whoever was in sync at some time: every replica is, when its topic is made.
-    pub(crate) replicas: BTreeSet<BrokerId>,
+    /// In which state it came to who holds it.
+    placed: PartitionEpoch,
+    /// Who holds it. While it moves, those whom it moves to come first, and then those who are to give it up.
+    pub(crate) replicas: Vec<BrokerId>,
+    /// Who of them is on its way.
+    pub(crate) adding: BTreeSet<BrokerId>,
 }
 
 /// What an entry changed in the scene.
@@ -99,6 +103,11 @@ impl Scene {
                 Vec::new()
             }
             Event::QuorumLeader { epoch, .. } => self.controller_is(*epoch, number_of(&entry.node.0)),
+            Event::ReplicasChanged { partition, partition_epoch, replicas, adding } => {
+                let seen = Arc::make_mut(&mut self.partitions).entry(*partition).or_default();
+                seen.place(*partition_epoch, replicas, adding);
+                Vec::new()
+            }
             Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, in_sync } => {
                 let seen = Arc::make_mut(&mut self.partitions).entry(*partition).or_default();
                 seen.change((*leader_epoch, *partition_epoch), *leader, in_sync.iter().copied().collect(), entry.time)
@@ -162,6 +171,14 @@ impl Scene {
 }
 
 impl Seen {
+    fn place(&mut self, epoch: PartitionEpoch, replicas: &[BrokerId], adding: &[BrokerId]) {
+        if self.replicas.is_empty() || self.placed < epoch {
+            self.placed = epoch;
+            self.replicas = replicas.to_vec();
+            self.adding = adding.iter().copied().collect();
+        }
+    }
+
     fn change(
         &mut self,
         version: (LeaderEpoch, PartitionEpoch),
@@ -169,7 +186,7 @@ impl Seen {
         in_sync: BTreeSet<BrokerId>,
         now: Time,
     ) -> Vec<Change> {
-        let is_first = self.replicas.is_empty();
+        let is_first = self.in_sync.is_empty();
         if !is_first && version <= self.version {
             return Vec::new();
         }
@@ -177,7 +194,6 @@ impl Seen {
             self.elected_at = Some(now);
         }
         self.version = version;
-        self.replicas.extend(&in_sync);
         let before = (std::mem::replace(&mut self.leader, leader), std::mem::replace(&mut self.in_sync, in_sync));
         if is_first {
             return Vec::new();
@@ -215,6 +231,33 @@ mod tests {
         )
     }
 
+    fn placed(epoch: i32, replicas: &[i32], adding: &[i32]) -> Entry {
+        let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect();
+        entry(
+            "broker 1",
+            Event::ReplicasChanged {
+                partition: PartitionId { topic: TopicId(7), index: 0 },
+                partition_epoch: PartitionEpoch(epoch),
+                replicas: ids(replicas),
+                adding: ids(adding),
+            },
+        )
+    }
+
+    #[test]
+    fn who_gave_its_replica_up_holds_none() {
+        let mut scene = Scene::default();
+        scene.name_topic("payments", TopicId(7));
+        let moves = [placed(0, &[5, 2, 3], &[]), placed(1, &[1, 2, 5, 3], &[1]), placed(2, &[1, 2, 5], &[])];
+        // Whoever starts again tells all of it once more.
+        for entry in moves.iter().chain(&moves) {
+            assert_eq!(scene.observe(entry), []);
+        }
+        let seen = scene.partition(&"payments/0".parse().unwrap()).unwrap();
+        assert_eq!(seen.replicas, [1, 2, 5].map(BrokerId));
+        assert!(seen.adding.is_empty());
+    }
+
     #[test]
     fn the_newest_metadata_counts_and_stale_copies_of_it_do_not() {
         let mut scene = Scene::default();
@@ -226,7 +269,7 @@ mod tests {
         assert!(scene.has_elected(Some(&orders), Time(0)) && !scene.has_elected(Some(&orders), Time(1)));
         assert!(scene.has_elected(None, Time(0)) && !scene.has_elected(Some(&"orders/1".parse().unwrap()), Time(0)));
         let seen = scene.partition(&orders).unwrap();
-        assert_eq!((seen.leader, seen.replicas.len()), (Some(BrokerId(2)), 3));
+        assert_eq!((seen.leader, seen.in_sync.len()), (Some(BrokerId(2)), 2));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(crate) fn select(
         Selector::FollowerOf(partition) => some(nodes(followers(partition)), 1, stream),
         Selector::FollowersOf(partition) => nodes(followers(partition)),
         Selector::ReplicasOf(partition) => {
-            nodes(scene.partition(partition).map_or_else(BTreeSet::new, |seen| seen.replicas.clone()))
+            nodes(scene.partition(partition).map_or_else(BTreeSet::new, |seen| seen.replicas.iter().copied().collect()))
         }
         Selector::FollowerInSyncOf(partition) => some(nodes(in_sync(partition)), 1, stream),
         Selector::FollowersInSyncOf(partition) => nodes(in_sync(partition)),

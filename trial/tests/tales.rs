@@ -35,6 +35,7 @@ tales! {
     topic_is_made_again: "topics/topic-is-made-again.toml",
     nothing_left_to_compare_with: "storage/nothing-left-to-compare-with.toml",
     partitions_are_added: "topics/partitions-are-added.toml",
+    leader_moves_away_while_producers_wait: "topics/leader-moves-away-while-producers-wait.toml",
     topic_moves_under_load: "topics/topic-moves-under-load.toml",
     move_is_cancelled: "topics/move-is-cancelled.toml",
     old_directory_is_in_the_way: "topics/old-directory-is-in-the-way.toml",

@@ -28,7 +28,6 @@ pub(crate) fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
         Refusal::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
         Refusal::OffsetNotAvailable => ErrorCode::OffsetNotAvailable,
-        Refusal::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
         Refusal::UnknownReplica => ErrorCode::NotLeaderOrFollower,
         // Not an error on the wire: the response says where the logs part.
         Refusal::Diverging { .. } => return protocol::NO_ERROR,

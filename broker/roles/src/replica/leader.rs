@@ -91,15 +91,17 @@ impl Leader {
         }
     }
 
-    pub(crate) fn refuse_all_waiting(self, refusal: Refusal, out: &mut Vec<Output>) {
-        if !self.waiting_for_all.is_empty() {
-            match refusal {
-                Refusal::UnknownTopicOrPartition => model::reached!("a topic was deleted while producers waited"),
-                _ => model::reached!("a leader stepped down while producers waited"),
-            }
+    pub(crate) fn has_producers_waiting(&self) -> bool {
+        !self.waiting_for_all.is_empty()
+    }
+
+    /// What waits is in the log: it may be committed by another leader yet.
+    pub(crate) fn refuse_all_waiting(self, out: &mut Vec<Output>) {
+        if self.has_producers_waiting() {
+            model::reached!("a leader stepped down while producers waited");
         }
         for waiting in self.waiting_for_leader.into_iter().chain(self.waiting_for_all) {
-            out.push(Output::Reply { ticket: waiting.ticket, result: Err(refusal) });
+            out.push(Output::Reply { ticket: waiting.ticket, result: Err(Refusal::NotLeaderOrFollower) });
         }
     }
 

@@ -131,7 +131,7 @@ pub enum Input {
     },
     /// Time passes.
     Tick,
-    /// The topic is gone: this replica serves nobody any more.
+    /// The topic is gone, or the replica is elsewhere: this one serves nobody any more.
     Removed,
     /// Nobody waits for this answer any more.
     Forget {
@@ -184,8 +184,6 @@ pub enum Refusal {
     OffsetOutOfRange,
     #[error("the high watermark of this leader's epoch is not known yet: try again")]
     OffsetNotAvailable,
-    #[error("there is no such topic or partition any more")]
-    UnknownTopicOrPartition,
     #[error("the fetching broker does not hold a replica of this partition")]
     UnknownReplica,
     /// The follower must truncate: the leader's log ends `epoch` at `end`.
@@ -340,14 +338,19 @@ impl Replica {
     /// Changes role. Whoever waits for an answer of the old leadership learns that its fate is in doubt.
     fn step_down(&mut self, role: Role, out: &mut Vec<Output>) {
         if let Role::Leader(leader) = std::mem::replace(&mut self.role, role) {
-            leader.refuse_all_waiting(Refusal::NotLeaderOrFollower, out);
+            leader.refuse_all_waiting(out);
         }
     }
 
+    /// Whether the topic is gone or only this replica of it, whoever waits hears what is true of both: other replicas may have copied the
+    /// records, and may have led, or still lead.
     fn removed(&mut self, out: &mut Vec<Output>) {
-        if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Waiting) {
-            leader.refuse_all_waiting(Refusal::UnknownTopicOrPartition, out);
+        if let Role::Leader(leader) = &self.role
+            && leader.has_producers_waiting()
+        {
+            model::reached!("a leader's replica was removed while producers waited");
         }
+        self.step_down(Role::Waiting, out);
     }
 
     /// Raises the high watermark to `to`; never lowers it.
