@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 
 from systems import java
 
@@ -31,8 +32,14 @@ class Loads:
 
     def make_topic(self, system, topic, partitions, replicas):
         arguments = ["--create", "--topic", topic, "--partitions", str(partitions), "--replication-factor", str(replicas)]
-        command = "org.apache.kafka.tools.TopicCommand"
-        run(java(self.jars, command, "--bootstrap-server", system.bootstrap, *arguments))
+        command = java(self.jars, "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", system.bootstrap, *arguments)
+        for _ in range(10):
+            try:
+                return run(command)
+            except Failed as failed:  # The brokers may not all have registered yet.
+                last = failed
+                time.sleep(1)
+        raise last
 
     def produce_by_java(self, system, topic, size, acks, records, per_second=-1):
         """kafka-producer-perf-test: megabytes a second, and latencies in ms."""
