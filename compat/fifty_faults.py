@@ -251,19 +251,16 @@ def judged(trial, path):
 
 
 def without_one_record(path):
-    """The history, as if nobody had ever read the first record of all."""
-    gone, lines = None, []
-    for line in path.read_text().splitlines():
-        said = json.loads(line)
-        if said.get("f") == "poll" and said["type"] == "ok":
-            ((_, polled),) = said["value"]
-            for place, records in polled.items():
-                if records and gone is None:
-                    gone = (place, records[0][1])
-                polled[place] = [record for record in records if (place, record[1]) != gone]
-            line = json.dumps(said)
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+    """The history, as if nobody had ever read the first record that was acknowledged."""
+    said = [json.loads(line) for line in path.read_text().splitlines()]
+    told = [line for line in said if line.get("f") == "send" and line["type"] == "ok"]
+    _, place, (_, value) = told[0]["value"][0]
+    for line in said:
+        if line.get("f") == "poll" and line["type"] == "ok":
+            ((_, polled),) = line["value"]
+            if place in polled:
+                polled[place] = [record for record in polled[place] if record[1] != value]
+    return "".join(json.dumps(line) + "\n" for line in said)
 
 
 def main():
