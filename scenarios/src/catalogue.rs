@@ -49,6 +49,7 @@ const TALES: &[Tale] = tales![
     "topics/topic-is-deleted-under-load.toml",
     "topics/topic-is-made-again.toml",
     "storage/nothing-left-to-compare-with.toml",
+    "storage/offsets-rot-under-the-cleaner.toml",
     "topics/partitions-are-added.toml",
     "topics/leader-moves-away-while-producers-wait.toml",
     "topics/topic-moves-under-load.toml",

@@ -34,6 +34,7 @@ tales! {
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",
     topic_is_made_again: "topics/topic-is-made-again.toml",
     nothing_left_to_compare_with: "storage/nothing-left-to-compare-with.toml",
+    offsets_rot_under_the_cleaner: "storage/offsets-rot-under-the-cleaner.toml",
     partitions_are_added: "topics/partitions-are-added.toml",
     leader_moves_away_while_producers_wait: "topics/leader-moves-away-while-producers-wait.toml",
     topic_moves_under_load: "topics/topic-moves-under-load.toml",

@@ -102,6 +102,12 @@ impl<F: File> Rewrite<F> {
             }
             let batch = walk.batch(&header).map_err(|error| refused(path, position, error))?;
             verified(path, position, batch)?;
+            // Offsets are not under the checksum.
+            let next = self.next_offset();
+            if header.base_offset != next {
+                let reason = format!("the batch has offset {} in the place of {next}", header.base_offset);
+                return Err(StorageError::Corrupt { file: path.clone(), position, reason });
+            }
             if header.base_offset < end && is_open_to_compaction(&header) {
                 let unreadable = |reason| StorageError::Uncompactable { file: path.clone(), position, reason };
                 self.take(&header, batch, rules, last_batches).map_err(unreadable)?;
@@ -160,6 +166,11 @@ impl<F: File> Rewrite<F> {
                 }
             },
         };
+    }
+
+    /// Where the next batch begins, if the log has no gap.
+    fn next_offset(&self) -> Offset {
+        self.placeholder.as_ref().map_or(self.segment.end, |held| held.end)
     }
 
     fn put_placeholder(&mut self) {
