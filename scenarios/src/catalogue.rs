@@ -72,6 +72,8 @@ const TALES: &[Tale] = tales![
     "replication/follower-back-too-early.toml",
     "replication/member-is-another-process.toml",
     "replication/leader-is-back-before-it-was-missed.toml",
+    "replication/readers-in-every-rack.toml",
+    "replication/follower-shows-what-is-committed.toml",
     "storage/every-broker-loses-power-at-once.toml",
     "storage/follower-returns-below-its-leaders-start.toml",
     "storage/records-go-while-their-reader-sleeps.toml",

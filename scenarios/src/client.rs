@@ -124,6 +124,9 @@ pub struct Consumer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     pub topics: Vec<String>,
+    /// Where it stands: one of the cluster's `racks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rack: Option<String>,
     /// Where it begins.
     #[serde(default)]
     pub from: ReadFrom,

@@ -25,6 +25,9 @@ pub struct Cluster {
     /// Whether brokers do, now and then, what they may do at any time and hardly ever do: short answers, late errands, early rolls.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub buggify: bool,
+    /// The racks that brokers stand in, in turn. A consumer that names one is sent to a follower there (KIP-392).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub racks: Vec<String>,
     /// How long the workload and the faults last, instead of as long as the longest client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Span>,
@@ -40,6 +43,7 @@ impl Default for Cluster {
             controllers: 0,
             flush_policy: FlushPolicy::Commit,
             buggify: false,
+            racks: Vec::new(),
             duration: None,
             config: BTreeMap::new(),
         }

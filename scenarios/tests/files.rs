@@ -58,6 +58,7 @@ macro_rules! mistakes {
 }
 
 mistakes! {
+    a_rack_where_no_broker_stands: "topics = [\"orders\"]\n" => "topics = [\"orders\"]\nrack = \"north\"\n";
     an_unknown_key_is_answered_with_the_nearest: "brokers = 3" => "brokrs = 3";
     an_unknown_key_far_from_all_is_answered_with_the_list: "brokers = 3" => "xyzzy = 3";
     an_unknown_table_is_refused: "[expect]" => "[expects]";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::{BrokerId, ClusterId, Endpoint};
 use scenarios::{Cluster, ConfigValue, FlushPolicy};
-use server::{Config, Voter};
+use server::{Config, ReplicaSelector, Voter};
 
 /// The port of every node of a simulated cluster.
 const PORT: u16 = 9092;
@@ -45,6 +45,11 @@ pub(crate) fn plans(cluster: &Cluster) -> Vec<Plan> {
             FlushPolicy::Commit => server::FlushPolicy::Commit,
             FlushPolicy::Os => server::FlushPolicy::Os,
         };
+        if !cluster.racks.is_empty() {
+            let place = usize::try_from(id.0 - 1).unwrap_or(0) % cluster.racks.len();
+            config.rack = Some(cluster.racks[place].clone());
+            config.replica_selector = ReplicaSelector::RackAware;
+        }
         for (key, value) in &cluster.config {
             set(&mut config, key, value);
         }

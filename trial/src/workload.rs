@@ -72,6 +72,7 @@ pub(crate) fn client_config(bootstrap: Vec<Endpoint>, name: &str) -> ClientConfi
     config.client_id = name.replace(' ', "-");
     config.request_timeout = Duration::from_secs(3);
     config.operation_timeout = Duration::from_secs(10);
+    config.metadata_age_max = Duration::from_secs(5);
     config
 }
 

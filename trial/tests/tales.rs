@@ -57,6 +57,8 @@ tales! {
     follower_back_too_early: "replication/follower-back-too-early.toml",
     member_is_another_process: "replication/member-is-another-process.toml",
     leader_is_back_before_it_was_missed: "replication/leader-is-back-before-it-was-missed.toml",
+    readers_in_every_rack: "replication/readers-in-every-rack.toml",
+    follower_shows_what_is_committed: "replication/follower-shows-what-is-committed.toml",
     every_broker_loses_power_at_once: "storage/every-broker-loses-power-at-once.toml",
     values_replace_each_other: "storage/values-replace-each-other.toml",
     tombstones_wait_for_their_readers: "storage/tombstones-wait-for-their-readers.toml",

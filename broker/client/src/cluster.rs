@@ -113,6 +113,10 @@ impl<H: Host> Cluster<H> {
         Some(Leader { broker, endpoint, epoch: info.leader_epoch, topic: topic.id })
     }
 
+    pub(crate) fn endpoint(&self, broker: BrokerId) -> Option<Endpoint> {
+        self.inner.view.lock().brokers.get(&broker).cloned()
+    }
+
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(&self.inner.config)
     }

@@ -11,6 +11,10 @@ pub struct ClientConfig {
     pub bootstrap: Vec<Endpoint>,
     /// `client.id`: for the logs of brokers.
     pub client_id: String,
+    /// `client.rack`: where this client stands. A consumer that says so may read from a follower there (KIP-392).
+    pub rack: Option<String>,
+    /// `metadata.max.age.ms`: how long a consumer reads from a follower before it asks the leader again who should serve it.
+    pub metadata_age_max: Duration,
     /// `socket.connection.setup.timeout.ms`; and again as long for agreeing on versions.
     pub connect_timeout: Duration,
     /// `request.timeout.ms`: how long one answer may take.
@@ -28,6 +32,8 @@ impl ClientConfig {
         ClientConfig {
             bootstrap,
             client_id: "client".into(),
+            rack: None,
+            metadata_age_max: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(30),
             operation_timeout: Duration::from_secs(60),

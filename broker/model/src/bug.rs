@@ -97,6 +97,8 @@ bugs! {
     ForgottenProposal = "forgotten-proposal", had: "ours, before its first trial", breaks: "the controller counts on replicas that the leader does not wait for";
     /// A leader shows consumers all that its log has.
     ServeUncommitted = "serve-uncommitted", had: "Redpanda, for acks=1 (redpanda 14794)", breaks: "a consumer reads what is gone after the next election";
+    /// A follower shows consumers all that its log has.
+    FollowerServesUncommitted = "follower-serves-uncommitted", had: "what KIP-392 had to add to Fetch before followers may serve", breaks: "a consumer reads what the next leader never had";
     /// A leader appends each batch a second time, as if a retry were a new request.
     AppendTwice = "append-twice", had: "every log without idempotence", breaks: "a record is there twice";
     /// A leader tells a producer the offset after the right one.

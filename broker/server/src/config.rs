@@ -17,6 +17,15 @@ pub enum FlushPolicy {
     Os,
 }
 
+/// Who serves consumers (KIP-392).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaSelector {
+    /// Leaders alone.
+    Leader,
+    /// A follower in sync that stands in the consumer's rack, if the leader stands in another.
+    RackAware,
+}
+
 /// One member of the metadata quorum: who, and where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voter {
@@ -45,6 +54,8 @@ pub struct Config {
     pub log_directory: String,
     /// `broker.rack`
     pub rack: Option<String>,
+    /// `replica.selector.class`
+    pub replica_selector: ReplicaSelector,
     /// `flush.policy`
     pub flush_policy: FlushPolicy,
     /// `log.retention.check.interval.ms`: how often records are looked for that retention lets go.
@@ -123,6 +134,7 @@ impl Config {
             metrics_listener: None,
             log_directory: "data".into(),
             rack: None,
+            replica_selector: ReplicaSelector::Leader,
             flush_policy: FlushPolicy::Commit,
             retention_check_interval: Duration::from_secs(300),
             cleaner_backoff: Duration::from_secs(15),

@@ -94,6 +94,7 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
                     node.host.sleep(BACKOFF).await;
                     continue;
                 }
+                node.hear(leader);
                 let failed = take(&node, &positions, response).await;
                 let until = node.host.now() + BACKOFF;
                 delayed.extend(failed.into_iter().map(|id| (id, until)));

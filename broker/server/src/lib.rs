@@ -39,7 +39,7 @@ use roles::controller::Image;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
-pub use config::{Config, FlushPolicy, Voter};
+pub use config::{Config, FlushPolicy, ReplicaSelector, Voter};
 
 /// The table of keys, and what their values may be.
 pub mod keys {

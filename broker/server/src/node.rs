@@ -44,6 +44,8 @@ pub(crate) struct Node<H: Host> {
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) metrics: Arc<Metrics>,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
+    /// When each leader that this node follows last answered.
+    leaders_heard: Mutex<BTreeMap<BrokerId, Time>>,
     /// When the operator was last told of a disk.
     warned: Mutex<Option<Time>>,
     /// A disk that failed for good stops the node: the first failure is kept.
@@ -73,6 +75,7 @@ impl<H: Host> Node<H> {
             fetch_sessions,
             metrics: Arc::default(),
             partitions: RwLock::new(BTreeMap::new()),
+            leaders_heard: Mutex::default(),
             warned: Mutex::new(None),
             failed: watch::Sender::new(None),
         }
@@ -88,6 +91,17 @@ impl<H: Host> Node<H> {
 
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition<H>>> {
         self.partitions.read().values().cloned().collect()
+    }
+
+    /// A leader answered what it was asked as a leader.
+    pub(crate) fn hear(&self, leader: BrokerId) {
+        self.leaders_heard.lock().insert(leader, self.host.now());
+    }
+
+    /// True if this leader answered so lately that it may count this node in sync.
+    pub(crate) fn has_heard(&self, leader: BrokerId) -> bool {
+        let heard = self.leaders_heard.lock().get(&leader).copied();
+        heard.is_some_and(|at| self.host.now().since(at) <= self.config.replica_lag_time_max)
     }
 
     /// Does `image` know the registration of this very process?

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
-    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, KeySent, LeaderEpoch, LogStartReason, Offset,
+    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, BrokerId, Bug, Event, KeySent, LeaderEpoch, LogStartReason, Offset,
     PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time, Timestamp, batch_checksum,
     batches, patch_append_time, patch_batch,
 };
@@ -31,7 +31,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::producers::{admit, forget_all};
 pub(crate) use self::watchers::Watcher;
-use self::watchers::{wake, watch_if_too_little};
+use self::watchers::{wake, watch, watch_if_too_little};
 use crate::config::FlushPolicy;
 use crate::metrics::{Metrics, Traffic};
 use crate::topic_settings::TopicSettings;
@@ -273,7 +273,7 @@ impl<H: Host> Partition<H> {
         Ok(())
     }
 
-    /// Reads committed batches for a consumer.
+    /// Reads committed batches for a consumer, as leader.
     pub(crate) fn read(
         &self,
         epoch: LeaderEpoch,
@@ -283,10 +283,45 @@ impl<H: Host> Partition<H> {
     ) -> Result<Read, PartitionError> {
         let state = &mut *self.state.lock();
         let below = state.replica.admit_read(state.view(self.flush_policy), epoch, offset)?;
-        let read = read_below(state, offset, below, bytes_max)?;
-        // More is there for it once more is committed.
-        watch_if_too_little(&mut state.commit_watchers, watcher, &read);
-        Ok(read)
+        read_committed(state, offset, below, bytes_max, watcher)
+    }
+
+    /// Reads committed batches for a consumer, as leader or as follower (KIP-392).
+    pub(crate) fn read_near(
+        &self,
+        epoch: LeaderEpoch,
+        offset: Offset,
+        bytes_max: usize,
+        watcher: Option<Watcher<'_>>,
+    ) -> Result<Read, PartitionError> {
+        let state = &mut *self.state.lock();
+        let view = state.view(self.flush_policy);
+        let below = state.replica.admit_read_near(view, epoch, offset, state.leader_high_watermark)?;
+        read_committed(state, offset, below, bytes_max, watcher)
+    }
+
+    /// Who of `near` is to serve a consumer in this leader's place, and what it is told of the log instead of records.
+    pub(crate) fn nearer_reader(
+        &self,
+        epoch: LeaderEpoch,
+        offset: Offset,
+        near: &[BrokerId],
+    ) -> Option<(BrokerId, Read)> {
+        let state = self.state.lock();
+        state.replica.admit_read(state.view(self.flush_policy), epoch, offset).ok()?;
+        let reader = state.replica.nearer_reader(offset, near)?;
+        let (high_watermark, log_start) = (state.replica.high_watermark(), state.log.start());
+        Some((reader, Read { records: Bytes::new(), high_watermark, log_start }))
+    }
+
+    /// Whom this replica follows; none if it leads, or nobody does.
+    pub(crate) fn follows(&self) -> Option<BrokerId> {
+        self.state.lock().replica.follows()
+    }
+
+    /// Calls `changed` once when more is committed.
+    pub(crate) fn watch_commits(&self, changed: &Arc<Notify>) {
+        watch(&mut self.state.lock().commit_watchers, changed);
     }
 
     /// Reads for a follower, whose fetch tells what it has.
@@ -561,6 +596,19 @@ fn read_below<H: Host>(
     let records =
         if offset < below && bytes_max > 0 { state.log.read(offset, below, bytes_max)? } else { Bytes::new() };
     Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
+}
+
+fn read_committed<H: Host>(
+    state: &mut State<H>,
+    offset: Offset,
+    below: Offset,
+    bytes_max: usize,
+    watcher: Option<Watcher<'_>>,
+) -> Result<Read, PartitionError> {
+    let read = read_below(state, offset, below, bytes_max)?;
+    // More is there for it once more is committed.
+    watch_if_too_little(&mut state.commit_watchers, watcher, &read);
+    Ok(read)
 }
 
 fn read_to_end<H: Host>(

@@ -147,6 +147,9 @@ fn cluster(scenario: &Scenario) -> Checked {
     if cluster.duration == Some(Span(Duration::ZERO)) {
         return wrong(path!["cluster", "duration"], "a run of no time shows nothing", "write a span such as \"30s\"");
     }
+    if let Some(place) = cluster.racks.iter().position(|rack| rack.trim().is_empty()) {
+        return wrong(path!["cluster", "racks", place], "the rack has no name", "give it one, such as \"north\"");
+    }
     config(&["cluster".into(), "config".into()], &cluster.config)
 }
 
@@ -265,6 +268,15 @@ fn consumer(scenario: &Scenario, place: usize, consumer: &Consumer) -> Checked {
     }
     if consumer.group.as_deref() == Some("") {
         return wrong(here("group"), "the group has no name", "give it one, or leave `group` out");
+    }
+    let racks = &scenario.cluster.racks;
+    if let Some(rack) = consumer.rack.as_ref().filter(|rack| !racks.contains(rack)) {
+        let help = match nearest(rack, racks.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None if racks.is_empty() => format!("write racks = [\"{rack}\", …] under [cluster]"),
+            None => format!("the racks are: {}", words(racks.iter().map(String::as_str))),
+        };
+        return wrong(here("rack"), format!("no broker stands in rack \"{rack}\""), help);
     }
     between(here("count"), "count", consumer.count, 1, CLIENTS_MAX)?;
     let phase = known_phase(scenario, here("during"), consumer.during.as_deref())?;

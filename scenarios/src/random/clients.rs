@@ -80,6 +80,7 @@ pub(super) fn consumers(topics: &[Topic]) -> impl Strategy<Value = Vec<Consumer>
     let consumer = sleeps.prop_map(move |sleeps| Consumer {
         group: None,
         topics: topics.clone(),
+        rack: None,
         from: ReadFrom::Earliest,
         during: None,
         starts: None,

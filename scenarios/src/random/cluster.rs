@@ -56,6 +56,7 @@ pub(super) fn clusters() -> impl Strategy<Value = Cluster> {
         controllers,
         flush_policy: FlushPolicy::Commit,
         buggify,
+        racks: Vec::new(),
         duration: None,
         config,
     })

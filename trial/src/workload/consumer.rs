@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{ConsumerConfig, Position, TopicPartition};
+use client::{ClientConfig, ConsumerConfig, Position, TopicPartition};
 use evidence::{Action, MicroOperation};
 use host::Host;
 use model::{Offset, Time};
@@ -44,7 +44,8 @@ impl Consuming {
         let identity = Identity::new(&self.ground.recorder, self.life.clone());
         self.processes.lock().insert(identity.process());
         sleep_until(&host, self.from).await;
-        let mut consumer = client::Consumer::new(host.clone(), ConsumerConfig::new(self.ground.client(&host)));
+        let config = ClientConfig { rack: self.plan.rack.clone(), ..self.ground.client(&host) };
+        let mut consumer = client::Consumer::new(host.clone(), ConsumerConfig::new(config));
         let partitions = self.ground.all_of(&self.plan.topics);
         let position = match self.plan.from {
             ReadFrom::Earliest => Position::Earliest,

@@ -4,7 +4,7 @@ use model::Bug;
 use scenarios::Scenario;
 
 use super::{
-    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, METADATA, OFFSET_ORDER, ORDER, RECOVERY, SPARES, SURVIVE,
+    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, METADATA, OFFSET_ORDER, ORDER, READ, RECOVERY, SPARES, SURVIVE,
     find, is_sound,
 };
 
@@ -60,6 +60,7 @@ tales! {
     stale_word_of_where_to_cut: told(Bug::StaleFetchAnswer, "where-to-cut-comes-late", 5, &[SPARES]),
     session_without_epoch: told(Bug::SessionWithoutEpoch, "follower-of-an-older-epoch", 3, &[COUNT]),
     zombie_leader: told(Bug::ZombieLeader, "follower-of-an-older-epoch", 3, &[COUNT]),
+    follower_serves_uncommitted: told(Bug::FollowerServesUncommitted, "follower-shows-what-is-committed", 3, &[READ]),
     never_fence: told(Bug::NeverFence, "leader-never-comes-back", 2, &[CONVERGES]),
     isr_join_too_early: told(Bug::IsrJoinTooEarly, "follower-back-too-early", 5, &[IN_SYNC]),
     broker_epoch_unchecked: told(Bug::BrokerEpochUnchecked, "member-is-another-process", 5, &[IN_SYNC]),

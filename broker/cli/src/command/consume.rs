@@ -47,6 +47,9 @@ pub(crate) struct Consume {
     /// Print each record's partition and offset before it.
     #[arg(long)]
     places: bool,
+    /// Where this reader stands: brokers that select by rack serve it from a follower there.
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
     #[command(flatten)]
     cluster: ClusterAccess,
 }
@@ -95,7 +98,7 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 
 impl Consume {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let Consume { topic, from, count, follow, partitions, key_separator, places, cluster } = self;
+        let Consume { topic, from, count, follow, partitions, key_separator, places, rack, cluster } = self;
         cluster.run(async move |host: RealHost, config: ClientConfig| {
             let info = find_topic(&Admin::new(host.clone(), config.clone()), &topic).await?;
             let all = info.partitions.len() as i32;
@@ -106,7 +109,7 @@ impl Consume {
             let chosen: Vec<_> = chosen.into_iter().map(|index| TopicPartition::new(&topic, index)).collect();
             let out_of_range =
                 if matches!(from.0, Position::Offset(_)) { OutOfRange::Fail } else { OutOfRange::Earliest };
-            let config = ConsumerConfig { out_of_range, ..ConsumerConfig::new(config) };
+            let config = ConsumerConfig { out_of_range, ..ConsumerConfig::new(ClientConfig { rack, ..config }) };
             let ends = if follow { None } else { Some(ends(&host, &config, &chosen).await?) };
             let mut reading = Reading {
                 consumer: Consumer::new(host.clone(), config),

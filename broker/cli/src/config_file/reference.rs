@@ -113,6 +113,7 @@ fn sample(key: &Key) -> String {
         "advertised.listeners" => "\"broker-1.example.org:9092\"",
         "metrics.listener" => "\"localhost:9404\"",
         "broker.rack" => "\"room-a\"",
+        "replica.selector.class" => "\"org.apache.kafka.common.replica.RackAwareReplicaSelector\"",
         _ => "\"\"",
     };
     write(key, &default_config()).unwrap_or_else(|| stands_for.into())

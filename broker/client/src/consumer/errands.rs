@@ -126,10 +126,11 @@ impl<H: Host> Consumer<H> {
                 self.links.insert(endpoint, Link::new(node));
             }
             Errand::Connected(endpoint, Err(_unreachable)) => {
-                let is_led_there = |partition: &&TopicPartition| {
-                    self.cluster.leader(partition).is_some_and(|leader| leader.endpoint == endpoint)
+                let is_read_there = |(partition, assigned): &(&TopicPartition, &Assigned)| {
+                    self.source(partition, assigned).is_some_and(|source| source.endpoint == endpoint)
                 };
-                let partitions: Vec<_> = self.assigned.keys().filter(is_led_there).cloned().collect();
+                let partitions: Vec<_> =
+                    self.assigned.iter().filter(is_read_there).map(|(partition, _)| partition.clone()).collect();
                 partitions.iter().for_each(|partition| self.pause(partition));
             }
             Errand::LookedUp(partition, sought, found) => self.place(&partition, sought, found),

@@ -1,4 +1,6 @@
-//! Fetches: one under way to each leader, answers taken as they come.
+//! Fetches: one under way to each broker that is read from, answers taken as they come.
+//!
+//! That is the leader of a partition, or a follower that it names (KIP-392). Whatever goes wrong there, the leader is asked again.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +8,33 @@ use bytes::Bytes;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use host::Host;
-use model::{BatchError, BatchHeader, Endpoint, Offset, Time};
+use model::{BatchError, BatchHeader, BrokerId, Endpoint, Offset, Time};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use protocol::messages::fetch_response::PartitionData;
-use protocol::messages::{BrokerId, FetchRequest, topic_name};
+use protocol::messages::{BrokerId as WireId, FetchRequest, string, topic_name};
 use protocol::records::{DecodeError, StoredRecord, batch_records};
 use protocol::{ErrorCode, decode_response};
 
 use super::errands::Errand;
 use super::positions::is_stale;
 use super::{Assigned, ConsumeError, Consumer, ConsumerConfig, OutOfRange, Polled, Position};
+use crate::cluster::Leader;
 use crate::node::Node;
 use crate::{Ask, CallError, ClientError, FetchSession, TopicPartition};
 
 /// First version that fences by leader epoch (KIP-320).
 const LEADER_EPOCH_SINCE: i16 = 9;
+/// First version in which a consumer tells its rack, and may be sent to a follower (KIP-392).
+const RACK_SINCE: i16 = 11;
 /// First version that has sessions (KIP-227).
 const SESSIONS_SINCE: i16 = 7;
 /// Session epoch of a request that belongs to none.
 const NO_SESSION_EPOCH: i32 = -1;
 
-/// What a leader is asked about each partition.
+/// What a broker is asked about each partition.
 pub(super) type Session = FetchSession<TopicPartition, Wanted>;
 
-/// A connection to one leader and the fetch that is under way on it.
+/// A connection to one broker and the fetch that is under way on it.
 pub(super) struct Link<H: Host> {
     node: Node<H>,
     fetch: Option<UnderWay>,
@@ -84,7 +89,7 @@ impl<H: Host> Consumer<H> {
         retries.chain(fetches).chain(refresh).min()
     }
 
-    /// Sends a fetch to each leader that has none under way; connects to one that has no connection.
+    /// Sends a fetch to each broker that has none under way; connects to one that has no connection.
     async fn send_fetches(&mut self) {
         for (endpoint, wanted) in self.wanted() {
             // Taken out, so that a poll which is cancelled half way leaves no broken connection.
@@ -103,7 +108,18 @@ impl<H: Host> Consumer<H> {
         }
     }
 
-    /// What can be asked for now, by leader.
+    /// Whom to read from: the follower that the leader named, while that holds; else the leader.
+    pub(super) fn source(&self, partition: &TopicPartition, assigned: &Assigned) -> Option<Leader> {
+        let leader = self.cluster.leader(partition)?;
+        let now = self.host.now();
+        let reader = assigned.reader.filter(|(_, until)| now < *until);
+        match reader.and_then(|(broker, _)| Some((broker, self.cluster.endpoint(broker)?))) {
+            Some((broker, endpoint)) => Some(Leader { broker, endpoint, ..leader }),
+            None => Some(leader),
+        }
+    }
+
+    /// What can be asked for now, by whom.
     fn wanted(&mut self) -> BTreeMap<Endpoint, BTreeMap<TopicPartition, Wanted>> {
         let now = self.host.now();
         let mut wanted = BTreeMap::<Endpoint, BTreeMap<TopicPartition, Wanted>>::new();
@@ -113,20 +129,20 @@ impl<H: Host> Consumer<H> {
             if now < retry_at {
                 continue;
             }
-            let Some(leader) = self.cluster.leader(partition) else {
+            let Some(source) = self.source(partition, assigned) else {
                 leaderless.push(partition.clone());
                 continue;
             };
-            if self.links.get(&leader.endpoint).is_none_or(|link| link.fetch.is_none()) {
-                let from_leader = wanted.entry(leader.endpoint).or_default();
-                from_leader.insert(partition.clone(), Wanted { offset, epoch: leader.epoch.0 });
+            if self.links.get(&source.endpoint).is_none_or(|link| link.fetch.is_none()) {
+                let from_there = wanted.entry(source.endpoint).or_default();
+                from_there.insert(partition.clone(), Wanted { offset, epoch: source.epoch.0 });
             }
         }
         leaderless.iter().for_each(|partition| self.pause(partition));
         wanted
     }
 
-    /// Waits until `wake` for an errand to end or a leader to answer.
+    /// Waits until `wake` for an errand to end or a broker to answer.
     async fn news(&mut self, wake: Time) -> Option<News<H>> {
         let answers = self.links.iter_mut().filter(|(_, link)| link.fetch.is_some()).map(|(endpoint, link)| {
             let answer = link.node.channel.receive();
@@ -176,7 +192,10 @@ impl<H: Host> Consumer<H> {
 
     fn take_partition(&mut self, partition: TopicPartition, position: Offset, data: PartitionData) {
         match ErrorCode::try_from_code(data.error_code) {
+            None if 0 <= data.preferred_read_replica.0 => self.read_elsewhere(&partition, data.preferred_read_replica),
             None => self.take_records(partition, position, data),
+            // Only the leader can say so.
+            Some(ErrorCode::OffsetOutOfRange) if self.is_read_from_follower(&partition) => self.pause(&partition),
             Some(ErrorCode::OffsetOutOfRange) => {
                 model::reached!("a consumer's position was out of range");
                 let word = match self.config.out_of_range {
@@ -198,6 +217,22 @@ impl<H: Host> Consumer<H> {
                     self.found.push(Err(ConsumeError::Partition { partition, error }));
                 }
             }
+        }
+    }
+
+    fn is_read_from_follower(&self, partition: &TopicPartition) -> bool {
+        self.assigned.get(partition).is_some_and(|assigned| assigned.reader.is_some())
+    }
+
+    /// The leader names a follower that should serve this partition here.
+    fn read_elsewhere(&mut self, partition: &TopicPartition, reader: WireId) {
+        let reader = BrokerId(reader.0);
+        if self.cluster.endpoint(reader).is_none() {
+            return self.pause(partition);
+        }
+        let until = self.host.now() + self.config.client.metadata_age_max;
+        if let Some(assigned) = self.assigned.get_mut(partition) {
+            assigned.reader = Some((reader, until));
         }
     }
 
@@ -276,12 +311,16 @@ fn request(
         ForgottenTopic::default().with_topic(topic_name(&topic)).with_partitions(vec![partition])
     });
     let request = FetchRequest::default()
-        .with_replica_id(BrokerId(-1))
+        .with_replica_id(WireId(-1))
         .with_max_wait_ms(config.fetch_wait_max.as_millis() as i32)
         .with_min_bytes(config.fetch_bytes_min)
         .with_max_bytes(config.fetch_bytes_max)
         .with_isolation_level(config.isolation.number())
         .with_topics(topics);
+    let request = match &config.client.rack {
+        Some(rack) if RACK_SINCE <= version => request.with_rack_id(string(rack)),
+        _ => request,
+    };
     if version < SESSIONS_SINCE {
         return request.with_session_epoch(NO_SESSION_EPOCH);
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use host::Host;
-use model::{Endpoint, Offset, Time, Timestamp};
+use model::{BrokerId, Endpoint, Offset, Time, Timestamp};
 use protocol::records::{DecodeError, StoredRecord};
 use thiserror::Error;
 
@@ -109,13 +109,15 @@ struct Assigned {
     position: Position,
     /// An offset that a leader did not have: it is gone on from there all the same if another leader has it.
     lost: Option<Offset>,
+    /// The follower that its leader named to read from, and until when that holds (KIP-392).
+    reader: Option<(BrokerId, Time)>,
     /// No attempt before this.
     retry_at: Time,
 }
 
 impl Assigned {
     fn at(position: Position) -> Assigned {
-        Assigned { position, lost: None, retry_at: Time::ZERO }
+        Assigned { position, lost: None, reader: None, retry_at: Time::ZERO }
     }
 
     /// What is to be looked up before it can be fetched.
@@ -225,12 +227,15 @@ impl<H: Host> Consumer<H> {
         self.found.drain(..good).collect()
     }
 
-    /// No attempt on `partition` for a while, and new metadata before the next.
+    /// No attempt on `partition` for a while, new metadata before the next, and that at the leader.
     fn pause(&mut self, partition: &TopicPartition) {
         let pause = self.backoff.next(self.host.entropy());
         self.refresh_needed = true;
         if let Some(assigned) = self.assigned.get_mut(partition) {
             assigned.retry_at = self.host.now() + pause;
+            if assigned.reader.take().is_some() {
+                model::reached!("a consumer went back from a follower to the leader");
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Progress {
     last_fetch: (Time, Offset),
     pub(crate) broker_epoch: Option<BrokerEpoch>,
     /// Where its log begins.
-    log_start: Offset,
+    pub(crate) log_start: Offset,
 }
 
 impl Progress {
@@ -145,25 +145,10 @@ impl Replica {
         Ok(self.leader_epoch)
     }
 
-    /// May a consumer that believes in `epoch` read from `offset`? The answer is the end (exclusive) of what it may see.
-    ///
-    /// # Errors
-    /// `NotLeaderOrFollower`, `FencedLeaderEpoch`, `UnknownLeaderEpoch`, `OffsetOutOfRange`.
-    pub fn admit_read(&self, log: LogView<'_>, epoch: LeaderEpoch, offset: Offset) -> Result<Offset, Refusal> {
-        self.leading(epoch)?;
-        if offset < log.start || log.end < offset {
-            return Err(Refusal::OffsetOutOfRange);
-        }
-        if self.planted.has(Bug::ServeUncommitted) {
-            return Ok(log.end);
-        }
-        Ok(self.high_watermark.max(log.start))
-    }
-
     /// The end of what is committed, for ListOffsets.
     ///
     /// # Errors
-    /// As [`Replica::admit_read`]; `OffsetNotAvailable` until the high watermark has reached this leadership's start: an older one
+    /// `NotLeaderOrFollower`, `FencedLeaderEpoch`, `UnknownLeaderEpoch`; `OffsetNotAvailable` until the high watermark has reached this leadership's start: an older one
     /// would seem to go back (KIP-207).
     pub fn committed_end(&self, epoch: LeaderEpoch) -> Result<Offset, Refusal> {
         let leader = self.leading(epoch)?;
@@ -214,7 +199,7 @@ impl Replica {
         Ok(followers.map(|(_, progress)| progress.log_start).fold(log.start, Offset::min))
     }
 
-    fn leading(&self, epoch: LeaderEpoch) -> Result<&Leader, Refusal> {
+    pub(super) fn leading(&self, epoch: LeaderEpoch) -> Result<&Leader, Refusal> {
         let Role::Leader(leader) = &self.role else { return Err(Refusal::NotLeaderOrFollower) };
         self.check_epoch(epoch)?;
         Ok(leader)

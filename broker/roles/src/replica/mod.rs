@@ -15,6 +15,7 @@ mod follower;
 mod in_sync;
 mod leader;
 mod members;
+mod reading;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! The replica role, input by input; then three of them over random schedules.
 
 mod log_start;
+mod reading;
 
 use proptest::prelude::*;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use model::{BrokerId, ClusterId, Endpoint};
 use roles::controller::{TOPIC_SETTINGS, TopicSetting, Unit};
 
-use super::{Config, FlushPolicy, Voter};
+use super::{Config, FlushPolicy, ReplicaSelector, Voter};
 
 /// A configuration on its way: what the keys say, before the rules between them.
 pub struct Draft {
@@ -226,6 +226,17 @@ const KEYS: &[Key] = &[
         },
         absent: Some("no rack"),
         means: "The rack, room or zone that this node would be lost together with.",
+    },
+    Key {
+        name: "replica.selector.class",
+        shape: Shape::Text {
+            form: "`org.apache.kafka.common.replica.RackAwareReplicaSelector` or `org.apache.kafka.common.replica.LeaderSelector`",
+            get: get_replica_selector,
+            set: set_replica_selector,
+        },
+        absent: Some("only leaders serve consumers"),
+        means: "Who serves consumers. The rack-aware selector sends a consumer that names its rack (`client.rack`) to a follower in sync \
+                there, if the leader is elsewhere. The names are Kafka's; no others can be loaded.",
     },
     Key {
         name: "flush.policy",
@@ -503,6 +514,25 @@ fn set_voters(draft: &mut Draft, text: &str) -> Result<(), String> {
     }
     draft.config.voters = voters;
     draft.has_voters = true;
+    Ok(())
+}
+
+const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
+const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
+fn get_replica_selector(config: &Config) -> Option<String> {
+    match config.replica_selector {
+        ReplicaSelector::Leader => None,
+        ReplicaSelector::RackAware => Some(RACK_AWARE_SELECTOR.into()),
+    }
+}
+
+fn set_replica_selector(draft: &mut Draft, text: &str) -> Result<(), String> {
+    draft.config.replica_selector = match text.trim() {
+        LEADER_SELECTOR => ReplicaSelector::Leader,
+        RACK_AWARE_SELECTOR => ReplicaSelector::RackAware,
+        other => return Err(format!("is \"{other}\", which is no selector that is known here")),
+    };
     Ok(())
 }
 

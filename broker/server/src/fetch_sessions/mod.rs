@@ -93,6 +93,16 @@ pub(crate) enum Context {
     Incremental { id: i32, session: Arc<Mutex<Session>>, epoch: i32 },
 }
 
+impl Context {
+    /// Would this high watermark be news to a fetcher that leaves unsaid what it was told?
+    pub(crate) fn is_new_high_watermark(&self, key: &Key, high_watermark: i64) -> bool {
+        match self {
+            Context::Sessionless | Context::Full { .. } => false,
+            Context::Incremental { session, .. } => session.lock().is_new_high_watermark(key, high_watermark),
+        }
+    }
+}
+
 /// Every session of a node.
 pub(crate) struct FetchSessions {
     planted: Planted,

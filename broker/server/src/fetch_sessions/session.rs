@@ -77,6 +77,11 @@ impl Session {
         }
     }
 
+    /// Has this partition's fetcher been told another high watermark than this?
+    pub(crate) fn is_new_high_watermark(&self, key: &Key, high_watermark: i64) -> bool {
+        self.partitions.get(key).is_some_and(|kept| kept.high_watermark != high_watermark)
+    }
+
     /// Leaves the answers that say something new, and remembers that they were told.
     pub(super) fn retain_news(&mut self, answered: &mut Vec<Answered>) {
         answered.retain(|Answered { key, answer, .. }| {

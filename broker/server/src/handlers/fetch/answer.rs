@@ -16,14 +16,16 @@ pub(crate) struct PartitionAnswer {
     pub(crate) records: Bytes,
     /// The follower's log parts from the leader's, which ends this epoch here.
     pub(crate) parting: Option<(LeaderEpoch, Offset)>,
+    /// Who is to be asked instead: a follower in the consumer's rack (KIP-392).
+    pub(crate) nearer: Option<BrokerId>,
     /// Who leads, beside an error.
     pub(crate) leader: Option<(Option<BrokerId>, LeaderEpoch)>,
 }
 
 impl PartitionAnswer {
-    /// Errors and a parting of logs: what must not wait for records.
+    /// Errors, a parting of logs, and who is to be asked instead: what must not wait for records.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.error_code != NO_ERROR || self.parting.is_some()
+        self.error_code != NO_ERROR || self.parting.is_some() || self.nearer.is_some()
     }
 
     pub(crate) fn into_wire(self, partition: i32) -> PartitionData {
@@ -33,7 +35,8 @@ impl PartitionAnswer {
             .with_high_watermark(self.high_watermark)
             .with_last_stable_offset(self.high_watermark)
             .with_log_start_offset(self.log_start)
-            .with_records(Some(self.records));
+            .with_records(Some(self.records))
+            .with_preferred_read_replica(wire_id(self.nearer));
         match (self.parting, self.leader) {
             (Some((epoch, end)), _) => {
                 data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0))

@@ -10,10 +10,12 @@ use model::{BrokerEpoch, BrokerId, Offset, PartitionId, Time};
 use protocol::messages::fetch_response::FetchableTopicResponse;
 use protocol::messages::{FetchRequest, FetchResponse, uuid};
 use protocol::{ErrorCode, Response};
+use roles::controller::Registration;
 use roles::replica::{FollowerFetch, Refusal};
 use tokio::sync::Notify;
 
 pub(crate) use self::answer::PartitionAnswer;
+use crate::config::{Config, ReplicaSelector};
 use crate::errors::error_code;
 use crate::fetch_sessions::{Answered, Asked, Context, Key, Topic};
 use crate::metrics::Traffic;
@@ -24,10 +26,16 @@ use crate::router::Answer;
 /// Bytes of records in one answer, whatever the request says: what one answer may cost in memory.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
 
+/// First version in which a consumer tells its rack, and may be sent to a follower there (KIP-392).
+const FOLLOWERS_SERVE_SINCE: i16 = 11;
+
 /// Who asks.
 #[derive(Clone, Copy)]
 enum Fetcher {
+    /// A consumer that only leaders serve: it cannot be sent to anybody else.
     Consumer,
+    /// A consumer that followers serve, too.
+    Roamer,
     Follower { replica: BrokerId, broker_epoch: BrokerEpoch },
 }
 
@@ -51,6 +59,7 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: FetchR
         wanted: resolve(node, asked),
         node: node.clone(),
         fetcher,
+        near: near(node, version, &request),
         context,
         bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
         bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
@@ -69,17 +78,32 @@ fn fetcher(version: i16, request: &FetchRequest) -> Fetcher {
     } else {
         (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
     };
-    if replica < 0 {
-        Fetcher::Consumer
-    } else {
-        Fetcher::Follower { replica: BrokerId(replica), broker_epoch: BrokerEpoch(epoch) }
+    match replica {
+        0.. => Fetcher::Follower { replica: BrokerId(replica), broker_epoch: BrokerEpoch(epoch) },
+        _ if version < FOLLOWERS_SERVE_SINCE => Fetcher::Consumer,
+        _ => Fetcher::Roamer,
     }
+}
+
+/// The brokers that stand in the rack that a consumer names, if this node does not, and sends consumers to followers.
+fn near<H: Host>(node: &Node<H>, version: i16, request: &FetchRequest) -> Vec<BrokerId> {
+    let Config { replica_selector, rack, .. } = &node.config;
+    let wanted = request.rack_id.as_str();
+    let stays = version < FOLLOWERS_SERVE_SINCE || wanted.is_empty() || rack.as_deref() == Some(wanted);
+    if stays || *replica_selector == ReplicaSelector::Leader {
+        return Vec::new();
+    }
+    let image = node.applied.borrow();
+    let is_near = |known: &Registration| known.rack.as_deref() == Some(wanted) && !known.fenced;
+    image.brokers.iter().filter(|(_, known)| is_near(known)).map(|(&id, _)| id).collect()
 }
 
 /// One fetch, from its request to its answer.
 struct Fetch<H: Host> {
     node: Arc<Node<H>>,
     fetcher: Fetcher,
+    /// Who may serve a consumer in this node's place.
+    near: Vec<BrokerId>,
     context: Context,
     wanted: Vec<Wanted<H>>,
     bytes_min: usize,
@@ -159,7 +183,7 @@ impl<H: Host> Fetch<H> {
             let answer = self.one(wanted, look, room);
             found += answer.records.len();
             room = room.saturating_sub(answer.records.len());
-            is_urgent |= answer.is_urgent();
+            is_urgent |= answer.is_urgent() || self.is_awaited(wanted, &answer);
             answers.push(answer);
         }
         let is_enough = self.bytes_min <= found || is_urgent || self.wanted.is_empty();
@@ -170,6 +194,26 @@ impl<H: Host> Fetch<H> {
         }
     }
 
+    /// Followers that serve consumers wait for a high watermark as for records: before they know it, nobody reads there what is
+    /// committed (KAFKA-9731).
+    fn is_awaited(&self, wanted: &Wanted<H>, answer: &PartitionAnswer) -> bool {
+        self.is_follower_that_serves() && self.context.is_new_high_watermark(&wanted.key, answer.high_watermark)
+    }
+
+    /// A follower that does not hear its leader has nothing new for anybody, and does not know it: its readers are better off elsewhere.
+    fn is_cut_off(&self, partition: &Partition<H>) -> bool {
+        let is_cut_off = partition.follows().is_some_and(|leader| !self.node.has_heard(leader));
+        if is_cut_off {
+            model::reached!("a follower that did not hear its leader sent a consumer away");
+        }
+        is_cut_off
+    }
+
+    fn is_follower_that_serves(&self) -> bool {
+        let serves = self.node.config.replica_selector == ReplicaSelector::RackAware;
+        serves && matches!(self.fetcher, Fetcher::Follower { .. })
+    }
+
     fn one(&self, wanted: &Wanted<H>, look: Look, room: usize) -> PartitionAnswer {
         let partition = match &wanted.found {
             Ok(partition) => partition,
@@ -177,9 +221,20 @@ impl<H: Host> Fetch<H> {
         };
         let Asked { offset, leader_epoch, last_epoch, log_start, bytes_max } = wanted.asked;
         let bytes_max = room.min(usize::try_from(bytes_max).unwrap_or(0));
+        if let Some(changed) = self.changed.as_ref().filter(|_| self.is_follower_that_serves()) {
+            partition.watch_commits(changed);
+        }
+        if !self.near.is_empty()
+            && let Some((reader, read)) = partition.nearer_reader(leader_epoch, offset, &self.near)
+        {
+            model::reached!("a consumer was sent to a follower in its rack");
+            return PartitionAnswer { nearer: Some(reader), ..found(read) };
+        }
         let watcher = self.changed.as_ref().map(|changed| Watcher { changed, bytes_min: self.bytes_min });
         let read = match self.fetcher {
             Fetcher::Consumer => partition.read(leader_epoch, offset, bytes_max, watcher),
+            Fetcher::Roamer if self.is_cut_off(partition) => Err(Refusal::NotLeaderOrFollower.into()),
+            Fetcher::Roamer => partition.read_near(leader_epoch, offset, bytes_max, watcher),
             Fetcher::Follower { replica, broker_epoch } => {
                 let fetch = FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch, log_start };
                 match look {
@@ -189,12 +244,7 @@ impl<H: Host> Fetch<H> {
             }
         };
         match read {
-            Ok(Read { records, high_watermark, log_start }) => PartitionAnswer {
-                high_watermark: high_watermark.0,
-                log_start: log_start.0,
-                records,
-                ..PartitionAnswer::default()
-            },
+            Ok(read) => found(read),
             Err(PartitionError::Refused(Refusal::Diverging { epoch, end })) => PartitionAnswer {
                 high_watermark: partition.high_watermark().0,
                 log_start: -1,
@@ -213,7 +263,7 @@ impl<H: Host> Fetch<H> {
         let is_out_of_range = matches!(error, PartitionError::Refused(Refusal::OffsetOutOfRange));
         let log_start = match self.fetcher {
             Fetcher::Follower { .. } if is_out_of_range => partition.log_start(),
-            Fetcher::Follower { .. } | Fetcher::Consumer => Offset(-1),
+            Fetcher::Follower { .. } | Fetcher::Consumer | Fetcher::Roamer => Offset(-1),
         };
         PartitionAnswer { log_start: log_start.0, leader, ..failed(error_code(error)) }
     }
@@ -221,7 +271,7 @@ impl<H: Host> Fetch<H> {
     fn answer(self, answers: Vec<PartitionAnswer>) -> Response {
         let node = &self.node;
         let answered = self.wanted.into_iter().zip(answers);
-        let is_consumer = matches!(self.fetcher, Fetcher::Consumer);
+        let is_consumer = !matches!(self.fetcher, Fetcher::Follower { .. });
         let answered = answered.inspect(|(wanted, answer)| {
             if let Ok(partition) = &wanted.found {
                 let Traffic { bytes_out, replication_bytes_out, .. } = &partition.traffic;
@@ -258,6 +308,11 @@ fn by_topic(answered: Vec<Answered>) -> Vec<FetchableTopicResponse> {
         }
     }
     topics.into_iter().map(|(_, topic)| topic).collect()
+}
+
+fn found(Read { records, high_watermark, log_start }: Read) -> PartitionAnswer {
+    let (high_watermark, log_start) = (high_watermark.0, log_start.0);
+    PartitionAnswer { high_watermark, log_start, records, ..PartitionAnswer::default() }
 }
 
 fn failed(error_code: i16) -> PartitionAnswer {
