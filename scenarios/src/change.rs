@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{Range, WordError};
+use crate::words::{Range, Throughput, WordError};
 
 /// One change, asked for until it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +59,9 @@ pub struct Reassign {
     pub topic: String,
     /// The brokers, by number: as many as each partition has replicas, the first of which is to lead.
     pub to: Vec<u32>,
+    /// So many bytes a second at most for the replicas that come, while they are out of sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throughput>,
 }
 
 /// How a change is written: when, and one key for what.
@@ -189,7 +192,8 @@ impl std::fmt::Display for Change {
             ChangeKind::RemakeTopic(topic) => write!(f, "topic {topic} is deleted and made again"),
             ChangeKind::Reassign(reassign) => {
                 let to: Vec<String> = reassign.to.iter().map(ToString::to_string).collect();
-                write!(f, "topic {} moves to brokers {}", reassign.topic, to.join(", "))
+                write!(f, "topic {} moves to brokers {}", reassign.topic, to.join(", "))?;
+                reassign.throttle.map_or(Ok(()), |rate| write!(f, " at {rate} at most"))
             }
             ChangeKind::CancelReassignment(topic) => write!(f, "topic {topic} stays where it was"),
             ChangeKind::ElectPreferred(topic) => write!(f, "topic {topic} is given back to its preferred leaders"),

@@ -9,7 +9,7 @@ use evidence::What;
 use host::Host;
 use model::{BrokerId, Endpoint, Time};
 use parking_lot::Mutex;
-use scenarios::{Change, ChangeKind, Scenario, Topic};
+use scenarios::{Change, ChangeKind, Scenario, Throughput, Topic};
 use sim::{SimHost, World};
 
 use crate::workload::{client_config, errands, sleep_until};
@@ -99,6 +99,9 @@ async fn make(host: &SimHost, admin: &Admin<SimHost>, change: &Change, topic: Op
                     .into_iter()
                     .map(|each| (each, Some(to.clone())))
                     .collect();
+                if let Some(Throughput(bytes_per_second)) = reassign.throttle {
+                    admin.throttle(&moves, bytes_per_second).await?;
+                }
                 admin.reassign(&moves).await
             })
             .await;

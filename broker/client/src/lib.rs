@@ -16,6 +16,7 @@ mod partition;
 mod placement;
 mod producer;
 mod quorum;
+mod throttle;
 
 pub use admin::{Admin, ClusterInfo, NewTopic, Resource, SettingInfo};
 pub use channel::{CallError, Channel};

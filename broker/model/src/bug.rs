@@ -147,6 +147,8 @@ bugs! {
     LogCutBeforeSnapshot = "log-cut-before-snapshot", had: "Kafka before 3.3 (KAFKA-14238), by retention", breaks: "a controller that dies in between has lost its metadata";
     /// A snapshot is installed, and the tail of the log before it stays behind it.
     InstallKeepsTail = "install-keeps-tail", had: "Raft without step 7 of InstallSnapshot (Ongaro and Ousterhout, figure 13)", breaks: "a deposed leader applies what was never committed";
+    /// A throttle holds back replicas that are in sync, too.
+    ThrottleInSync = "throttle-in-sync", had: "what KIP-73 exempts: producers wait for those in sync", breaks: "a move that was to be in nobody's way starves the replicas that producers wait for";
     /// A snapshot leaves out which producer ids were given away.
     SnapshotForgetsProducerIds = "snapshot-forgets-producer-ids", had: "a record kind that its image forgets (KAFKA-13968 and its kin)", breaks: "two nodes hold different metadata, and two producers one id";
 }

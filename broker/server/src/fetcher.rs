@@ -19,7 +19,7 @@ use roles::replica::FetchPosition;
 
 use crate::errands;
 use crate::node::Node;
-use crate::partition::{Errand, Fetched, PartitionError, Syncing};
+use crate::partition::{Errand, Fetched, Partition, PartitionError, Syncing};
 
 /// Fetch with the follower's broker epoch (KIP-903) and topic ids.
 const FETCH_VERSION: i16 = 15;
@@ -70,13 +70,14 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
         }
         let now = node.host.now();
         delayed.retain(|_, until| now < *until);
-        positions.retain(|id, _| !delayed.contains_key(id));
+        let held_back = held_back(&node, &positions);
+        positions.retain(|id, _| !delayed.contains_key(id) && !held_back.contains(id));
         if positions.is_empty() {
             node.host.sleep(BACKOFF).await;
             continue;
         }
         // Who is left out is not to wait for the others.
-        let wait_max = if delayed.is_empty() { node.config.replica_fetch_wait_max } else { BACKOFF };
+        let wait_max = if delayed.is_empty() && held_back.is_empty() { node.config.replica_fetch_wait_max } else { BACKOFF };
         let request = request(&node, session.ask(&positions), wait_max.min(node.config.replica_fetch_wait_max));
         match fetch(&node, leader, &mut channel, &request).await {
             Ok(response) => {
@@ -113,6 +114,24 @@ fn positions<H: Host>(node: &Node<H>, leader: BrokerId) -> BTreeMap<PartitionId,
     let partitions = node.partitions();
     let positions = partitions.iter().filter_map(|partition| Some((partition.id, partition.fetch_position()?)));
     positions.filter(|(_, position)| position.leader == leader).collect()
+}
+
+/// Those that a throttle does not let fetch now: they are not in sync, and have had their share.
+fn held_back<H: Host>(node: &Node<H>, positions: &BTreeMap<PartitionId, FetchPosition>) -> BTreeSet<PartitionId> {
+    if node.throttles.follower.room(node.host.now()) != Some(0) {
+        return BTreeSet::new();
+    }
+    let held_back = positions.keys().copied().filter(|&id| node.partition(id).is_some_and(|one| goes_by(node, &one)));
+    let held_back: BTreeSet<PartitionId> = held_back.collect();
+    if !held_back.is_empty() {
+        model::reached!("a follower that was out of sync held itself back");
+    }
+    held_back
+}
+
+/// Does this replica go by the throttle of what its node fetches?
+fn goes_by<H: Host>(node: &Node<H>, partition: &Partition<H>) -> bool {
+    partition.throttled().as_follower && node.may_hold_back(partition.id, node.config.node_id)
 }
 
 async fn fetch<H: Host>(
@@ -242,10 +261,14 @@ fn take_one<H: Host>(
         let end = Offset(data.diverging_epoch.end_offset);
         return partition.diverging(position.leader_epoch, LeaderEpoch(data.diverging_epoch.epoch), end);
     }
+    let records = data.records.unwrap_or_default();
+    if goes_by(node, &partition) {
+        node.throttles.follower.passed(node.host.now(), records.len());
+    }
     partition.take_fetched(&Fetched {
         leader_epoch: position.leader_epoch,
         offset: position.offset,
-        records: data.records.unwrap_or_default(),
+        records,
         leader_high_watermark: Offset(data.high_watermark),
         leader_start: Offset(data.log_start_offset),
     })

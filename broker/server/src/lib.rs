@@ -28,6 +28,7 @@ mod node;
 mod partition;
 mod producer_ids;
 mod router;
+mod throttle;
 mod topic_settings;
 
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub use config::{Config, FlushPolicy, ReplicaSelector, Voter};
 
 /// The table of keys, and what their values may be.
 pub mod keys {
-    pub use roles::controller::{Kind, TOPIC_SETTINGS, TopicSetting, Unit};
+    pub use roles::controller::{BROKER_SETTINGS, BrokerSetting, Kind, TOPIC_SETTINGS, TopicSetting, Unit};
 
     pub use crate::config::keys::{Draft, Key, Roles, Shape, keys};
 }

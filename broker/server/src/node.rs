@@ -7,7 +7,7 @@ use std::time::Duration;
 use host::{Disk, Host, buggify};
 use model::{BrokerEpoch, BrokerId, Bug, ClusterId, Event, Offset, PartitionId, Time, TopicId};
 use parking_lot::{Mutex, RwLock};
-use roles::controller::{Image, Topic};
+use roles::controller::{FOLLOWER_THROTTLE, Image, LEADER_THROTTLE, Topic};
 use roles::replica::{Assignment, Replica};
 use storage::{Log, LogConfig, StorageError};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +20,7 @@ use crate::metadata::Metadata;
 use crate::metrics::Metrics;
 use crate::partition::{Errand, OfNode, Partition, PartitionError};
 use crate::producer_ids::ProducerIds;
+use crate::throttle::{Throttled, Throttles};
 use crate::topic_settings::TopicSettings;
 
 /// Bytes of a segment where a trial wants many.
@@ -42,6 +43,7 @@ pub(crate) struct Node<H: Host> {
     pub(crate) errands: mpsc::UnboundedSender<Errand>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) throttles: Throttles,
     pub(crate) metrics: Arc<Metrics>,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
     /// When each leader that this node follows last answered.
@@ -73,6 +75,7 @@ impl<H: Host> Node<H> {
             errands,
             producer_ids: ProducerIds::default(),
             fetch_sessions,
+            throttles: Throttles::default(),
             metrics: Arc::default(),
             partitions: RwLock::new(BTreeMap::new()),
             leaders_heard: Mutex::default(),
@@ -91,6 +94,14 @@ impl<H: Host> Node<H> {
 
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition<H>>> {
         self.partitions.read().values().cloned().collect()
+    }
+
+    /// True if a replica of a partition is to be held back where a throttle names it: it is not in sync.
+    pub(crate) fn may_hold_back(&self, partition: PartitionId, replica: BrokerId) -> bool {
+        if self.host.planted().has(Bug::ThrottleInSync) {
+            return true;
+        }
+        self.applied.borrow().partition(partition).is_some_and(|known| !known.in_sync.contains(&replica))
     }
 
     /// A leader answered what it was asked as a leader.
@@ -152,6 +163,10 @@ impl<H: Host> Node<H> {
             }
         }
         let has_same_defaults = image.has_broker_configs_of(before);
+        if !has_same_defaults {
+            self.throttles.leader.set(LEADER_THROTTLE.number(image, self.config.node_id));
+            self.throttles.follower.set(FOLLOWER_THROTTLE.number(image, self.config.node_id));
+        }
         for (id, topic) in &image.topics {
             let known = before.topics.get(id);
             if has_same_defaults && known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
@@ -170,6 +185,9 @@ impl<H: Host> Node<H> {
                 if let Err(error) = self.assign(id, topic, state, has_same_replicas, settings).await {
                     tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
                     self.note(id, &error);
+                }
+                if let Some(partition) = self.partition(id) {
+                    partition.throttle(Throttled::of(topic, index, self.config.node_id));
                 }
             }
         }

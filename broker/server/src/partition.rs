@@ -34,6 +34,7 @@ pub(crate) use self::watchers::Watcher;
 use self::watchers::{wake, watch, watch_if_too_little};
 use crate::config::FlushPolicy;
 use crate::metrics::{Metrics, Traffic};
+use crate::throttle::Throttled;
 use crate::topic_settings::TopicSettings;
 
 /// Why a partition did not do what it was asked.
@@ -109,6 +110,7 @@ pub(crate) struct Partition<H: Host> {
     metrics: Arc<Metrics>,
     pub(crate) traffic: Traffic,
     settings: RwLock<TopicSettings>,
+    throttled: RwLock<Throttled>,
     /// Whoever syncs the log has it.
     syncing: Arc<tokio::sync::Mutex<()>>,
     /// Whoever compacts the log has it.
@@ -187,6 +189,7 @@ impl<H: Host> Partition<H> {
             metrics,
             traffic: Traffic::default(),
             settings: RwLock::new(settings),
+            throttled: RwLock::default(),
             syncing: Arc::default(),
             compacting: Arc::default(),
             state: Mutex::new(state),
@@ -196,6 +199,15 @@ impl<H: Host> Partition<H> {
     /// What holds for its topic.
     pub(crate) fn settings(&self) -> TopicSettings {
         *self.settings.read()
+    }
+
+    /// Which throttles it goes by while it is out of sync.
+    pub(crate) fn throttled(&self) -> Throttled {
+        *self.throttled.read()
+    }
+
+    pub(crate) fn throttle(&self, throttled: Throttled) {
+        *self.throttled.write() = throttled;
     }
 
     /// Something else holds for its topic from now on.

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 /// A person waits: what has not succeeded by now is told.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct ClusterAccess {
     /// Any brokers of the cluster, as host:port, several with commas; the others are learnt from them.
     #[arg(long, value_name = "ADDRESSES", default_value = "localhost:9092", value_delimiter = ',')]

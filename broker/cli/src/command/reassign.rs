@@ -35,8 +35,14 @@ enum What {
         #[command(flatten)]
         cluster: ClusterAccess,
     },
-    /// Call off the moves of a topic: its partitions stay where they were.
+    /// Call off the moves of a topic, and its throttle: its partitions stay where they were.
     Cancel {
+        name: String,
+        #[command(flatten)]
+        cluster: ClusterAccess,
+    },
+    /// Lift the throttle of a topic: what is on its way goes as fast as it can.
+    Unthrottle {
         name: String,
         #[command(flatten)]
         cluster: ClusterAccess,
@@ -54,6 +60,10 @@ struct Start {
     /// Only this partition.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     partition: Option<i32>,
+    /// Let each broker send and fetch no more than so many bytes a second for the replicas that come. It must be more than is written to
+    /// them meanwhile. Lifted by --wait in the end, by `cancel` and by `unthrottle`.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    throttle: Option<u64>,
     /// End when all are where they should be, and say how far they are until then.
     #[arg(long)]
     wait: bool,
@@ -64,37 +74,57 @@ struct Start {
 impl Reassign {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.what {
-            What::Start(Start { name, to, partition, wait, cluster }) => {
-                let to: Vec<BrokerId> = to.into_iter().map(BrokerId).collect();
-                cluster.run(async move |host, config| start(host, config, &name, &to, partition, wait).await)
+            What::Start(start) => {
+                let cluster = start.cluster.clone();
+                cluster.run(async move |host, config| start.run(host, config).await)
             }
             What::List { wait, cluster } => cluster.run(async move |host: RealHost, config| {
                 let admin = Admin::new(host.clone(), config);
                 if wait { watch(&host, &admin, None).await } else { list(&admin).await }
             }),
             What::Cancel { name, cluster } => cluster.run(async move |host, config| cancel(host, config, &name).await),
+            What::Unthrottle { name, cluster } => {
+                cluster.run(async move |host, config| unthrottle(&Admin::new(host, config), &name).await)
+            }
         }
     }
 }
 
-async fn start(
-    host: RealHost,
-    config: ClientConfig,
-    name: &str,
-    to: &[BrokerId],
-    partition: Option<i32>,
-    wait: bool,
-) -> Result<(), Failure> {
-    let admin = Admin::new(host.clone(), config);
-    let topic = find_topic(&admin, name).await?;
-    let targets = match partition {
-        Some(partition) => vec![(TopicPartition::new(name, partition), Some(to.to_vec()))],
-        None => spread(name, &topic, to)?,
-    };
-    admin.reassign(&targets).await.map_err(refused)?;
-    let count = targets.len();
-    super::print(&format!("{count} {} of {name} on their way\n", if count == 1 { "partition" } else { "partitions" }))?;
-    if wait { watch(&host, &admin, Some(name)).await } else { Ok(()) }
+impl Start {
+    async fn run(self, host: RealHost, config: ClientConfig) -> Result<(), Failure> {
+        let Start { name, to, partition, throttle, wait, cluster: _ } = self;
+        let to: Vec<BrokerId> = to.into_iter().map(BrokerId).collect();
+        let admin = Admin::new(host.clone(), config);
+        let topic = find_topic(&admin, &name).await?;
+        let targets = match partition {
+            Some(partition) => vec![(TopicPartition::new(&name, partition), Some(to))],
+            None => spread(&name, &topic, &to)?,
+        };
+        if let Some(bytes_per_second) = throttle {
+            admin.throttle(&targets, bytes_per_second).await.map_err(refused)?;
+        }
+        admin.reassign(&targets).await.map_err(refused)?;
+        let count = targets.len();
+        let noun = if count == 1 { "partition" } else { "partitions" };
+        super::print(&format!("{count} {noun} of {name} on their way\n"))?;
+        match (wait, throttle) {
+            (false, None) => Ok(()),
+            (false, Some(_)) => {
+                super::print(&format!("once they are there, lift the throttle: broker reassign unthrottle {name}\n"))
+            }
+            (true, None) => watch(&host, &admin, Some(&name)).await,
+            (true, Some(_)) => {
+                watch(&host, &admin, Some(&name)).await?;
+                unthrottle(&admin, &name).await
+            }
+        }
+    }
+}
+
+async fn unthrottle(admin: &Admin<RealHost>, name: &str) -> Result<(), Failure> {
+    find_topic(admin, name).await?;
+    admin.lift_throttle(&[name.into()].into()).await.map_err(refused)?;
+    super::print(&format!("{name} is not throttled any more\n"))
 }
 
 /// Each partition with as many replicas as it has, the first one of each on another broker.
@@ -157,5 +187,6 @@ async fn cancel(host: RealHost, config: ClientConfig, name: &str) -> Result<(), 
         return Err(Failure::failed(format!("no partition of {name} is on its way")));
     }
     admin.reassign(&cancelled).await.map_err(refused)?;
+    admin.lift_throttle(&[name.into()].into()).await.map_err(refused)?;
     super::print(&format!("called off {} of {name}\n", cancelled.len()))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use server::Config;
-use server::keys::{Key, Shape, TopicSetting, Unit, keys};
+use server::keys::{BROKER_SETTINGS, BrokerSetting, Key, Shape, TOPIC_SETTINGS, TopicSetting, Unit, keys};
 
 use super::default_config;
 use super::values::{Form, write};
@@ -12,7 +12,7 @@ use super::values::{Form, write};
 pub(crate) fn terminal() -> String {
     let mut text = String::new();
     for key in keys() {
-        let _ = writeln!(text, "{}\n    {}. Default: {}.\n    {}\n", key.name, takes(&key), default(&key), key.means);
+        let _ = writeln!(text, "{}\n    {}. Default: {}.\n    {}\n", key.name, takes(&Form::of(&key)), default(&key), key.means);
     }
     text
 }
@@ -32,7 +32,8 @@ pub(crate) fn markdown() -> String {
         if let Shape::Topics(_) = key.shape {
             continue;
         }
-        let _ = writeln!(text, "| `{}` | {} | {} | {} |", key.name, takes(&key), default(&key), key.means);
+        let takes = takes(&Form::of(&key));
+        let _ = writeln!(text, "| `{}` | {takes} | {} | {} |", key.name, default(&key), key.means);
     }
     text.push_str(
         "\n## Settings of topics\n\n\
@@ -44,7 +45,20 @@ pub(crate) fn markdown() -> String {
     );
     for key in keys() {
         let Shape::Topics(TopicSetting { name, .. }) = key.shape else { continue };
-        let _ = writeln!(text, "| `{name}` | `{}` | {} | {} | {} |", key.name, takes(&key), default(&key), key.means);
+        let takes = takes(&Form::of(&key));
+        let _ = writeln!(text, "| `{name}` | `{}` | {takes} | {} | {} |", key.name, default(&key), key.means);
+    }
+    for TopicSetting { name, kind, means, .. } in TOPIC_SETTINGS.iter().filter(|setting| setting.broker_key.is_none()) {
+        let _ = writeln!(text, "| `{name}` | | {} | none | {means} |", takes(&Form::of_kind(*kind)));
+    }
+    text.push_str(
+        "\n## Settings of running brokers\n\n\
+         These are set while brokers run, and nowhere else: IncrementalAlterConfigs of a broker by its number, or, for all of \
+         them, of the broker with the empty name. `broker reassign start --throttle` sets them for a move.\n\n\
+         | Setting of a broker | Type | Default | Meaning |\n|---|---|---|---|\n",
+    );
+    for BrokerSetting { name, kind, default, means } in BROKER_SETTINGS {
+        let _ = writeln!(text, "| `{name}` | {} | `{default}` | {means} |", takes(&Form::of_kind(*kind)));
     }
     text
 }
@@ -59,7 +73,7 @@ pub(crate) fn example() -> String {
         for line in wrapped(key.means, 118) {
             let _ = writeln!(text, "# {line}");
         }
-        let _ = writeln!(text, "# {}.", takes(key).replace('`', "\""));
+        let _ = writeln!(text, "# {}.", takes(&Form::of(key)).replace('`', "\""));
         match key.absent {
             Some(absent) => {
                 let _ = writeln!(text, "# Default: {}.\n# {} = {}", absent.replace('`', "\""), key.name, sample(key));
@@ -80,15 +94,15 @@ pub(crate) fn render(config: &Config) -> String {
     keys().filter(differs).filter_map(line).collect()
 }
 
-fn takes(key: &Key) -> String {
-    match Form::of(key) {
+fn takes(form: &Form) -> String {
+    match form {
         Form::Integer { unit, from, to } => {
             let unit = match unit {
                 Unit::Count => "Number",
                 Unit::Bytes => "Bytes",
                 Unit::Milliseconds => "Milliseconds",
             };
-            if to == i64::MAX { format!("{unit}, from {from} on") } else { format!("{unit}, {from} to {to}") }
+            if *to == i64::MAX { format!("{unit}, from {from} on") } else { format!("{unit}, {from} to {to}") }
         }
         Form::Ratio => "Number from 0 to 1".into(),
         Form::Boolean => "`true` or `false`".into(),

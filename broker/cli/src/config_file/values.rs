@@ -22,18 +22,23 @@ pub(super) enum Form {
 
 impl Form {
     pub(super) fn of(key: &Key) -> Form {
-        let quoted = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
         match key.shape {
             Shape::Integer { unit, from, to, .. } => Form::Integer { unit, from, to },
             Shape::Boolean { .. } => Form::Boolean,
             Shape::Text { form, .. } => Form::Text(form.into()),
-            Shape::Topics(setting) => match setting.kind {
-                Kind::Integer { unit, from, to } => Form::Integer { unit, from, to },
-                Kind::Ratio => Form::Ratio,
-                Kind::Boolean => Form::Boolean,
-                Kind::OneOf(words) => Form::Text(quoted(words).join(" or ")),
-                Kind::SomeOf(words) => Form::Text(format!("{}, several with commas", quoted(words).join(" or "))),
-            },
+            Shape::Topics(setting) => Form::of_kind(setting.kind),
+        }
+    }
+
+    pub(super) fn of_kind(kind: Kind) -> Form {
+        let quoted = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
+        match kind {
+            Kind::Integer { unit, from, to } => Form::Integer { unit, from, to },
+            Kind::Ratio => Form::Ratio,
+            Kind::Boolean => Form::Boolean,
+            Kind::OneOf(words) => Form::Text(quoted(words).join(" or ")),
+            Kind::SomeOf(words) => Form::Text(format!("{}, several with commas", quoted(words).join(" or "))),
+            Kind::Replicas => Form::Text("`*`, or replicas as `partition:broker`, with commas".into()),
         }
     }
 
@@ -96,7 +101,7 @@ pub(super) fn read(key: &Key, draft: &mut Draft, entry: &Entry) -> Result<(), Wr
         Shape::Boolean { set, .. } => set(&mut draft.config, text == "true"),
         Shape::Text { set, .. } => set(draft, &text).map_err(refused)?,
         Shape::Topics(setting) => {
-            let set = draft.config.topic_defaults.set(setting.broker_key, &text);
+            let set = draft.config.topic_defaults.set(key.name, &text);
             set.map_err(|_| refused(format!("is \"{text}\", which it does not take")))?;
         }
     }

@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::record::{BrokerConfig, TopicConfig};
 use super::topic_settings::{self, Kind, TopicSetting, items};
 use super::{
-    AlterConfigs, ConfigChanges, ConfigOperation, ConfigResource, Controller, Decision, Record, Refusal, Reply,
+    AlterConfigs, BrokerSetting, ConfigChanges, ConfigOperation, ConfigResource, Controller, Decision, Record, Refusal, Reply,
 };
 
 impl Controller {
@@ -47,8 +47,8 @@ impl Controller {
             ConfigResource::Broker(broker) => {
                 let value = |key: &str| {
                     let kind = known_of_brokers(*broker, key)?;
-                    let setting = TopicSetting::of_broker(key);
-                    let default = setting.map_or("", |setting| self.settings.topic_defaults.get(setting));
+                    let of_topics = TopicSetting::of_broker(key);
+                    let default = of_topics.map_or("", |setting| self.settings.topic_defaults.get(setting));
                     Ok((kind, draft.image.broker_config(*broker, key).unwrap_or(default)))
                 };
                 let set: Vec<&str> = draft.image.broker_configs_of(*broker).map(|(name, _)| name).collect();
@@ -61,6 +61,9 @@ impl Controller {
 
 /// What a broker's key takes, if it can be changed while the broker runs.
 fn known_of_brokers(broker: Option<BrokerId>, key: &str) -> Result<Kind, Refusal> {
+    if let Some(setting) = BrokerSetting::of(key) {
+        return Ok(setting.kind);
+    }
     let Some(setting) = TopicSetting::of_broker(key) else {
         return Err(Refusal::InvalidConfig(format!(
             "\"{key}\" cannot be changed while brokers run: write it into their configuration and start them again"

@@ -15,6 +15,7 @@
 
 mod alter_configs;
 mod alter_partition;
+mod broker_settings;
 mod brokers;
 mod chance;
 mod command;
@@ -33,6 +34,7 @@ mod refusal;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod throttled;
 mod topic_settings;
 
 use std::collections::BTreeMap;
@@ -40,6 +42,7 @@ use std::time::Duration;
 
 use model::{BrokerId, Planted, Time};
 
+pub use self::broker_settings::{BROKER_SETTINGS, BrokerSetting, FOLLOWER_THROTTLE, LEADER_THROTTLE};
 pub use self::command::{
     AlterConfigs, AlterPartition, Command, ConfigChanges, ConfigOperation, ConfigResource, CreatePartitions,
     CreateTopics, CreatedTopic, Decision, ElectLeaders, Election, Heartbeat, HeartbeatReply, InSyncChange,
@@ -53,6 +56,7 @@ pub use self::record::{
     RemoveTopic, TopicConfig, TopicRecord, UnregisterBroker,
 };
 pub use self::refusal::Refusal;
+pub use self::throttled::is_throttled;
 pub use self::topic_settings::{Kind, Source, TOPIC_SETTINGS, TopicDefaults, TopicSetting, Unit};
 
 #[derive(Clone, Debug)]

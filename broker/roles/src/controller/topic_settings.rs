@@ -8,15 +8,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Image, Refusal, Topic};
+use super::{Image, Refusal, Topic, throttled};
 
 /// One row of the table.
 #[derive(Debug)]
 pub struct TopicSetting {
     /// Kafka's name, as a topic says it.
     pub name: &'static str,
-    /// Kafka's name, as a broker says it for the topics that do not.
-    pub broker_key: &'static str,
+    /// Kafka's name, as a broker says it for the topics that do not; none where only a topic can say it.
+    pub broker_key: Option<&'static str>,
     pub kind: Kind,
     pub default: &'static str,
     /// Completed sentences, for people.
@@ -38,6 +38,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Some of these words, with commas.
     SomeOf(&'static [&'static str]),
+    /// Replicas: `*` for all of them, or each as `partition:broker`, with commas; none at all is allowed, too.
+    Replicas,
 }
 
 /// What a number counts.
@@ -53,6 +55,8 @@ pub enum Unit {
 pub enum Source {
     /// The topic itself.
     Topic,
+    /// The cluster, for this broker alone.
+    Broker,
     /// The cluster, for all of its brokers.
     Cluster,
     /// This node's configuration.
@@ -78,147 +82,161 @@ const fn count(from: i64, to: i64) -> Kind {
 pub const TOPIC_SETTINGS: &[TopicSetting] = &[
     TopicSetting {
         name: "cleanup.policy",
-        broker_key: "log.cleanup.policy",
+        broker_key: Some("log.cleanup.policy"),
         kind: Kind::SomeOf(&["delete", "compact"]),
         default: "delete",
         means: "What becomes of old segments: `delete` removes them by age and size, `compact` keeps the last value of each key.",
     },
     TopicSetting {
         name: "compression.type",
-        broker_key: "compression.type",
+        broker_key: Some("compression.type"),
         kind: Kind::OneOf(&["producer"]),
         default: "producer",
         means: "Batches are kept as their producers compressed them.",
     },
     TopicSetting {
         name: "delete.retention.ms",
-        broker_key: "log.cleaner.delete.retention.ms",
+        broker_key: Some("log.cleaner.delete.retention.ms"),
         kind: milliseconds(0),
         default: "86400000",
         means: "How long compaction keeps the mark that a key was deleted, so that readers see it.",
     },
     TopicSetting {
         name: "file.delete.delay.ms",
-        broker_key: "log.segment.delete.delay.ms",
+        broker_key: Some("log.segment.delete.delay.ms"),
         kind: milliseconds(0),
         default: "60000",
         means: "How long the files of what was deleted stay on the disk.",
     },
     TopicSetting {
         name: "flush.messages",
-        broker_key: "log.flush.interval.messages",
+        broker_key: Some("log.flush.interval.messages"),
         kind: count(1, i64::MAX),
         default: "9223372036854775807",
         means: "Taken for the sake of tools that set it: `flush.policy` decides when a log is synced.",
     },
     TopicSetting {
         name: "flush.ms",
-        broker_key: "log.flush.interval.ms",
+        broker_key: Some("log.flush.interval.ms"),
         kind: milliseconds(0),
         default: "9223372036854775807",
         means: "Taken for the sake of tools that set it: `flush.policy` decides when a log is synced.",
     },
     TopicSetting {
+        name: "follower.replication.throttled.replicas",
+        broker_key: None,
+        kind: Kind::Replicas,
+        default: "",
+        means: "Replicas that fetch no more than `follower.replication.throttled.rate` while they are out of sync.",
+    },
+    TopicSetting {
         name: "index.interval.bytes",
-        broker_key: "log.index.interval.bytes",
+        broker_key: Some("log.index.interval.bytes"),
         kind: bytes(0, INT_MAX),
         default: "4096",
         means: "Bytes between two entries of a segment's index: what a look-up walks at most.",
     },
     TopicSetting {
+        name: "leader.replication.throttled.replicas",
+        broker_key: None,
+        kind: Kind::Replicas,
+        default: "",
+        means: "Replicas that send no more than `leader.replication.throttled.rate` to followers that are out of sync.",
+    },
+    TopicSetting {
         name: "max.compaction.lag.ms",
-        broker_key: "log.cleaner.max.compaction.lag.ms",
+        broker_key: Some("log.cleaner.max.compaction.lag.ms"),
         kind: milliseconds(1),
         default: "9223372036854775807",
         means: "How long a record may stay uncompacted at most.",
     },
     TopicSetting {
         name: "max.message.bytes",
-        broker_key: "message.max.bytes",
+        broker_key: Some("message.max.bytes"),
         kind: bytes(0, INT_MAX),
         default: "1048588",
         means: "The largest batch of records that is taken, as it comes: compressed, if it is.",
     },
     TopicSetting {
         name: "message.timestamp.type",
-        broker_key: "log.message.timestamp.type",
+        broker_key: Some("log.message.timestamp.type"),
         kind: Kind::OneOf(&["CreateTime", "LogAppendTime"]),
         default: "CreateTime",
         means: "Whose time records carry: their producer's, or that of the leader when it took them.",
     },
     TopicSetting {
         name: "min.cleanable.dirty.ratio",
-        broker_key: "log.cleaner.min.cleanable.ratio",
+        broker_key: Some("log.cleaner.min.cleanable.ratio"),
         kind: Kind::Ratio,
         default: "0.5",
         means: "How much of a log must be uncompacted before compaction is worth it.",
     },
     TopicSetting {
         name: "min.compaction.lag.ms",
-        broker_key: "log.cleaner.min.compaction.lag.ms",
+        broker_key: Some("log.cleaner.min.compaction.lag.ms"),
         kind: milliseconds(0),
         default: "0",
         means: "How long a record stays uncompacted at least.",
     },
     TopicSetting {
         name: "min.insync.replicas",
-        broker_key: "min.insync.replicas",
+        broker_key: Some("min.insync.replicas"),
         kind: count(1, i16::MAX as i64),
         default: "1",
         means: "A write with acks=all is refused while fewer replicas than this are in sync. With 3 replicas, use 2.",
     },
     TopicSetting {
         name: "preallocate",
-        broker_key: "log.preallocate",
+        broker_key: Some("log.preallocate"),
         kind: Kind::Boolean,
         default: "false",
         means: "Taken for the sake of tools that set it: files grow as they are written.",
     },
     TopicSetting {
         name: "retention.bytes",
-        broker_key: "log.retention.bytes",
+        broker_key: Some("log.retention.bytes"),
         kind: bytes(-1, i64::MAX),
         default: "-1",
         means: "Old segments are deleted while a partition is larger than this; -1 sets no limit.",
     },
     TopicSetting {
         name: "retention.ms",
-        broker_key: "log.retention.ms",
+        broker_key: Some("log.retention.ms"),
         kind: milliseconds(-1),
         default: "604800000",
         means: "Segments are deleted when their newest record is older than this; -1 keeps them for ever.",
     },
     TopicSetting {
         name: "segment.bytes",
-        broker_key: "log.segment.bytes",
+        broker_key: Some("log.segment.bytes"),
         kind: bytes(1024, INT_MAX),
         default: "1073741824",
         means: "A log is cut into files of at most so many bytes.",
     },
     TopicSetting {
         name: "segment.index.bytes",
-        broker_key: "log.index.size.max.bytes",
+        broker_key: Some("log.index.size.max.bytes"),
         kind: bytes(4, INT_MAX),
         default: "10485760",
         means: "A new segment begins when the index of the last one is this large.",
     },
     TopicSetting {
         name: "segment.jitter.ms",
-        broker_key: "log.roll.jitter.ms",
+        broker_key: Some("log.roll.jitter.ms"),
         kind: milliseconds(0),
         default: "0",
         means: "Taken for the sake of tools that set it: a new segment begins at `segment.ms`, without chance.",
     },
     TopicSetting {
         name: "segment.ms",
-        broker_key: "log.roll.ms",
+        broker_key: Some("log.roll.ms"),
         kind: milliseconds(1),
         default: "604800000",
         means: "A new segment begins when the last one is this old, even if it is not full: only whole segments are deleted.",
     },
     TopicSetting {
         name: "unclean.leader.election.enable",
-        broker_key: "unclean.leader.election.enable",
+        broker_key: Some("unclean.leader.election.enable"),
         kind: Kind::Boolean,
         default: "false",
         means: "Whether a replica that is not in sync may lead when nobody else is left, and what it lacks is lost.",
@@ -231,7 +249,7 @@ impl TopicSetting {
     }
 
     pub fn of_broker(key: &str) -> Option<&'static TopicSetting> {
-        TOPIC_SETTINGS.iter().find(|setting| setting.broker_key == key)
+        TOPIC_SETTINGS.iter().find(|setting| setting.broker_key == Some(key))
     }
 
     /// What holds for a topic (none: for one that says nothing), and every source that says something, the one that holds first.
@@ -242,8 +260,9 @@ impl TopicSetting {
         defaults: &'a TopicDefaults,
     ) -> Vec<(Source, &'a str)> {
         let own = topic.and_then(|topic| topic.configs.get(self.name)).map(|value| (Source::Topic, value.as_str()));
-        let cluster = image.broker_config(None, self.broker_key).map(|value| (Source::Cluster, value));
-        let node = defaults.0.get(self.broker_key).map(|value| (Source::Node, value.as_str()));
+        let of_brokers = self.broker_key.and_then(|key| image.broker_config(None, key));
+        let cluster = of_brokers.map(|value| (Source::Cluster, value));
+        let node = self.broker_key.and_then(|key| defaults.0.get(key)).map(|value| (Source::Node, value.as_str()));
         [own, cluster, node, Some((Source::Default, self.default))].into_iter().flatten().collect()
     }
 }
@@ -251,7 +270,7 @@ impl TopicSetting {
 impl Kind {
     /// True if values of this kind are lists, to which one may add.
     pub fn is_list(&self) -> bool {
-        matches!(self, Kind::SomeOf(_))
+        matches!(self, Kind::SomeOf(_) | Kind::Replicas)
     }
 
     /// # Errors
@@ -265,6 +284,7 @@ impl Kind {
             Kind::Boolean if ["true", "false"].contains(&value) => return Ok(()),
             Kind::OneOf(words) if words.contains(&value) => return Ok(()),
             Kind::SomeOf(words) if items(value).all(|item| words.contains(&item)) && !value.is_empty() => return Ok(()),
+            Kind::Replicas if throttled::is_list(value) => return Ok(()),
             Kind::Integer { from, to: i64::MAX, .. } => format!("a whole number of at least {from}"),
             Kind::Integer { from, to, .. } => format!("a whole number from {from} to {to}"),
             Kind::Ratio => "a number from 0 to 1".into(),
@@ -272,6 +292,7 @@ impl Kind {
             Kind::OneOf([only]) => format!("{only} only"),
             Kind::OneOf(words) => format!("one of {}", words.join(", ")),
             Kind::SomeOf(words) => format!("some of {}, with commas", words.join(", ")),
+            Kind::Replicas => "* for all replicas, or some as partition:broker, with commas".into(),
         };
         Err(Refusal::InvalidConfig(format!("\"{name}\" cannot be \"{value}\": it takes {expected}")))
     }
@@ -290,20 +311,21 @@ impl TopicDefaults {
     /// # Errors
     /// `InvalidConfig` if no topic has such a setting, or it does not take the value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
-        let setting = TopicSetting::of_broker(key)
-            .ok_or_else(|| Refusal::InvalidConfig(format!("no setting of topics has the key \"{key}\"")))?;
+        let known = TopicSetting::of_broker(key).and_then(|setting| Some((setting, setting.broker_key?)));
+        let (setting, key) =
+            known.ok_or_else(|| Refusal::InvalidConfig(format!("no setting of topics has the key \"{key}\"")))?;
         setting.kind.check(key, value)?;
         if value == setting.default {
-            self.0.remove(setting.broker_key);
+            self.0.remove(key);
         } else {
-            self.0.insert(setting.broker_key, value.into());
+            self.0.insert(key, value.into());
         }
         Ok(())
     }
 
     /// The value of a broker's key: the node's own, or the default.
     pub fn get<'a>(&'a self, setting: &'a TopicSetting) -> &'a str {
-        self.0.get(setting.broker_key).map_or(setting.default, String::as_str)
+        setting.broker_key.and_then(|key| self.0.get(key)).map_or(setting.default, String::as_str)
     }
 }
 
@@ -346,6 +368,8 @@ mod tests {
             ("retention.ms", "-1"),
             ("cleanup.policy", "compact, delete"),
             ("min.cleanable.dirty.ratio", "0.01"),
+            ("leader.replication.throttled.replicas", "*"),
+            ("leader.replication.throttled.replicas", "0:1, 0:2"),
         ] {
             assert!(one(name, Some(value)).is_ok(), "{name} = {value}");
         }
@@ -357,6 +381,7 @@ mod tests {
             ("cleanup.policy", Some("hoard")),
             ("cleanup.policy", Some("")),
             ("min.cleanable.dirty.ratio", Some("NaN")),
+            ("leader.replication.throttled.replicas", Some("0-1")),
             ("colour", Some("blue")),
         ] {
             assert!(matches!(one(name, value), Err(Refusal::InvalidConfig(_))), "{name} = {value:?}");
@@ -367,8 +392,10 @@ mod tests {
     fn every_default_is_allowed_and_names_and_keys_are_unique() {
         let mut defaults = TopicDefaults::default();
         for setting in TOPIC_SETTINGS {
-            defaults.set(setting.broker_key, setting.default).unwrap();
-            assert_eq!(TOPIC_SETTINGS.iter().filter(|other| other.broker_key == setting.broker_key).count(), 1);
+            setting.kind.check(setting.name, setting.default).unwrap();
+            let Some(key) = setting.broker_key else { continue };
+            defaults.set(key, setting.default).unwrap();
+            assert_eq!(TOPIC_SETTINGS.iter().filter(|other| other.broker_key == Some(key)).count(), 1);
         }
         assert!(TOPIC_SETTINGS.windows(2).all(|pair| pair[0].name < pair[1].name));
     }

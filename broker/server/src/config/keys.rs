@@ -65,13 +65,10 @@ pub enum Shape {
 
 /// Every key: first the node's own, then what it says for topics.
 pub fn keys() -> impl Iterator<Item = Key> {
-    let of_topics = |setting: &'static TopicSetting| Key {
-        name: setting.broker_key,
-        shape: Shape::Topics(setting),
-        absent: None,
-        means: setting.means,
+    let of_topics = |setting: &'static TopicSetting| {
+        Some(Key { name: setting.broker_key?, shape: Shape::Topics(setting), absent: None, means: setting.means })
     };
-    KEYS.iter().copied().chain(TOPIC_SETTINGS.iter().map(of_topics))
+    KEYS.iter().copied().chain(TOPIC_SETTINGS.iter().filter_map(of_topics))
 }
 
 impl Key {

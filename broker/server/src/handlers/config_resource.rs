@@ -30,6 +30,7 @@ pub(super) fn resource(kind: i8, name: &str) -> Result<ConfigResource, (i16, Str
 pub(super) fn source_code(source: Source) -> i8 {
     match source {
         Source::Topic => 1,
+        Source::Broker => 2,
         Source::Cluster => 3,
         Source::Node => 4,
         Source::Default => 5,
@@ -40,6 +41,6 @@ pub(super) fn source_code(source: Source) -> i8 {
 pub(super) fn name_in(source: Source, setting: &TopicSetting) -> &'static str {
     match source {
         Source::Topic => setting.name,
-        Source::Cluster | Source::Node | Source::Default => setting.broker_key,
+        Source::Broker | Source::Cluster | Source::Node | Source::Default => setting.broker_key.unwrap_or(setting.name),
     }
 }

@@ -10,7 +10,10 @@ use protocol::messages::describe_configs_response::{
 };
 use protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse, string};
 use protocol::{ErrorCode, NO_ERROR, Response};
-use roles::controller::{ConfigResource, Image, Kind, Source, TOPIC_SETTINGS, Topic, TopicSetting, check_topic_name};
+use roles::controller::{
+    BROKER_SETTINGS, BrokerSetting, ConfigResource, Image, Kind, Source, TOPIC_SETTINGS, Topic, TopicSetting,
+    check_topic_name,
+};
 
 use super::config_resource::{name_in, resource, source_code};
 use crate::config::keys::{Key, Shape, keys};
@@ -73,11 +76,16 @@ impl Asked<'_> {
             }
             ConfigResource::Broker(None) => {
                 let set = self.image.broker_configs_of(None).filter(|(name, _)| is_asked(name));
-                let settings = set.filter_map(|(name, _)| TopicSetting::of_broker(name));
-                Ok(settings.map(|setting| self.setting(setting.broker_key, setting, None)).collect())
+                let described = set.filter_map(|(name, _)| match BrokerSetting::of(name) {
+                    Some(setting) => Some(self.of_broker(setting, None)),
+                    None => TopicSetting::of_broker(name).map(|setting| self.setting(name, setting, None)),
+                });
+                Ok(described.collect())
             }
             ConfigResource::Broker(Some(id)) if id == self.config.node_id => {
-                Ok(keys().filter(|key| is_asked(key.name)).map(|key| self.key(&key)).collect())
+                let own = keys().filter(|key| is_asked(key.name)).map(|key| self.key(&key));
+                let dynamic = BROKER_SETTINGS.into_iter().filter(|setting| is_asked(setting.name));
+                Ok(own.chain(dynamic.map(|setting| self.of_broker(setting, Some(id)))).collect())
             }
             ConfigResource::Broker(Some(BrokerId(id))) => {
                 let message = format!("this is broker {}: ask broker {id} itself", self.config.node_id);
@@ -89,24 +97,19 @@ impl Asked<'_> {
     /// A setting of a topic, under the name by which it was asked for.
     fn setting(&self, name: &str, setting: &TopicSetting, topic: Option<&Topic>) -> DescribeConfigsResourceResult {
         let sources = setting.sources(self.image, topic, &self.config.topic_defaults);
-        let (source, value) = sources.first().copied().unwrap_or((Source::Default, setting.default));
-        let synonyms = sources.iter().map(|&(source, value)| {
-            DescribeConfigsSynonym::default()
-                .with_name(string(name_in(source, setting)))
-                .with_value(Some(string(value)))
-                .with_source(source_code(source))
-        });
-        let kind = match setting.kind {
-            Kind::Integer { to, .. } => integer(to),
-            Kind::Ratio => types::DOUBLE,
-            Kind::Boolean => types::BOOLEAN,
-            Kind::OneOf(_) => types::STRING,
-            Kind::SomeOf(_) => types::LIST,
-        };
-        self.result(name, setting.means, kind)
-            .with_value(Some(string(value)))
-            .with_config_source(source_code(source))
-            .with_synonyms(if self.request.include_synonyms { synonyms.collect() } else { Vec::new() })
+        let sources: Vec<_> =
+            sources.into_iter().map(|(source, value)| (name_in(source, setting), source, value)).collect();
+        let result = self.result(name, setting.means, type_of(setting.kind));
+        said(result, &sources, self.request.include_synonyms)
+    }
+
+    /// A setting of brokers, for one of them or for all.
+    fn of_broker(&self, setting: &'static BrokerSetting, broker: Option<BrokerId>) -> DescribeConfigsResourceResult {
+        let sources = setting.sources(self.image, broker);
+        let sources: Vec<_> =
+            sources.into_iter().map(|(source, value)| (setting.name, source, value)).collect();
+        let result = self.result(setting.name, setting.means, type_of(setting.kind));
+        said(result, &sources, self.request.include_synonyms)
     }
 
     /// One of this node's keys.
@@ -136,6 +139,35 @@ impl Asked<'_> {
             .with_name(string(name))
             .with_config_type(kind)
             .with_documentation(self.request.include_documentation.then(|| string(means)))
+    }
+}
+
+/// A setting with its value: what the first source says holds, and all of them are synonyms.
+fn said(
+    result: DescribeConfigsResourceResult,
+    sources: &[(&str, Source, &str)],
+    include_synonyms: bool,
+) -> DescribeConfigsResourceResult {
+    let Some((_, source, value)) = sources.first() else { return result };
+    let synonyms = sources.iter().filter(|_| include_synonyms).map(|(name, source, value)| {
+        DescribeConfigsSynonym::default()
+            .with_name(string(name))
+            .with_value(Some(string(value)))
+            .with_source(source_code(*source))
+    });
+    result
+        .with_value(Some(string(value)))
+        .with_config_source(source_code(*source))
+        .with_synonyms(synonyms.collect())
+}
+
+fn type_of(kind: Kind) -> i8 {
+    match kind {
+        Kind::Integer { to, .. } => integer(to),
+        Kind::Ratio => types::DOUBLE,
+        Kind::Boolean => types::BOOLEAN,
+        Kind::OneOf(_) => types::STRING,
+        Kind::SomeOf(_) | Kind::Replicas => types::LIST,
     }
 }
 

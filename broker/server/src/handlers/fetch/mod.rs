@@ -194,6 +194,24 @@ impl<H: Host> Fetch<H> {
         }
     }
 
+    /// How much a follower may have now that a throttle holds back; none: no throttle does.
+    fn throttled_room(&self, partition: &Partition<H>, replica: BrokerId) -> Option<usize> {
+        let room = self.node.throttles.leader.room(self.node.host.now())?;
+        let is_held_back = partition.throttled().as_leader && self.node.may_hold_back(partition.id, replica);
+        if is_held_back && room == 0 {
+            model::reached!("a leader held a follower back that was out of sync");
+        }
+        is_held_back.then_some(room)
+    }
+
+    /// What a throttle lets pass is counted.
+    fn count_throttled(&self, partition: &Partition<H>, bytes: usize) {
+        let Fetcher::Follower { replica, .. } = self.fetcher else { return };
+        if 0 < bytes && self.throttled_room(partition, replica).is_some() {
+            self.node.throttles.leader.passed(self.node.host.now(), bytes);
+        }
+    }
+
     /// Followers that serve consumers wait for a high watermark as for records: before they know it, nobody reads there what is
     /// committed (KAFKA-9731).
     fn is_awaited(&self, wanted: &Wanted<H>, answer: &PartitionAnswer) -> bool {
@@ -236,6 +254,7 @@ impl<H: Host> Fetch<H> {
             Fetcher::Roamer if self.is_cut_off(partition) => Err(Refusal::NotLeaderOrFollower.into()),
             Fetcher::Roamer => partition.read_near(leader_epoch, offset, bytes_max, watcher),
             Fetcher::Follower { replica, broker_epoch } => {
+                let bytes_max = self.throttled_room(partition, replica).map_or(bytes_max, |room| room.min(bytes_max));
                 let fetch = FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch, log_start };
                 match look {
                     Look::First => partition.read_for_follower(fetch, bytes_max, watcher),
@@ -269,6 +288,11 @@ impl<H: Host> Fetch<H> {
     }
 
     fn answer(self, answers: Vec<PartitionAnswer>) -> Response {
+        for (wanted, answer) in self.wanted.iter().zip(&answers) {
+            if let Ok(partition) = &wanted.found {
+                self.count_throttled(partition, answer.records.len());
+            }
+        }
         let node = &self.node;
         let answered = self.wanted.into_iter().zip(answers);
         let is_consumer = !matches!(self.fetcher, Fetcher::Follower { .. });
