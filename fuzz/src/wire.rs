@@ -1,10 +1,12 @@
 //! What comes over the wire: requests, answers, record batches.
 
 use bytes::{Bytes, BytesMut};
-use model::BATCH_HEADER_LENGTH;
+use model::{BATCH_HEADER_LENGTH, BatchHeader};
 use protocol::decode_response;
 use protocol::messages::*;
-use protocol::records::decode_batches;
+use protocol::records::{
+    Compression, DecodeError, Level, Recompression, StoredRecord, check_records, decode_batches, recompress,
+};
 
 /// More than any input has.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -47,7 +49,22 @@ pub(crate) fn answers(data: &[u8]) {
 pub(crate) fn records(data: &[u8]) {
     let _read = decode_batches(Bytes::copy_from_slice(data));
     if let Some(batch) = made_right(data) {
-        let _read = decode_batches(batch.into());
+        let batch = Bytes::from(batch);
+        let read = decode_batches(batch.clone());
+        if let Ok(header) = BatchHeader::verify(&batch) {
+            taken(&header, &batch, &read);
+        }
+    }
+}
+
+/// The batch as a leader takes it from a producer: what passes can be read, and reads the same under another codec.
+fn taken(header: &BatchHeader, batch: &Bytes, read: &Result<Vec<StoredRecord>, DecodeError>) {
+    if check_records(header, batch).is_ok() && !header.is_control() {
+        assert!(read.is_ok(), "what passes can be read: {read:?}");
+    }
+    let to = Recompression { codec: Compression::Zstd, level: Level::Of(1) };
+    if let (Ok(other), Ok(read)) = (recompress(header, batch, to), read) {
+        assert_eq!(decode_batches(other).as_ref(), Ok(read));
     }
 }
 

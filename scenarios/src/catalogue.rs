@@ -54,6 +54,7 @@ const TALES: &[Tale] = tales![
     "topics/leader-moves-away-while-producers-wait.toml",
     "topics/topic-moves-under-load.toml",
     "topics/move-leaves-room.toml",
+    "topics/batches-are-compressed-otherwise.toml",
     "topics/move-is-cancelled.toml",
     "topics/old-directory-is-in-the-way.toml",
     "replication/nobody-in-sync-is-left.toml",

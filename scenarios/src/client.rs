@@ -42,6 +42,9 @@ pub struct Producer {
     /// The only partition to send to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<u32>,
+    /// How it compresses what it sends; without it, not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Codec>,
     /// So many of its records are some kilobytes long rather than some bytes; without it, one in ten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub large: Option<Chance>,
@@ -49,6 +52,16 @@ pub struct Producer {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 100))]
     pub count: u32,
+}
+
+/// A codec of batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
 }
 
 /// When a broker answers a producer.

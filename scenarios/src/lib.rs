@@ -25,7 +25,7 @@ mod write;
 
 pub use catalogue::{Tale, catalogue};
 pub use change::{AddPartitions, AlterTopic, Change, ChangeKind, Reassign};
-pub use client::{Acks, Consumer, Producer, ReadFrom, Sleep};
+pub use client::{Acks, Codec, Consumer, Producer, ReadFrom, Sleep};
 pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Topic};
 pub use error::ScenarioError;
 pub use expect::{Claims, Expect, Goal, Isolation, PROMISES, Reach};

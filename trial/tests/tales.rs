@@ -39,6 +39,7 @@ tales! {
     leader_moves_away_while_producers_wait: "topics/leader-moves-away-while-producers-wait.toml",
     topic_moves_under_load: "topics/topic-moves-under-load.toml",
     move_leaves_room: "topics/move-leaves-room.toml",
+    batches_are_compressed_otherwise: "topics/batches-are-compressed-otherwise.toml",
     move_is_cancelled: "topics/move-is-cancelled.toml",
     old_directory_is_in_the_way: "topics/old-directory-is-in-the-way.toml",
     nobody_in_sync_is_left: "replication/nobody-in-sync-is-left.toml",

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use thiserror::Error;
 
 /// Bytes that the records of one batch may have once decompressed, beyond which a batch is taken for a bomb.
@@ -41,33 +41,58 @@ impl Compression {
     }
 }
 
+/// How hard a codec tries: more takes longer and makes less. What a codec cannot do is brought into its range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// What the codec does by itself.
+    #[default]
+    Usual,
+    /// 1 to 9 for gzip, 1 to 17 for lz4, -131072 to 22 for zstd; snappy has none.
+    Of(i32),
+}
+
 /// Appends `plain` to `out`, compressed.
-pub fn compress(codec: Compression, plain: &[u8], out: &mut Vec<u8>) {
+pub fn compress(codec: Compression, level: Level, plain: &[u8], out: &mut Vec<u8>) {
     let done = match codec {
         Compression::None => {
             out.extend_from_slice(plain);
             Ok(())
         }
-        Compression::Gzip => gzip(plain, out),
+        Compression::Gzip => gzip(level, plain, out),
         Compression::Snappy => snappy(plain, out),
-        Compression::Lz4 => lz4(plain, out),
-        Compression::Zstd => zstd::stream::copy_encode(plain, out, 0),
+        Compression::Lz4 => lz4(level, plain, out),
+        Compression::Zstd => zstd(level, plain, out),
     };
     // Compressing from memory into memory has nothing outside that could fail.
     assert!(done.is_ok(), "{codec:?} failed in memory: {done:?}");
 }
 
-fn gzip(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+fn gzip(level: Level, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let level = match level {
+        Level::Usual => flate2::Compression::default(),
+        Level::Of(level) => flate2::Compression::new(level.clamp(1, 9).unsigned_abs()),
+    };
+    let mut encoder = flate2::write::GzEncoder::new(out, level);
     encoder.write_all(plain)?;
     encoder.finish()?;
     Ok(())
 }
 
-fn lz4(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let mut encoder = lz4::EncoderBuilder::new().block_mode(lz4::BlockMode::Independent).build(out)?;
+fn lz4(level: Level, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let mut builder = lz4::EncoderBuilder::new();
+    builder.block_mode(lz4::BlockMode::Independent);
+    if let Level::Of(level) = level {
+        builder.level(level.clamp(1, 17).unsigned_abs());
+    }
+    let mut encoder = builder.build(out)?;
     encoder.write_all(plain)?;
     encoder.finish().1
+}
+
+fn zstd(level: Level, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    // Zero stands for the usual one.
+    let level = if let Level::Of(level) = level { level } else { 0 };
+    zstd::stream::copy_encode(plain, out, level)
 }
 
 /// The framing that Java's snappy library gives its streams, and that every Kafka client therefore writes: a magic, two
@@ -97,6 +122,70 @@ pub fn decompress(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<
         Compression::Lz4 => read_all(lz4::Decoder::new(&bytes[..]).map_err(codec_error)?, bytes_max),
         Compression::Zstd => {
             read_all(zstd::stream::read::Decoder::with_buffer(&bytes[..]).map_err(codec_error)?, bytes_max)
+        }
+    }
+}
+
+/// What `bytes` were before they were compressed, piece by piece: in memory is a window of it at a time, whatever it comes to. More than
+/// `bytes_max` are never given.
+///
+/// # Errors
+/// `Codec` if they are not what the codec makes; what comes up on the way is an error of the stream.
+pub fn plain(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<io::Take<Box<dyn Read>>, DecompressError> {
+    let stream: Box<dyn Read> = match codec {
+        Compression::None => Box::new(bytes.reader()),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes.reader())),
+        Compression::Snappy => Box::new(Snappy::new(bytes, bytes_max)),
+        Compression::Lz4 => Box::new(lz4::Decoder::new(bytes.reader()).map_err(codec_error)?),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(bytes.reader()).map_err(codec_error)?),
+    };
+    Ok(stream.take(bytes_max as u64))
+}
+
+/// Snappy, block by block.
+struct Snappy {
+    rest: Bytes,
+    is_framed: bool,
+    block: io::Cursor<Vec<u8>>,
+    bytes_max: usize,
+}
+
+impl Snappy {
+    fn new(mut bytes: Bytes, bytes_max: usize) -> Snappy {
+        let is_framed = SNAPPY_FRAMING.len() <= bytes.len() && bytes.starts_with(&SNAPPY_FRAMING[..8]);
+        if is_framed {
+            bytes.advance(SNAPPY_FRAMING.len());
+        }
+        Snappy { rest: bytes, is_framed, block: io::Cursor::default(), bytes_max }
+    }
+
+    fn next_block(&mut self) -> Result<Bytes, DecompressError> {
+        if !self.is_framed {
+            return Ok(std::mem::take(&mut self.rest));
+        }
+        if self.rest.len() < 4 {
+            return Err(DecompressError::Codec("a block has no length".into()));
+        }
+        let length = self.rest.get_u32() as usize;
+        if self.rest.len() < length {
+            return Err(DecompressError::Codec("a block goes past the end".into()));
+        }
+        Ok(self.rest.split_to(length))
+    }
+}
+
+impl Read for Snappy {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.block.read(out)?;
+            if 0 < read || out.is_empty() || self.rest.is_empty() {
+                return Ok(read);
+            }
+            let block = self.next_block().map_err(io::Error::other)?;
+            let mut plain = std::mem::take(&mut self.block).into_inner();
+            plain.clear();
+            unsnappy_block(&block, &mut plain, self.bytes_max).map_err(io::Error::other)?;
+            self.block = io::Cursor::new(plain);
         }
     }
 }

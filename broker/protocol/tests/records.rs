@@ -6,7 +6,8 @@ use model::{BatchHeader, LeaderEpoch, Offset, Timestamp, patch_batch};
 use proptest::prelude::*;
 use proto_kafka::records::RecordBatchDecoder;
 use protocol::records::{
-    Compression, DecodeError, ProducerFields, Record, RecordHeader, decode_batches, encode_batch, record_size,
+    Compression, DecodeError, Level, ProducerFields, Recompression, Record, RecordHeader, check_records, decode_batches,
+    encode_batch, recompress, record_size,
 };
 
 fn bytes_maybe() -> impl Strategy<Value = Option<Bytes>> {
@@ -90,6 +91,45 @@ proptest! {
     }
 
     #[test]
+    fn every_batch_of_a_producer_passes_and_is_the_same_under_another_codec(
+        records in prop::collection::vec(record(), 1..20),
+        from in compression(),
+        to in compression(),
+    ) {
+        let producer = ProducerFields { id: 5, epoch: 2, base_sequence: 30 };
+        let batch = encode_batch(&records, from, producer);
+        let header = BatchHeader::verify(&batch).unwrap();
+        prop_assert_eq!(check_records(&header, &batch), Ok(()));
+        let other = recompress(&header, &batch, Recompression { codec: to, level: Level::Usual }).unwrap();
+        let other_header = BatchHeader::verify(&other).unwrap();
+        prop_assert_eq!(other_header.compression(), to as i16);
+        prop_assert_eq!(other_header.stamp(), header.stamp());
+        prop_assert_eq!(decode_batches(other).unwrap(), decode_batches(batch).unwrap());
+    }
+
+    #[test]
+    fn what_passes_can_be_read_and_what_is_bent_never_panics(
+        records in prop::collection::vec(record(), 1..5),
+        from in compression(),
+        to in compression(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        let mut batch = encode_batch(&records, from, ProducerFields::default()).to_vec();
+        for (at, value) in changes {
+            let at = at.index(batch.len() - model::BATCH_HEADER_LENGTH);
+            batch[model::BATCH_HEADER_LENGTH + at] = value;
+        }
+        let crc = crc32c::crc32c(&batch[21..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+        let batch = Bytes::from(batch);
+        let header = BatchHeader::verify(&batch).unwrap();
+        let _ = recompress(&header, &batch, Recompression { codec: to, level: Level::Of(1) });
+        if check_records(&header, &batch).is_ok() {
+            prop_assert!(decode_batches(batch).is_ok());
+        }
+    }
+
+    #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode_batches(bytes.into());
     }
@@ -133,6 +173,24 @@ fn a_small_batch_that_would_become_huge_is_refused() {
             matches!(decode_batches(batch), Err(DecodeError::Decompress(DecompressError::Bomb { .. }))),
             "{compression:?}"
         );
+        let batch = encode_batch(std::slice::from_ref(&huge), compression, ProducerFields::default());
+        let header = BatchHeader::verify(&batch).unwrap();
+        let bomb = Err(DecodeError::Decompress(DecompressError::Bomb { max: 128 << 20 }));
+        assert_eq!(check_records(&header, &batch), bomb, "{compression:?}");
+        let to = Recompression { codec: Compression::None, level: Level::Usual };
+        assert_eq!(recompress(&header, &batch, to).map(|_| ()), bomb, "{compression:?}");
+    }
+}
+
+#[test]
+fn a_level_asks_a_codec_to_try_harder() {
+    let words: String = (0..20_000).map(|number: u32| format!("{} ", number.wrapping_mul(2_654_435_761) % 977)).collect();
+    let batch = encode_batch(&[Record { value: Some(words.into()), ..Record::default() }], Compression::None, ProducerFields::default());
+    let header = BatchHeader::verify(&batch).unwrap();
+    let size = |codec, level| recompress(&header, &batch, Recompression { codec, level: Level::Of(level) }).unwrap().len();
+    for (codec, least, most) in [(Compression::Gzip, 1, 9), (Compression::Lz4, 1, 12), (Compression::Zstd, 1, 19)] {
+        assert!(size(codec, most) < size(codec, least), "{codec:?}");
+        let _within_range = (size(codec, i32::MIN), size(codec, i32::MAX));
     }
 }
 

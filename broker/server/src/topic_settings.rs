@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use protocol::records::{Compression, Level, Recompression};
 use roles::controller::{Image, Topic, TopicDefaults, TopicSetting};
 use storage::{CleanupPolicy, LogConfig};
 
@@ -14,6 +15,8 @@ pub(crate) struct TopicSettings {
     pub(crate) in_sync_min: usize,
     /// `message.timestamp.type` is LogAppendTime.
     pub(crate) stamps_append_time: bool,
+    /// `compression.type`; none: as producers do.
+    pub(crate) recompression: Option<Recompression>,
     /// `file.delete.delay.ms`
     pub(crate) file_delete_delay: Duration,
     /// How each partition's log is kept, with nothing planted.
@@ -30,6 +33,7 @@ impl TopicSettings {
             batch_bytes_max: said("max.message.bytes").number(),
             in_sync_min: said("min.insync.replicas").number(),
             stamps_append_time: said("message.timestamp.type").value() == "LogAppendTime",
+            recompression: recompression(said("compression.type").value(), |name| said(name).number()),
             file_delete_delay: milliseconds("file.delete.delay.ms"),
             log: LogConfig {
                 segment_bytes: said("segment.bytes").number(),
@@ -49,6 +53,23 @@ impl TopicSettings {
             },
         }
     }
+}
+
+/// What a level is that Kafka takes for the codec's own.
+const USUAL_LEVELS: [i32; 3] = [-1, 9, 3];
+
+fn recompression(word: &str, level: impl Fn(&'static str) -> i32) -> Option<Recompression> {
+    let [gzip, lz4, zstd] = USUAL_LEVELS;
+    let level_of = |name, usual| Some(level(name)).filter(|level| *level != usual).map_or(Level::Usual, Level::Of);
+    let (codec, level) = match word {
+        "uncompressed" => (Compression::None, Level::Usual),
+        "gzip" => (Compression::Gzip, level_of("compression.gzip.level", gzip)),
+        "snappy" => (Compression::Snappy, Level::Usual),
+        "lz4" => (Compression::Lz4, level_of("compression.lz4.level", lz4)),
+        "zstd" => (Compression::Zstd, level_of("compression.zstd.level", zstd)),
+        _as_producers_do => return None,
+    };
+    Some(Recompression { codec, level })
 }
 
 fn cleanup_policy(words: &str) -> CleanupPolicy {

@@ -67,6 +67,7 @@ fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
         keys,
         tombstones: None,
         partition: None,
+        compression: None,
         large,
         count: 1,
     })

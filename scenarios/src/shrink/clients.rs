@@ -7,7 +7,7 @@ use crate::words::Rate;
 
 /// What a client does without: it then does as clients do by themselves.
 const HABITS: &[&str] =
-    &["count", "sleeps", "starts", "tombstones", "keys", "partition", "retries", "idempotent", "large", "group", "rack"];
+    &["count", "sleeps", "starts", "tombstones", "keys", "partition", "retries", "idempotent", "large", "group", "rack", "compression"];
 
 pub(super) fn fewer(table: &Table) -> Vec<Table> {
     let mut tables = Vec::new();

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::{Message, ProducerConfig, RecordHeader, SendError, partition_of_key};
+use client::{Compression, Message, ProducerConfig, RecordHeader, SendError, partition_of_key};
 use evidence::{Action, Key, MicroOperation};
 use futures_util::future::join_all;
 use host::Host;
 use model::Time;
-use scenarios::Acks;
+use scenarios::{Acks, Codec};
 use sim::{SimHost, Stream};
 
 use super::{Ground, Identity, sleep_until};
@@ -103,6 +103,13 @@ impl Producing {
             Acks::Zero => client::Acks::None,
         };
         config.linger = Duration::ZERO;
+        config.compression = match self.plan.compression {
+            None => Compression::None,
+            Some(Codec::Gzip) => Compression::Gzip,
+            Some(Codec::Snappy) => Compression::Snappy,
+            Some(Codec::Lz4) => Compression::Lz4,
+            Some(Codec::Zstd) => Compression::Zstd,
+        };
         config.delivery_timeout = DELIVERY_TIMEOUT;
         config.idempotent = self.plan.idempotent;
         config.retries = self.plan.retries != Some(0);

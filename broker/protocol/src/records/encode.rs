@@ -1,7 +1,7 @@
 //! Records to the bytes of one batch.
 
 use bytes::{BufMut, Bytes};
-use compression::Compression;
+use compression::{Compression, Level};
 use model::BATCH_HEADER_LENGTH;
 
 use super::{Record, varint};
@@ -57,15 +57,20 @@ pub fn encode_batch(records: &[Record], compression: Compression, producer: Prod
     } else {
         let mut plain = Vec::with_capacity(size);
         put_records(&mut plain, records, base_timestamp);
-        compression::compress(compression, &plain, &mut out);
+        compression::compress(compression, Level::Usual, &plain, &mut out);
     }
 
-    let length = out.len() - LENGTH_OVERHEAD;
-    assert!(length <= i32::MAX as usize, "a batch is filled up to a size that its length can say");
-    out[8..12].copy_from_slice(&(length as i32).to_be_bytes());
-    let crc = crc32c::crc32c(&out[CRC_START..]);
-    out[17..21].copy_from_slice(&crc.to_be_bytes());
+    seal(&mut out);
     out.into()
+}
+
+/// Writes length and checksum into a batch that is whole but for them.
+pub(super) fn seal(batch: &mut [u8]) {
+    let length = batch.len() - LENGTH_OVERHEAD;
+    assert!(length <= i32::MAX as usize, "a batch is filled up to a size that its length can say");
+    batch[8..12].copy_from_slice(&(length as i32).to_be_bytes());
+    let crc = crc32c::crc32c(&batch[CRC_START..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// Bytes that a record adds to an uncompressed batch, at most: numbers whose size depends on its place count in full.

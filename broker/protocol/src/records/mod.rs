@@ -8,12 +8,14 @@
 
 mod decode;
 mod encode;
+mod recompress;
 mod varint;
 
 use bytes::Bytes;
-pub use compression::Compression;
+pub use compression::{Compression, DecompressError, Level};
 pub use decode::{DecodeError, batch_records, decode_batches};
 pub use encode::{ProducerFields, encode_batch, record_size};
+pub use recompress::{Recompression, check_records, recompress};
 use model::{LeaderEpoch, Offset, Timestamp};
 
 /// A name and a value beside a record; names may repeat.

@@ -88,11 +88,33 @@ pub const TOPIC_SETTINGS: &[TopicSetting] = &[
         means: "What becomes of old segments: `delete` removes them by age and size, `compact` keeps the last value of each key.",
     },
     TopicSetting {
+        name: "compression.gzip.level",
+        broker_key: Some("compression.gzip.level"),
+        kind: count(-1, 9),
+        default: "-1",
+        means: "How hard gzip tries where `compression.type` asks for it; -1 is what it does by itself.",
+    },
+    TopicSetting {
+        name: "compression.lz4.level",
+        broker_key: Some("compression.lz4.level"),
+        kind: count(1, 17),
+        default: "9",
+        means: "How hard lz4 tries where `compression.type` asks for it; 9 is fast all the same, as in Kafka.",
+    },
+    TopicSetting {
         name: "compression.type",
         broker_key: Some("compression.type"),
-        kind: Kind::OneOf(&["producer"]),
+        kind: Kind::OneOf(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]),
         default: "producer",
-        means: "Batches are kept as their producers compressed them.",
+        means: "How batches are kept. `producer`: as their producers compressed them; else the leader compresses otherwise what comes \
+                otherwise, once.",
+    },
+    TopicSetting {
+        name: "compression.zstd.level",
+        broker_key: Some("compression.zstd.level"),
+        kind: count(-131_072, 22),
+        default: "3",
+        means: "How hard zstd tries where `compression.type` asks for it.",
     },
     TopicSetting {
         name: "delete.retention.ms",

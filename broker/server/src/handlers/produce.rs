@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future;
 use host::{Elapsed, Host, buggify, timeout};
-use model::{BatchHeader, KeySent, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batches};
+use model::{BatchError, BatchHeader, KeySent, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batches};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string, topic_name};
-use protocol::records::batch_records;
+use protocol::records::{Compression, DecodeError, DecompressError, batch_records, check_records, recompress};
 use protocol::{ErrorCode, NO_ERROR, Response};
 use roles::replica::{Acks, Refusal};
 
@@ -18,9 +18,7 @@ use crate::errors::{error_code, refusal_code};
 use crate::node::Node;
 use crate::partition::Answer as Waiting;
 use crate::router::Answer;
-
-/// The highest compression type that the format knows: zstd.
-const COMPRESSION_MAX: i16 = 4;
+use crate::topic_settings::TopicSettings;
 
 /// One partition of the request, appended or refused.
 struct Outcome {
@@ -114,6 +112,7 @@ fn append<H: Host>(
     let records = records.unwrap_or_default();
     let settings = partition.settings();
     let stamp = validate(&records, settings.batch_bytes_max)?;
+    let records = unpack(records, settings)?;
     let keys = if settings.log.cleanup_policy.compacts() { keys_of(&records)? } else { Vec::new() };
     let append_time = settings.stamps_append_time.then(|| node.host.wall_clock());
     let waiting = partition.produce(&records, stamp, acks, append_time, &keys).map_err(|error| {
@@ -131,13 +130,12 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<Option<ProducerSta
     }
     // Checksums are the log's to verify, as it takes the batches.
     for item in batches(records) {
-        let (header, batch) =
-            item.map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
+        let (header, batch) = item.map_err(corrupt)?;
         if batch_bytes_max < header.size {
             let message = format!("a batch of {} bytes exceeds max.message.bytes, {batch_bytes_max}", header.size);
             return Err(Refused::new(ErrorCode::MessageTooLarge, message));
         }
-        if COMPRESSION_MAX < header.compression() {
+        if Compression::from_number(header.compression()).is_none() {
             let message = format!("compression type {} is unknown", header.compression());
             return Err(Refused::new(ErrorCode::UnsupportedCompressionType, message));
         }
@@ -167,6 +165,52 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<Option<ProducerSta
     Ok(stamp)
 }
 
+/// Proves that what is compressed can be read, and compresses otherwise what the topic wants otherwise. What is neither is left as it is:
+/// its records stay opaque.
+fn unpack(records: Bytes, settings: TopicSettings) -> Result<Bytes, Refused> {
+    let is_plain = |header: &BatchHeader| header.compression() == Compression::None as i16;
+    let wanted =
+        |header: &BatchHeader| settings.recompression.filter(|wanted| wanted.codec as i16 != header.compression());
+    let (mut rest, mut taken, mut has_changed) = (records.clone(), BytesMut::new(), false);
+    while !rest.is_empty() {
+        let header = BatchHeader::parse(&rest).map_err(corrupt)?;
+        let mut batch = rest.split_to(header.size);
+        let wanted = wanted(&header);
+        if wanted.is_some() || !is_plain(&header) {
+            // Damage on the way is told as such: it may be sent again.
+            BatchHeader::verify(&batch).map_err(corrupt)?;
+            check_records(&header, &batch).map_err(unreadable)?;
+        }
+        if let Some(wanted) = wanted {
+            batch = recompress(&header, &batch, wanted).map_err(unreadable)?;
+            model::reached!("a leader compressed a batch as its topic wants it");
+            has_changed = true;
+        }
+        if settings.batch_bytes_max < batch.len() {
+            let (has, may) = (batch.len(), settings.batch_bytes_max);
+            let message = format!("with the topic's compression.type a batch has {has} bytes, max.message.bytes is {may}");
+            return Err(Refused::new(ErrorCode::MessageTooLarge, message));
+        }
+        if settings.recompression.is_some() {
+            taken.extend_from_slice(&batch);
+        }
+    }
+    Ok(if has_changed { taken.freeze() } else { records })
+}
+
+fn corrupt(error: BatchError) -> Refused {
+    Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}"))
+}
+
+/// Smaller batches of the same records may be below the limit; nothing else helps what cannot be read.
+fn unreadable(error: DecodeError) -> Refused {
+    let code = match error {
+        DecodeError::Decompress(DecompressError::Bomb { .. }) => ErrorCode::MessageTooLarge,
+        _ => ErrorCode::InvalidRecord,
+    };
+    Refused::new(code, format!("cannot take the batch: {error}"))
+}
+
 /// An idempotent producer's batch comes alone: of several, some could be repeated and others not.
 fn stamp_of_only(header: &BatchHeader, is_alone: bool) -> Result<ProducerStamp, Refused> {
     let stamp = header.stamp().filter(|stamp| 0 <= stamp.epoch);
@@ -187,11 +231,9 @@ fn keys_of(records: &Bytes) -> Result<Vec<KeySent>, Refused> {
     let mut keys = Vec::new();
     let mut rest = records.clone();
     while !rest.is_empty() {
-        let header = BatchHeader::verify(&rest)
-            .map_err(|error| Refused::new(ErrorCode::CorruptMessage, format!("cannot take the batch: {error}")))?;
+        let header = BatchHeader::verify(&rest).map_err(corrupt)?;
         let mut decoded = Vec::new();
-        batch_records(&header, rest.split_to(header.size), &mut decoded)
-            .map_err(|error| Refused::new(ErrorCode::InvalidRecord, format!("cannot take the batch: {error}")))?;
+        batch_records(&header, rest.split_to(header.size), &mut decoded).map_err(unreadable)?;
         for stored in decoded {
             let Some(key) = &stored.record.key else {
                 let message = "a record has no key, and the topic's cleanup.policy is compact";

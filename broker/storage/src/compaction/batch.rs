@@ -5,7 +5,7 @@
 //! base timestamp, with bit 6 of the attributes (KIP-534). What is kept keeps its bytes, its offset and its timestamp. A batch from
 //! which nothing goes keeps its own bytes, and is not compressed again.
 
-use compression::Compression;
+use compression::{Compression, Level};
 use model::{BatchHeader, Bug, Offset, Planted, Timestamp};
 
 use super::keys::Keys;
@@ -109,7 +109,7 @@ fn encode(header: &BatchHeader, kept: &[&RawRecord<'_>], horizon: Option<Timesta
         None | Some(Compression::None) => changed.encode(&plain),
         Some(codec) => {
             let mut packed = Vec::new();
-            compression::compress(codec, &plain, &mut packed);
+            compression::compress(codec, Level::Usual, &plain, &mut packed);
             changed.encode(&packed)
         }
     }

@@ -1,7 +1,7 @@
 //! Batches of records with keys, as producers make them, and what a reader gets from them.
 
 use bytes::Bytes;
-use compression::{Compression, DECOMPRESSED_BYTES_MAX};
+use compression::{Compression, DECOMPRESSED_BYTES_MAX, Level};
 use model::{BATCH_HEADER_LENGTH, BatchHeader, LeaderEpoch, Offset, Timestamp};
 
 /// A key, its value if it is no tombstone, and when it was written.
@@ -29,7 +29,7 @@ pub(crate) fn keyed_batch(base: i64, epoch: i32, records: &[Keyed], codec: Compr
         plain.extend(body);
     }
     let mut packed = Vec::new();
-    compression::compress(codec, &plain, &mut packed);
+    compression::compress(codec, Level::Usual, &plain, &mut packed);
     let (producer_id, base_sequence) = stamp.unwrap_or((-1, -1));
     let header = BatchHeader {
         base_offset: Offset(base),
