@@ -1,11 +1,12 @@
 """What administrators do, through librdkafka's and kafka-python's own calls, against three real brokers.
 
 Settings of topics are described with who says them, changed one by one and taken back; lists grow; wrong ones are refused. Records
-carry the leader's time where a topic says so. Topics get partitions, are deleted while a producer writes, and made again.
+carry the leader's time where a topic says so, and are packed as it wants them. Topics get partitions, are deleted while a producer writes, and made again.
 """
 
 import argparse
 import json
+import subprocess
 import tempfile
 import time
 
@@ -114,6 +115,49 @@ def topics_grow_and_go(admin, bootstrap):
     consumer.close()
 
 
+CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+
+
+def codecs_of(cluster, topic):
+    """The codec of every batch that a broker keeps, as its log says."""
+    (log,) = cluster.directory.glob(f"broker-1/data/{topic}-0")
+    dump = subprocess.run([cluster.binary, "log", "dump", str(log), "--json"], check=True, capture_output=True, text=True)
+    return [batch["compression"] for batch in map(json.loads, dump.stdout.splitlines()) if "compression" in batch]
+
+
+def codecs(admin, cluster):
+    """Every codec of a producer comes back as it was, kept as it came or as its topic wants it."""
+    bootstrap = cluster.bootstrap
+    for wanted in ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]:
+        topic = f"kept-{wanted}"
+        done(admin.create_topics([NewTopic(topic, 1, 3, config={"compression.type": wanted})]))
+        until(lambda: topic in admin.list_topics().topics)
+        sent = []
+        for codec in CODECS:
+            producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True})
+            values = [f"{codec} {number} {'x' * 1000}".encode() for number in range(50)]
+            for value in values:
+                producer.produce(topic, value)
+            assert producer.flush(20) == 0
+            sent += values
+        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        read = []
+        until(lambda: read.extend(consumer.consume(100, timeout=1)) or len(read) == len(sent))
+        assert [message.value() for message in read] == sent, topic
+        consumer.close()
+        kept = set(codecs_of(cluster, topic))
+        expected = set(CODECS) if wanted == "producer" else {wanted.replace("uncompressed", "none")}
+        assert kept == expected, (topic, kept)
+    refused(lambda: change(admin, "kept-gzip", "compression.type", AlterConfigOpType.SET, "zip"), "INVALID_CONFIG")
+    # A few kilobytes that would become 140 MB.
+    bomb = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd", "message.max.bytes": 200 << 20})
+    outcomes = []
+    bomb.produce("kept-producer", bytes(140 << 20), on_delivery=lambda error, _: outcomes.append(error))
+    bomb.flush(60)
+    assert [error.name() for error in outcomes] == ["MSG_SIZE_TOO_LARGE"], outcomes
+
+
 def another_client(bootstrap):
     admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
     assert len(admin.describe_cluster()["brokers"]) == 3
@@ -142,8 +186,9 @@ def main():
         settings_change(admin)
         leaders_time(admin, cluster.bootstrap)
         topics_grow_and_go(admin, cluster.bootstrap)
+        codecs(admin, cluster)
         another_client(cluster.bootstrap)
-    print("administered: settings, the leader's time, partitions, deletion under load, the quorum, log directories")
+    print("administered: settings, codecs, the leader's time, partitions, deletion under load, the quorum, log directories")
 
 
 if __name__ == "__main__":

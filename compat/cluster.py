@@ -42,7 +42,7 @@ def read_exactly(peer, count):
 class Cluster:
     """`brokers` nodes, all of them voters, below `directory`."""
 
-    def __init__(self, binary, directory, brokers=3, extra=""):
+    def __init__(self, binary, directory, brokers=3, extra="", racks=()):
         self.binary = str(pathlib.Path(binary).resolve())
         self.directory = pathlib.Path(directory)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -59,7 +59,9 @@ class Cluster:
                 f'"controller.quorum.voters" = [{voters}]\n'
                 f'"log.dirs" = "data"\n'
                 f'"default.replication.factor" = {min(3, brokers)}\n'
-                f'"min.insync.replicas" = {min(2, brokers)}\n' + extra
+                f'"min.insync.replicas" = {min(2, brokers)}\n'
+                + (f'"broker.rack" = "{racks[i]}"\n' if racks else "")
+                + extra
             )
 
     @property
