@@ -65,6 +65,8 @@ fn a_cluster_of_three_survives_the_kill_of_any_one() {
     let mut expected: Vec<&str> = expected.lines().collect();
     expected.sort_unstable();
     assert_eq!(read, expected);
+    let moved = call(&["reassign", "start", "orders", "--to", "2,3,1", "--throttle", "1000000", "--wait"]);
+    assert!(moved.ends_with("all are where they should be\norders is not throttled any more\n"), "{moved}");
     restarted.kill();
     cluster.stop();
 

@@ -395,3 +395,34 @@ async fn a_dropped_producer_leaves_no_connection_and_no_answer_open() {
     }
     panic!("a connection is still open");
 }
+
+/// A reader in the rack of the follower, which answers so; and what the leader and the follower served.
+async fn read_in_rack(answers: Result<(), ErrorCode>) -> [usize; 2] {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |_| ());
+    for number in 0..20 {
+        producer.send(&orders(), Some(0), message(number.to_string())).await.unwrap();
+    }
+    peers.state.lock().unwrap().follower = Some(("east", answers));
+    let mut consumer = consumer(&peers, |config| config.client.rack = Some("east".into()));
+    consumer.assign(all(Position::Earliest));
+    let read = read(&mut consumer, 20).await;
+    let expected: Vec<_> = (0..20).map(|number| (number, number.to_string())).collect();
+    assert_eq!(read[&0], expected);
+    let served = peers.state.lock().unwrap().served;
+    served
+}
+
+#[tokio::test]
+async fn a_reader_goes_where_the_leader_sends_it() {
+    let [by_leader, by_follower] = read_in_rack(Ok(())).await;
+    assert!(by_leader == 0 && 0 < by_follower);
+}
+
+#[tokio::test]
+async fn a_reader_that_a_follower_does_not_serve_is_served_by_the_leader() {
+    for error in [ErrorCode::OffsetOutOfRange, ErrorCode::OffsetNotAvailable, ErrorCode::NotLeaderOrFollower] {
+        let [by_leader, by_follower] = read_in_rack(Err(error)).await;
+        assert!(0 < by_leader && by_follower == 0, "{error:?}");
+    }
+}

@@ -6,8 +6,8 @@ use model::{BatchHeader, LeaderEpoch, Offset, Timestamp, patch_batch};
 use proptest::prelude::*;
 use proto_kafka::records::RecordBatchDecoder;
 use protocol::records::{
-    Compression, DecodeError, Level, ProducerFields, Recompression, Record, RecordHeader, check_records, decode_batches,
-    encode_batch, recompress, record_size,
+    Compression, DecodeError, Level, ProducerFields, Recompression, Record, RecordHeader, check_records,
+    decode_batches, encode_batch, recompress, record_size,
 };
 
 fn bytes_maybe() -> impl Strategy<Value = Option<Bytes>> {
@@ -184,10 +184,16 @@ fn a_small_batch_that_would_become_huge_is_refused() {
 
 #[test]
 fn a_level_asks_a_codec_to_try_harder() {
-    let words: String = (0..20_000).map(|number: u32| format!("{} ", number.wrapping_mul(2_654_435_761) % 977)).collect();
-    let batch = encode_batch(&[Record { value: Some(words.into()), ..Record::default() }], Compression::None, ProducerFields::default());
+    let words: String =
+        (0..20_000).map(|number: u32| format!("{} ", number.wrapping_mul(2_654_435_761) % 977)).collect();
+    let batch = encode_batch(
+        &[Record { value: Some(words.into()), ..Record::default() }],
+        Compression::None,
+        ProducerFields::default(),
+    );
     let header = BatchHeader::verify(&batch).unwrap();
-    let size = |codec, level| recompress(&header, &batch, Recompression { codec, level: Level::Of(level) }).unwrap().len();
+    let size =
+        |codec, level| recompress(&header, &batch, Recompression { codec, level: Level::Of(level) }).unwrap().len();
     for (codec, least, most) in [(Compression::Gzip, 1, 9), (Compression::Lz4, 1, 12), (Compression::Zstd, 1, 19)] {
         assert!(size(codec, most) < size(codec, least), "{codec:?}");
         let _within_range = (size(codec, i32::MIN), size(codec, i32::MAX));

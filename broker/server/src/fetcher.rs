@@ -77,7 +77,8 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
             continue;
         }
         // Who is left out is not to wait for the others.
-        let wait_max = if delayed.is_empty() && held_back.is_empty() { node.config.replica_fetch_wait_max } else { BACKOFF };
+        let wait_max =
+            if delayed.is_empty() && held_back.is_empty() { node.config.replica_fetch_wait_max } else { BACKOFF };
         let request = request(&node, session.ask(&positions), wait_max.min(node.config.replica_fetch_wait_max));
         match fetch(&node, leader, &mut channel, &request).await {
             Ok(response) => {

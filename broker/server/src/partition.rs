@@ -17,9 +17,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
-    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, BrokerId, Bug, Event, KeySent, LeaderEpoch, LogStartReason, Offset,
-    PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time, Timestamp, batch_checksum,
-    batches, patch_append_time, patch_batch,
+    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, BrokerId, Bug, Event, KeySent, LeaderEpoch,
+    LogStartReason, Offset, PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time,
+    Timestamp, batch_checksum, batches, patch_append_time, patch_batch,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{

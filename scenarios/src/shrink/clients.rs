@@ -6,8 +6,20 @@ use super::{drop_key, with, with_items_changed, without_parts};
 use crate::words::Rate;
 
 /// What a client does without: it then does as clients do by themselves.
-const HABITS: &[&str] =
-    &["count", "sleeps", "starts", "tombstones", "keys", "partition", "retries", "idempotent", "large", "group", "rack", "compression"];
+const HABITS: &[&str] = &[
+    "count",
+    "sleeps",
+    "starts",
+    "tombstones",
+    "keys",
+    "partition",
+    "retries",
+    "idempotent",
+    "large",
+    "group",
+    "rack",
+    "compression",
+];
 
 pub(super) fn fewer(table: &Table) -> Vec<Table> {
     let mut tables = Vec::new();

@@ -4,8 +4,8 @@ use model::Bug;
 use scenarios::Scenario;
 
 use super::{
-    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, METADATA, OFFSET_ORDER, ORDER, READ, RECOVERY, SPARES, SURVIVE,
-    find, is_sound,
+    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, METADATA, OFFSET_ORDER, ORDER, READ, RECOVERY, SPARES,
+    SURVIVE, find, is_sound,
 };
 
 /// Seeds with which a tale keeps all that it promises; one that pins a seed is told with that, too.
@@ -49,6 +49,7 @@ macro_rules! tales {
     };
 }
 
+const AVAILABLE: &str = "available again within a bound after healing";
 const COMPACTION: &str = "compaction keeps the last value of each key";
 const COUNT: &str = "leaders count what followers have";
 const SNAPSHOTS: &str = "snapshots stand for what was committed";
@@ -61,6 +62,7 @@ tales! {
     session_without_epoch: told(Bug::SessionWithoutEpoch, "follower-of-an-older-epoch", 3, &[COUNT]),
     zombie_leader: told(Bug::ZombieLeader, "follower-of-an-older-epoch", 3, &[COUNT]),
     follower_serves_uncommitted: told(Bug::FollowerServesUncommitted, "follower-shows-what-is-committed", 3, &[READ]),
+    throttle_in_sync: told(Bug::ThrottleInSync, "move-leaves-room", 3, &[AVAILABLE]),
     never_fence: told(Bug::NeverFence, "leader-never-comes-back", 2, &[CONVERGES]),
     isr_join_too_early: told(Bug::IsrJoinTooEarly, "follower-back-too-early", 5, &[IN_SYNC]),
     broker_epoch_unchecked: told(Bug::BrokerEpochUnchecked, "member-is-another-process", 5, &[IN_SYNC]),

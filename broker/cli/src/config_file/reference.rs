@@ -12,7 +12,14 @@ use super::values::{Form, write};
 pub(crate) fn terminal() -> String {
     let mut text = String::new();
     for key in keys() {
-        let _ = writeln!(text, "{}\n    {}. Default: {}.\n    {}\n", key.name, takes(&Form::of(&key)), default(&key), key.means);
+        let _ = writeln!(
+            text,
+            "{}\n    {}. Default: {}.\n    {}\n",
+            key.name,
+            takes(&Form::of(&key)),
+            default(&key),
+            key.means
+        );
     }
     text
 }

@@ -100,7 +100,7 @@ pub(super) fn read(key: &Key, draft: &mut Draft, entry: &Entry) -> Result<(), Wr
         Shape::Integer { set, .. } => set(&mut draft.config, text.parse().unwrap_or_default()),
         Shape::Boolean { set, .. } => set(&mut draft.config, text == "true"),
         Shape::Text { set, .. } => set(draft, &text).map_err(refused)?,
-        Shape::Topics(setting) => {
+        Shape::Topics(_) => {
             let set = draft.config.topic_defaults.set(key.name, &text);
             set.map_err(|_| refused(format!("is \"{text}\", which it does not take")))?;
         }

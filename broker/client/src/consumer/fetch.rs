@@ -97,8 +97,10 @@ impl<H: Host> Consumer<H> {
                 self.start_connection(endpoint);
                 continue;
             };
+            let rack = self.rack(wanted.keys());
             let session = self.sessions.entry(endpoint.clone()).or_default();
-            match send_fetch(&self.host, &self.config, &mut link.node, session, &wanted).await {
+            let sent = send_fetch(&self.host, &self.config, &mut link.node, session, &wanted, rack.as_deref());
+            match sent.await {
                 Ok((version, deadline)) => {
                     link.fetch = Some(UnderWay { version, deadline, asked: wanted });
                     self.links.insert(endpoint, link);
@@ -117,6 +119,13 @@ impl<H: Host> Consumer<H> {
             Some((broker, endpoint)) => Some(Leader { broker, endpoint, ..leader }),
             None => Some(leader),
         }
+    }
+
+    /// Where this consumer says that it stands: nowhere, while one of these partitions is not to be read from a follower.
+    fn rack<'a>(&self, mut partitions: impl Iterator<Item = &'a TopicPartition>) -> Option<String> {
+        let now = self.host.now();
+        let may_move = |partition| self.assigned.get(partition).is_none_or(|assigned| assigned.by_leader_until <= now);
+        self.config.client.rack.clone().filter(|_| partitions.all(may_move))
     }
 
     /// What can be asked for now, by whom.
@@ -276,9 +285,13 @@ async fn send_fetch<H: Host>(
     node: &mut Node<H>,
     session: &mut Session,
     wanted: &BTreeMap<TopicPartition, Wanted>,
+    rack: Option<&str>,
 ) -> Result<(i16, Time), ClientError> {
     let version = node.versions.of::<FetchRequest>()?;
-    let request = request(config, version, session, wanted);
+    let mut request = request(config, version, session, wanted);
+    if let Some(rack) = rack.filter(|_| RACK_SINCE <= version) {
+        request.rack_id = string(rack);
+    }
     let wait_max = config.client.request_timeout;
     let sent = host::timeout(host, wait_max, node.channel.send(version, &request)).await;
     sent.unwrap_or(Err(CallError::Timeout))?;
@@ -317,10 +330,6 @@ fn request(
         .with_max_bytes(config.fetch_bytes_max)
         .with_isolation_level(config.isolation.number())
         .with_topics(topics);
-    let request = match &config.client.rack {
-        Some(rack) if RACK_SINCE <= version => request.with_rack_id(string(rack)),
-        _ => request,
-    };
     if version < SESSIONS_SINCE {
         return request.with_session_epoch(NO_SESSION_EPOCH);
     }

@@ -111,13 +111,15 @@ struct Assigned {
     lost: Option<Offset>,
     /// The follower that its leader named to read from, and until when that holds (KIP-392).
     reader: Option<(BrokerId, Time)>,
+    /// The leader is to serve it until then: a follower did not.
+    by_leader_until: Time,
     /// No attempt before this.
     retry_at: Time,
 }
 
 impl Assigned {
     fn at(position: Position) -> Assigned {
-        Assigned { position, lost: None, reader: None, retry_at: Time::ZERO }
+        Assigned { position, lost: None, reader: None, by_leader_until: Time::ZERO, retry_at: Time::ZERO }
     }
 
     /// What is to be looked up before it can be fetched.
@@ -232,9 +234,11 @@ impl<H: Host> Consumer<H> {
         let pause = self.backoff.next(self.host.entropy());
         self.refresh_needed = true;
         if let Some(assigned) = self.assigned.get_mut(partition) {
-            assigned.retry_at = self.host.now() + pause;
+            let now = self.host.now();
+            assigned.retry_at = now + pause;
             if assigned.reader.take().is_some() {
                 model::reached!("a consumer went back from a follower to the leader");
+                assigned.by_leader_until = now + 2 * self.config.client.retry_backoff_max;
             }
         }
     }

@@ -43,6 +43,10 @@ pub(crate) struct State {
     /// So many fetches find that the log begins at its end.
     pub(crate) late_starts: usize,
     pub(crate) leader: i32,
+    /// The rack that the other broker stands in: the leader sends readers there, and that one answers so.
+    pub(crate) follower: Option<(&'static str, Result<(), ErrorCode>)>,
+    /// Fetches that the leader, and the other, answered with records.
+    pub(crate) served: [usize; 2],
     pub(crate) epoch: i32,
     pub(crate) tricks: VecDeque<Trick>,
     pub(crate) produce_requests: usize,
@@ -273,7 +277,18 @@ impl State {
         let mut topic = |topic: &fetch_request::FetchTopic| {
             let mut partition = |asked: &fetch_request::FetchPartition| {
                 let end = self.end(asked.partition);
-                let mut error = self.error(id, asked.current_leader_epoch);
+                let follower = self.follower.filter(|_| id != self.leader);
+                let mut error = match follower {
+                    Some((_, served)) => served.map_or_else(|code| code.code(), |()| 0),
+                    None => self.error(id, asked.current_leader_epoch),
+                };
+                let is_near = self.follower.is_some_and(|(rack, _)| rack == request.rack_id.as_str());
+                if error == 0 && is_near && id == self.leader {
+                    found = true;
+                    return PartitionData::default()
+                        .with_partition_index(asked.partition)
+                        .with_preferred_read_replica(BrokerId(1 - id));
+                }
                 let start = if is_late { end } else { self.log_start };
                 if error == 0 && !(start..=end).contains(&asked.fetch_offset) {
                     error = ErrorCode::OffsetOutOfRange.code();
@@ -284,6 +299,7 @@ impl State {
                 let records =
                     if error == 0 { wanted.take(2).cloned().collect::<Vec<_>>().concat() } else { Vec::new() };
                 found |= error != 0 || !records.is_empty();
+                self.served[usize::from(id != self.leader)] += usize::from(!records.is_empty());
                 PartitionData::default()
                     .with_partition_index(asked.partition)
                     .with_error_code(error)

@@ -15,8 +15,8 @@ use bytes::Bytes;
 pub use compression::{Compression, DecompressError, Level};
 pub use decode::{DecodeError, batch_records, decode_batches};
 pub use encode::{ProducerFields, encode_batch, record_size};
-pub use recompress::{Recompression, check_records, recompress};
 use model::{LeaderEpoch, Offset, Timestamp};
+pub use recompress::{Recompression, check_records, recompress};
 
 /// A name and a value beside a record; names may repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use super::draft::Draft;
 use super::record::{BrokerConfig, TopicConfig};
 use super::topic_settings::{self, Kind, TopicSetting, items};
 use super::{
-    AlterConfigs, BrokerSetting, ConfigChanges, ConfigOperation, ConfigResource, Controller, Decision, Record, Refusal, Reply,
+    AlterConfigs, BrokerSetting, ConfigChanges, ConfigOperation, ConfigResource, Controller, Decision, Record, Refusal,
+    Reply,
 };
 
 impl Controller {

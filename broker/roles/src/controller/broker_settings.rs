@@ -6,8 +6,8 @@
 
 use model::BrokerId;
 
-use super::topic_settings::{Kind, Source, Unit};
 use super::Image;
+use super::topic_settings::{Kind, Source, Unit};
 
 /// One row of the table.
 #[derive(Debug)]

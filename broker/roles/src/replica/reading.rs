@@ -69,12 +69,10 @@ impl Replica {
     pub fn nearer_reader(&self, offset: Offset, near: &[BrokerId]) -> Option<BrokerId> {
         let Role::Leader(leader) = &self.role else { return None };
         let followers = leader.followers.iter().filter(|(id, progress)| {
-            near.contains(id)
-                && leader.in_sync.contains(**id)
-                && progress.log_start <= offset
-                && offset <= progress.end
+            near.contains(id) && leader.in_sync.contains(**id) && progress.log_start <= offset && offset <= progress.end
         });
-        let best = followers.max_by_key(|(id, progress)| (progress.end, progress.caught_up_at, std::cmp::Reverse(**id)));
+        let best =
+            followers.max_by_key(|(id, progress)| (progress.end, progress.caught_up_at, std::cmp::Reverse(**id)));
         best.map(|(id, _)| *id)
     }
 }

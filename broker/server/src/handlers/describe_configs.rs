@@ -106,8 +106,7 @@ impl Asked<'_> {
     /// A setting of brokers, for one of them or for all.
     fn of_broker(&self, setting: &'static BrokerSetting, broker: Option<BrokerId>) -> DescribeConfigsResourceResult {
         let sources = setting.sources(self.image, broker);
-        let sources: Vec<_> =
-            sources.into_iter().map(|(source, value)| (setting.name, source, value)).collect();
+        let sources: Vec<_> = sources.into_iter().map(|(source, value)| (setting.name, source, value)).collect();
         let result = self.result(setting.name, setting.means, type_of(setting.kind));
         said(result, &sources, self.request.include_synonyms)
     }
@@ -155,10 +154,7 @@ fn said(
             .with_value(Some(string(value)))
             .with_source(source_code(*source))
     });
-    result
-        .with_value(Some(string(value)))
-        .with_config_source(source_code(*source))
-        .with_synonyms(synonyms.collect())
+    result.with_value(Some(string(value))).with_config_source(source_code(*source)).with_synonyms(synonyms.collect())
 }
 
 fn type_of(kind: Kind) -> i8 {

@@ -188,7 +188,8 @@ fn unpack(records: Bytes, settings: TopicSettings) -> Result<Bytes, Refused> {
         }
         if settings.batch_bytes_max < batch.len() {
             let (has, may) = (batch.len(), settings.batch_bytes_max);
-            let message = format!("with the topic's compression.type a batch has {has} bytes, max.message.bytes is {may}");
+            let message =
+                format!("with the topic's compression.type a batch has {has} bytes, max.message.bytes is {may}");
             return Err(Refused::new(ErrorCode::MessageTooLarge, message));
         }
         if settings.recompression.is_some() {

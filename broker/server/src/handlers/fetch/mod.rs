@@ -36,7 +36,10 @@ enum Fetcher {
     Consumer,
     /// A consumer that followers serve, too.
     Roamer,
-    Follower { replica: BrokerId, broker_epoch: BrokerEpoch },
+    Follower {
+        replica: BrokerId,
+        broker_epoch: BrokerEpoch,
+    },
 }
 
 pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: FetchRequest) -> Answer {
