@@ -188,6 +188,10 @@ fn whatever_a_log_takes_a_client_has_sent() {
     };
     again("orders").keeps();
     again("returns").breaks(PROMISE);
+    // A leader packs it as its topic wants it.
+    let packed = |tale: Tale, sent| tale.says(1, Event::BatchRecompressed { partition: P, sent, crc: 12 });
+    packed(sent(10), 10).appends(1, 1, 0, 12).keeps();
+    packed(sent(10), 11).breaks(PROMISE);
     // A retry, and the metadata log, which no client writes.
     let twice = sent(10).appends(1, 1, 0, 10).appends(1, 1, 2, 10);
     let decided = Event::Appended {

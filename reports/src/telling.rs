@@ -254,6 +254,9 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::BatchSent { partition, crc } => {
             Telling::new('>', Flow, format!("sends a batch ({crc:08x})")).on(*partition)
         }
+        Event::BatchRecompressed { partition, sent, crc } => {
+            Telling::new('z', Flow, format!("packs a batch otherwise ({sent:08x} to {crc:08x})")).on(*partition)
+        }
         Event::LogDamaged { partition } => {
             Telling::new('!', Transition, "finds a log damaged that was safe").on(*partition)
         }

@@ -328,4 +328,10 @@ pub enum Event {
     StorageFailed {
         partition: PartitionId,
     },
+    /// A leader packs the batch that a client sent with the checksum `sent` by the codec of its topic; it has `crc` from now on.
+    BatchRecompressed {
+        partition: PartitionId,
+        sent: u32,
+        crc: u32,
+    },
 }

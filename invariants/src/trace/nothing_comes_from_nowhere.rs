@@ -3,7 +3,8 @@
 //! Broken if a log takes a batch whose checksum, which covers its records, is not that of a batch that a client sent to this
 //! partition: somebody altered it, made it up, or put it elsewhere. One batch may be written more than once: a client that
 //! heard no answer asks again. And one that writes by name, as all do before version 13 of Produce (KIP-516), may reach a topic that
-//! was made again under the name that it means. The metadata log holds decisions, not requests. A trace in which no client ever spoke leaves
+//! was made again under the name that it means. What a leader packs by its topic's codec has another checksum from then on, and must have been
+//! sent before; whether the records in it are the same, clients tell. The metadata log holds decisions, not requests. A trace in which no client ever spoke leaves
 //! the promise unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,14 @@ use super::{Frequent, NodeId, Promise, World};
 pub(super) struct NothingComesFromNowhere {
     sent: BTreeMap<PartitionId, BTreeSet<u32>>,
     judged: u64,
+}
+
+impl NothingComesFromNowhere {
+    /// Did a client send a batch with this checksum to the partition, or to one of the same name?
+    fn was_sent(&self, world: &World, partition: PartitionId, crc: u32) -> bool {
+        let was_sent_to = |to| self.sent.get(&to).is_some_and(|sent| sent.contains(&crc));
+        was_sent_to(partition) || world.namesakes(partition).any(was_sent_to)
+    }
 }
 
 impl Promise for NothingComesFromNowhere {
@@ -34,14 +43,21 @@ impl Promise for NothingComesFromNowhere {
                 self.sent.entry(partition).or_default().insert(crc);
                 Ok(())
             }
+            What::Witnessed(Event::BatchRecompressed { partition, sent, crc }) => {
+                if !self.was_sent(before, partition, sent) {
+                    let node = before.name(node);
+                    return Err(format!("{partition}: {node} packs a batch (crc {sent:08x}) that no client has sent"));
+                }
+                self.sent.entry(partition).or_default().insert(crc);
+                Ok(())
+            }
             What::Witnessed(Event::Appended { partition, epoch, base, end, crc })
                 if partition != PartitionId::METADATA && !self.sent.is_empty() =>
             {
                 self.judged += 1;
                 // What compaction made of what was sent is judged where it is made.
                 let is_compacted = before.batch(partition, base, end, epoch, crc).is_compacted();
-                let is_sent_to = |to| self.sent.get(&to).is_some_and(|sent| sent.contains(&crc));
-                if is_compacted || is_sent_to(partition) || before.namesakes(partition).any(is_sent_to) {
+                if is_compacted || self.was_sent(before, partition, crc) {
                     return Ok(());
                 }
                 Err(format!(

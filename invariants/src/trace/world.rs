@@ -528,6 +528,7 @@ impl World {
             | Event::ProducersKnown { .. }
             | Event::ProducerForgotten { .. }
             | Event::BatchSent { .. }
+            | Event::BatchRecompressed { .. }
             | Event::Burden { .. }
             | Event::LogDamaged { .. }
             | Event::StorageFailed { .. } => {}

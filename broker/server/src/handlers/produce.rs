@@ -6,7 +6,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::future;
 use host::{Elapsed, Host, buggify, timeout};
-use model::{BatchError, BatchHeader, KeySent, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batches};
+use model::{
+    BatchError, BatchHeader, Event, KeySent, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batch_checksum,
+    batches,
+};
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{ProduceRequest, ProduceResponse, TopicName, string, topic_name};
@@ -112,7 +115,9 @@ fn append<H: Host>(
     let records = records.unwrap_or_default();
     let settings = partition.settings();
     let stamp = validate(&records, settings.batch_bytes_max)?;
-    let records = unpack(records, settings)?;
+    let records = pack(records, settings, |sent, crc| {
+        node.host.witness(Event::BatchRecompressed { partition: id, sent, crc });
+    })?;
     let keys = if settings.log.cleanup_policy.compacts() { keys_of(&records)? } else { Vec::new() };
     let append_time = settings.stamps_append_time.then(|| node.host.wall_clock());
     let waiting = partition.produce(&records, stamp, acks, append_time, &keys).map_err(|error| {
@@ -166,8 +171,8 @@ fn validate(records: &[u8], batch_bytes_max: usize) -> Result<Option<ProducerSta
 }
 
 /// Proves that what is compressed can be read, and compresses otherwise what the topic wants otherwise. What is neither is left as it is:
-/// its records stay opaque.
-fn unpack(records: Bytes, settings: TopicSettings) -> Result<Bytes, Refused> {
+/// its records stay opaque. `repacked` hears of each batch that is packed anew its checksum before and after.
+fn pack(records: Bytes, settings: TopicSettings, repacked: impl Fn(u32, u32)) -> Result<Bytes, Refused> {
     let is_plain = |header: &BatchHeader| header.compression() == Compression::None as i16;
     let wanted =
         |header: &BatchHeader| settings.recompression.filter(|wanted| wanted.codec as i16 != header.compression());
@@ -183,7 +188,8 @@ fn unpack(records: Bytes, settings: TopicSettings) -> Result<Bytes, Refused> {
         }
         if let Some(wanted) = wanted {
             batch = recompress(&header, &batch, wanted).map_err(unreadable)?;
-            model::reached!("a leader compressed a batch as its topic wants it");
+            model::reached!("a leader packed a batch as its topic wants it");
+            repacked(header.crc, batch_checksum(&batch));
             has_changed = true;
         }
         if settings.batch_bytes_max < batch.len() {
