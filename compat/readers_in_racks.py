@@ -55,6 +55,10 @@ def main():
     ) as cluster:
         cluster.start_all()
         admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        deadline = time.monotonic() + 20
+        while len(admin.list_topics(timeout=10).brokers) < 3:
+            assert time.monotonic() < deadline, "not every broker is there"
+            time.sleep(0.1)
         (made,) = admin.create_topics([NewTopic("orders", 1, 3)]).values()
         made.result(timeout=20)
         producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"})
@@ -75,8 +79,7 @@ def main():
         follower = 1 + leader % 3
         cluster.kill(follower)
         send(1000)
-        readers[follower].read_until(lambda: readers[follower].values == sent)
-        assert readers[follower].source != follower, "it is served elsewhere"
+        readers[follower].read_until(lambda: readers[follower].values == sent and readers[follower].source != follower)
         cluster.start(follower)
         readers[follower].read_until(lambda: readers[follower].source == follower)
         send(10)

@@ -409,8 +409,7 @@ async fn read_in_rack(answers: Result<(), ErrorCode>) -> [usize; 2] {
     let read = read(&mut consumer, 20).await;
     let expected: Vec<_> = (0..20).map(|number| (number, number.to_string())).collect();
     assert_eq!(read[&0], expected);
-    let served = peers.state.lock().unwrap().served;
-    served
+    peers.state.lock().unwrap().served
 }
 
 #[tokio::test]

@@ -28,6 +28,9 @@ pub struct Recompression {
 /// If the records cannot be decompressed within the limit, or one of them is malformed.
 pub fn check_records(header: &BatchHeader, batch: &Bytes) -> Result<(), DecodeError> {
     let stream = compression::plain(codec_of(header)?, batch.slice(BATCH_HEADER_LENGTH..), DECOMPRESSED_BYTES_MAX)?;
+    if header.record_count < 1 || header.record_count != header.last_offset_delta.wrapping_add(1) {
+        return Err(DecodeError::Record("its batch counts other offsets than records"));
+    }
     let mut plain = Plain { stream: BufReader::new(stream), read: 0 };
     for index in 0..header.record_count {
         plain.record(index)?;

@@ -311,7 +311,6 @@ impl Kind {
             Kind::Integer { from, to, .. } => format!("a whole number from {from} to {to}"),
             Kind::Ratio => "a number from 0 to 1".into(),
             Kind::Boolean => "true or false".into(),
-            Kind::OneOf([only]) => format!("{only} only"),
             Kind::OneOf(words) => format!("one of {}", words.join(", ")),
             Kind::SomeOf(words) => format!("some of {}, with commas", words.join(", ")),
             Kind::Replicas => "* for all replicas, or some as partition:broker, with commas".into(),
