@@ -38,7 +38,7 @@ impl Replica {
         match &self.role {
             Role::Leader(_) => return self.admit_read(log, epoch, offset),
             Role::Waiting => return Err(Refusal::NotLeaderOrFollower),
-            Role::Follower(_) => self.check_epoch(epoch)?,
+            Role::Follower(_) => self.compare_epoch(epoch)?,
         }
         let (start, end) = (log.start, log.end);
         if self.planted.has(Bug::FollowerServesUncommitted) && start <= offset && offset <= end {
