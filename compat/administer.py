@@ -74,6 +74,14 @@ def settings_change(admin):
     refused(lambda: change(admin, "orders", "retention.ms", AlterConfigOpType.SET, "soon"), "INVALID_CONFIG")
     refused(lambda: change(admin, "orders", "colour", AlterConfigOpType.SET, "blue"), "INVALID_CONFIG")
     refused(lambda: change(admin, "nowhere", "retention.ms", AlterConfigOpType.SET, "5"), "UNKNOWN_TOPIC_OR_PART")
+    rate = "leader.replication.throttled.rate"
+    throttle = ConfigEntry(rate, "1000000", incremental_operation=AlterConfigOpType.SET)
+    done(admin.incremental_alter_configs([ConfigResource(ResourceType.BROKER, "1", incremental_configs=[throttle])]))
+    described = lambda node: done(admin.describe_configs([ConfigResource(ResourceType.BROKER, node)]))[rate]
+    until(lambda: described("1").value == "1000000")
+    assert described("1").source == ConfigSource.DYNAMIC_BROKER_CONFIG.value and described("2").is_default
+    change(admin, "orders", "leader.replication.throttled.replicas", AlterConfigOpType.APPEND, "0:1,0:2")
+    until(lambda: settings(admin, "orders")["leader.replication.throttled.replicas"].value == "0:1,0:2")
     node = done(admin.describe_configs([ConfigResource(ResourceType.BROKER, "1")]))
     assert node["node.id"].is_read_only and not node["log.retention.ms"].is_read_only
 

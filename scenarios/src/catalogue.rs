@@ -128,4 +128,5 @@ const TALES: &[Tale] = tales![
     "clients/consumer-paused-through-elections.toml",
     "clients/clients-crash.toml",
     "clients/latest-means-committed.toml",
+    "clients/reader-is-ahead-of-its-follower.toml",
 ];

@@ -112,6 +112,7 @@ tales! {
     producer_returns_as_a_zombie: "clients/producer-returns-as-a-zombie.toml",
     consumer_paused_through_elections: "clients/consumer-paused-through-elections.toml",
     latest_means_committed: "clients/latest-means-committed.toml",
+    reader_is_ahead_of_its_follower: "clients/reader-is-ahead-of-its-follower.toml",
     clients_crash: "clients/clients-crash.toml",
 }
 

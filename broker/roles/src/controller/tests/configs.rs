@@ -77,6 +77,34 @@ fn a_whole_set_takes_back_what_it_leaves_out() {
 }
 
 #[test]
+fn a_throttle_holds_for_one_broker_before_it_holds_for_all() {
+    let mut cluster = cluster();
+    let rate = |cluster: &Cluster, broker| LEADER_THROTTLE.number(cluster.controller.image(), id(broker));
+    let unlimited = Some(i64::MAX.unsigned_abs());
+    assert_eq!(rate(&cluster, 1), unlimited);
+    alter(&mut cluster, ConfigResource::Broker(None), set(LEADER_THROTTLE.name, "500")).unwrap();
+    alter(&mut cluster, ConfigResource::Broker(Some(id(1))), set(LEADER_THROTTLE.name, "70")).unwrap();
+    assert_eq!((rate(&cluster, 1), rate(&cluster, 2)), (Some(70), Some(500)));
+    let taken_back = single(LEADER_THROTTLE.name, ConfigOperation::Delete);
+    alter(&mut cluster, ConfigResource::Broker(Some(id(1))), taken_back).unwrap();
+    assert_eq!(rate(&cluster, 1), Some(500));
+    let negative = alter(&mut cluster, ConfigResource::Broker(None), set(FOLLOWER_THROTTLE.name, "-1"));
+    assert!(matches!(negative, Err(Refusal::InvalidConfig(_))));
+}
+
+#[test]
+fn replicas_are_added_to_a_throttle_and_taken_from_it() {
+    let mut cluster = cluster();
+    let name = "leader.replication.throttled.replicas";
+    alter(&mut cluster, orders(), set(name, "0:1")).unwrap();
+    alter(&mut cluster, orders(), single(name, ConfigOperation::Append("0:2,1:2".into()))).unwrap();
+    assert_eq!(holds(&cluster, name), (Source::Topic, "0:1,0:2,1:2".into()));
+    alter(&mut cluster, orders(), single(name, ConfigOperation::Subtract("0:1,0:2,1:2".into()))).unwrap();
+    assert_eq!(holds(&cluster, name).1, "");
+    assert!(matches!(alter(&mut cluster, orders(), set(name, "all")), Err(Refusal::InvalidConfig(_))));
+}
+
+#[test]
 fn what_cannot_change_is_refused_whole_and_says_why() {
     let mut cluster = cluster();
     let end = cluster.end();
