@@ -65,6 +65,12 @@ bugs! {
     CommitUnsorted = "commit-unsorted", had: "openraft (openraft 1802)", breaks: "metadata counts as committed that no majority has";
     /// A quorum leader does not notice that no majority fetches from it.
     NoCheckQuorum = "no-check-quorum", had: "Kafka before 3.7 (KAFKA-15489)", breaks: "a controller that is cut off leads on beside its successor";
+    /// A quorum leader changes the voters before a record of its own epoch is committed.
+    VotersBeforeCommit = "voters-before-commit", had: "Raft's change of one server as it was first published (Ongaro, 2015)", breaks: "two majorities have no voter in common, and what was committed is lost";
+    /// A quorum leader changes the voters again while the last change is not committed.
+    VotersTwiceAtOnce = "voters-twice-at-once", had: "what one change at a time is for (KIP-853)", breaks: "a leader commits with a majority that the others know nothing of";
+    /// A quorum leader goes on counting the majority of the voters that the change took the place of.
+    VotersCountedAsBefore = "voters-counted-as-before", had: "openraft 0.10 (openraft 1802), in another guise", breaks: "metadata counts as committed that no majority of the voters has";
     /// The controller elects any live replica, in sync or not.
     ElectOutOfSync = "elect-out-of-sync", had: "unclean election, Kafka's default before 0.11", breaks: "what only the in-sync replicas had is lost";
     /// The controller keeps the last leader of an in-sync set though it is fenced.

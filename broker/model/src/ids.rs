@@ -1,6 +1,7 @@
 //! Numbers with a meaning, each its own type.
 
 use std::fmt;
+use std::str::FromStr;
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,11 @@ number! {
 #[cbor(transparent)]
 pub struct TopicId(#[n(0)] pub u128);
 
+/// Identity of a node's data directory: 128 random bits (KIP-853), so that a node with another disk is another replica of the metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct DirectoryId(#[n(0)] pub u128);
+
 impl Offset {
     pub const ZERO: Offset = Offset(0);
 
@@ -86,6 +92,20 @@ impl TopicId {
 impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)
+    }
+}
+
+impl fmt::Display for DirectoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for DirectoryId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<DirectoryId, std::num::ParseIntError> {
+        u128::from_str_radix(text, 16).map(DirectoryId)
     }
 }
 

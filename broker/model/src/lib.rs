@@ -21,7 +21,8 @@ pub use endpoint::Endpoint;
 pub use epochs::{EpochStart, Epochs};
 pub use event::{Event, KeySent, LogStartReason};
 pub use ids::{
-    BrokerEpoch, BrokerId, ClusterId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, SnapshotId, TopicId,
+    BrokerEpoch, BrokerId, ClusterId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId,
+    SnapshotId, TopicId,
 };
 pub use producers::{
     Admission, PRODUCER_BATCHES_KEPT, Producer, ProducerBatch, ProducerStamp, Producers, SequenceError, sequence_after,

@@ -6,9 +6,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use model::{BrokerId, LeaderEpoch, Offset, Planted, Time};
+use model::{BrokerId, Endpoint, LeaderEpoch, Offset, Planted, Time};
 use roles::quorum::{
-    Body, Config, FetchRequest, Input, Output, Positions, Quorum, QuorumState, Request, Response, Ticket,
+    Body, Config, FetchRequest, Input, Output, Positions, Quorum, QuorumState, Recovered, Request, Response, Ticket,
+    Voter, VoterHistory, VoterSet,
 };
 
 const FOLLOWERS: [BrokerId; 2] = [BrokerId(2), BrokerId(3)];
@@ -17,12 +18,15 @@ const FOLLOWERS: [BrokerId; 2] = [BrokerId(2), BrokerId(3)];
 fn leader() -> (Quorum, Time) {
     let config = Config {
         id: BrokerId(1),
-        voters: [BrokerId(1), BrokerId(2), BrokerId(3)].into(),
+        directory: None,
         election_timeout: Duration::from_secs(1),
         fetch_timeout: Duration::from_secs(2),
         planted: Planted::NONE,
     };
-    let mut quorum = Quorum::new(config, QuorumState::default(), Positions::default(), Time::ZERO, 0);
+    let voter = |id| Voter { id: BrokerId(id), directory: None, endpoint: Endpoint::new("node", 9092) };
+    let voters = VoterHistory::recovered(VoterSet::new([1, 2, 3].map(voter)), None, Vec::new());
+    let recovered = Recovered { state: QuorumState::default(), log: Positions::default(), voters };
+    let mut quorum = Quorum::new(config, recovered, Time::ZERO, 0);
     let now = quorum.deadline();
     let mut inputs = VecDeque::from([Input::Tick]);
     let mut out = Vec::new();
@@ -49,7 +53,7 @@ fn leader() -> (Quorum, Time) {
 }
 
 fn fetch(replica: BrokerId, epoch: LeaderEpoch, offset: Offset) -> Input {
-    let request = Request::Fetch(FetchRequest { epoch, replica, offset, last_epoch: epoch });
+    let request = Request::Fetch(FetchRequest { epoch, replica, directory: None, offset, last_epoch: epoch });
     Input::Request { ticket: Ticket(offset.0 as u64 * 4 + replica.0 as u64), request }
 }
 

@@ -13,6 +13,7 @@ use super::record::{
     BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RegisterBroker, RemoveTopic, TopicConfig,
     TopicRecord, UnregisterBroker,
 };
+use crate::quorum::VoterSet;
 
 /// The cluster as the metadata log describes it. Cheap to clone: topics are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Image {
     pub topic_ids: BTreeMap<String, TopicId>,
     /// What was set for a broker, or for all of them (none), while they run.
     pub(super) broker_configs: Arc<BTreeMap<(Option<BrokerId>, String), String>>,
+    /// Who votes in the metadata quorum, if that was ever changed; else those that are configured to.
+    pub voters: Option<Arc<VoterSet>>,
     /// The first producer id that no broker has.
     pub next_producer_id: ProducerId,
     /// The sum of the hashes of all that is above but `end`: kept up with each change, the same in any order of changes.
@@ -95,6 +98,7 @@ impl Image {
             Record::BrokerConfig(config) => self.set_broker_config(config),
             Record::RemoveTopic(remove) => self.remove_topic(*remove),
             Record::UnregisterBroker(broker) => self.unregister_broker(*broker),
+            Record::Voters(voters) => self.take_voters(voters),
             Record::ProducerIds(ids) => self.take_producer_ids(ids.next),
         }
         self.end = self.end.plus(1);
@@ -223,6 +227,13 @@ impl Image {
         partition.partition_epoch = change.partition_epoch;
         let after = Fold::of(&(change.topic, change.index, &*partition));
         self.replaces(before, after);
+    }
+
+    fn take_voters(&mut self, voters: &VoterSet) {
+        if let Some(before) = self.voters.replace(Arc::new(voters.clone())) {
+            self.leaves(&("voters", before));
+        }
+        self.enters(&("voters", voters));
     }
 
     fn take_producer_ids(&mut self, next: ProducerId) {

@@ -58,6 +58,7 @@ pub use self::record::{
 pub use self::refusal::Refusal;
 pub use self::throttled::is_throttled;
 pub use self::topic_settings::{Kind, Source, TOPIC_SETTINGS, TopicDefaults, TopicSetting, Unit};
+use crate::quorum::VoterSet;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -152,6 +153,11 @@ impl Controller {
         }
     }
 
+    /// Takes in what the quorum has appended of its own, at the offset where the image ended before: other voters.
+    pub fn take_voters(&mut self, voters: &VoterSet) {
+        self.image.apply(&Record::Voters(voters.clone()));
+    }
+
     /// When something is due if nothing is heard. None if no broker has a session.
     pub fn deadline(&self) -> Option<Time> {
         self.next_session_end().map(|end| self.next_balance().map_or(end, |next| next.min(end)))
@@ -195,6 +201,7 @@ impl Controller {
             | Record::BrokerConfig(_)
             | Record::RemoveTopic(_)
             | Record::UnregisterBroker(_)
+            | Record::Voters(_)
             | Record::ProducerIds(_) => return,
         };
         let Some(partition) = self.image.partition(model::PartitionId { topic: id.0, index: id.1 }) else { return };

@@ -12,6 +12,8 @@ use minicbor::{Decode, Encode};
 use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, PartitionEpoch, ProducerId, TopicId};
 use thiserror::Error;
 
+use crate::quorum::VoterSet;
+
 /// One fact of the metadata log.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Record {
@@ -36,6 +38,9 @@ pub enum Record {
     RemoveTopic(#[n(0)] RemoveTopic),
     #[n(9)]
     UnregisterBroker(#[n(0)] UnregisterBroker),
+    /// Who votes in the metadata quorum from here on (KIP-853). It stands alone in a control batch, and holds before it is committed.
+    #[n(10)]
+    Voters(#[n(0)] VoterSet),
     #[n(16)]
     ProducerIds(#[n(0)] ProducerIds),
 }
@@ -207,7 +212,10 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use model::DirectoryId;
+
     use super::*;
+    use crate::quorum::Voter;
 
     fn registration() -> Record {
         Record::RegisterBroker(RegisterBroker {
@@ -232,7 +240,13 @@ mod tests {
             adding: None,
             removing: Some(Vec::new()),
         });
-        for record in [Record::NoOp, registration(), partition] {
+        let voter = |id, directory: Option<u128>| Voter {
+            id: BrokerId(id),
+            directory: directory.map(DirectoryId),
+            endpoint: Endpoint::new("node", 9092),
+        };
+        let voters = Record::Voters(VoterSet::new([voter(1, None), voter(4, Some(u128::MAX - 1))]));
+        for record in [Record::NoOp, registration(), partition, voters] {
             assert_eq!(Record::decode(&record.encode()), Ok(record));
         }
     }

@@ -12,7 +12,7 @@ impl Image {
     /// Records from which [`Image::from_records`] makes this image again.
     pub fn records(&self, planted: Planted) -> Vec<Record> {
         // Whatever an image comes to hold must be told here too, or this does not compile.
-        let Image { end: _, brokers, topics, topic_ids: _, broker_configs, next_producer_id, digest: _ } = self;
+        let Image { end: _, brokers, topics, topic_ids: _, broker_configs, voters, next_producer_id, digest: _ } = self;
         let mut records = Vec::new();
         for (&broker, registration) in brokers {
             tell_broker(broker, registration, &mut records);
@@ -24,6 +24,7 @@ impl Image {
             let (name, value) = (name.clone(), Some(value.clone()));
             records.push(Record::BrokerConfig(BrokerConfig { broker: *broker, name, value }));
         }
+        records.extend(voters.as_deref().cloned().map(Record::Voters));
         if *next_producer_id != ProducerId::default() && !planted.has(Bug::SnapshotForgetsProducerIds) {
             // Who took the last block is known no more, and nobody asks.
             let (broker, broker_epoch) = (BrokerId(-1), BrokerEpoch(-1));

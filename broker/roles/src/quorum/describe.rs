@@ -1,7 +1,8 @@
 //! What a leader tells of the quorum (DescribeQuorum, KIP-836).
 
-use model::{BrokerId, LeaderEpoch, Offset, Time};
+use model::{BrokerId, DirectoryId, LeaderEpoch, Offset, Time};
 
+use super::voters::Replica;
 use super::{Quorum, Role};
 
 /// The quorum as its leader sees it.
@@ -17,6 +18,7 @@ pub struct Description {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplicaProgress {
     pub id: BrokerId,
+    pub directory: Option<DirectoryId>,
     /// None until it fetched in this epoch.
     pub log_end: Option<Offset>,
     pub last_fetch: Option<Time>,
@@ -29,17 +31,22 @@ impl Quorum {
         let Role::Leader(leader) = &self.role else { return None };
         let itself = ReplicaProgress {
             id: self.config.id,
+            directory: self.config.directory,
             log_end: Some(self.log.end),
             last_fetch: Some(now),
             last_caught_up: Some(now),
         };
         let others = leader.progress.iter().map(|(&id, progress)| ReplicaProgress {
             id,
+            directory: progress.directory.or_else(|| self.voters().get(id)?.directory),
             log_end: progress.synced,
             last_fetch: progress.synced.map(|_| progress.last_fetch),
             last_caught_up: progress.last_caught_up,
         });
-        let (voters, observers) = others.chain([itself]).partition(|replica| self.config.voters.contains(&replica.id));
+        let (voters, observers) = others.chain([itself]).partition(|replica| {
+            let ReplicaProgress { id, directory, .. } = *replica;
+            self.voters().has(Replica { id, directory })
+        });
         Some(Description {
             leader: self.config.id,
             epoch: self.state.epoch,

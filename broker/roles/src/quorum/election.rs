@@ -34,7 +34,7 @@ struct Votes {
 impl Quorum {
     /// Begins an election, or another round of it.
     pub(super) fn stand(&mut self) {
-        assert!(self.is_voter());
+        assert!(self.may_stand());
         if self.installing.is_some() {
             // It knows that its log lacks what was committed, and soon it will not.
             let unattached = Unattached::patient(self);
@@ -66,12 +66,14 @@ impl Quorum {
 
     fn ask_for_votes(&mut self, epoch: LeaderEpoch, pre_vote: bool) -> Votes {
         let (last_epoch, log_end) = self.log.rank();
-        let vote = VoteRequest { epoch, candidate: self.config.id, last_epoch, log_end, pre_vote };
         let mut votes = Votes::default();
         if pre_vote {
             votes.granted.insert(self.config.id);
         }
         for voter in self.other_voters() {
+            let directory = self.voters().get(voter).and_then(|voter| voter.directory);
+            let candidate = self.config.id;
+            let vote = VoteRequest { epoch, candidate, voter: directory, last_epoch, log_end, pre_vote };
             let id = self.send(voter, Request::Vote(vote));
             votes.asked.insert(id, voter);
         }
@@ -104,10 +106,12 @@ impl Quorum {
     }
 
     fn count_votes(&mut self) {
-        let majority = self.majority();
+        let voters = self.voters();
+        let is_elected =
+            |votes: &Votes| voters.majority() <= votes.granted.iter().filter(|id| voters.contains(**id)).count();
         match &self.role {
-            Role::Prospective(prospective) if majority <= prospective.votes.granted.len() => self.become_candidate(),
-            Role::Candidate(candidate) if majority <= candidate.votes.granted.len() => self.become_leader(),
+            Role::Prospective(prospective) if is_elected(&prospective.votes) => self.become_candidate(),
+            Role::Candidate(candidate) if is_elected(&candidate.votes) => self.become_leader(),
             Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) | Role::Follower(_) | Role::Leader(_) => {}
         }
     }

@@ -12,9 +12,6 @@ impl Quorum {
         if begin.epoch < self.state.epoch {
             return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));
         }
-        if !self.config.voters.contains(&begin.leader) {
-            return self.reply(ticket, Body::Refused(Refusal::InconsistentVoterSet));
-        }
         self.learn(begin.epoch, Some(begin.leader));
         self.reply(ticket, Body::Noted);
     }
@@ -45,7 +42,7 @@ impl Quorum {
 
     /// Takes in what somebody says about an epoch and its leader. What is behind, or contradicts what is known, says nothing.
     pub(super) fn learn(&mut self, epoch: LeaderEpoch, leader: Option<BrokerId>) {
-        let leader = leader.filter(|leader| *leader != self.config.id && self.config.voters.contains(leader));
+        let leader = leader.filter(|leader| *leader != self.config.id);
         if epoch < self.state.epoch {
             return;
         }

@@ -69,13 +69,14 @@ impl Quorum {
     }
 
     fn next_fetch(&self) -> Request {
-        let (epoch, replica) = (self.state.epoch, self.config.id);
+        let (epoch, replica, directory) = (self.state.epoch, self.config.id, self.config.directory);
         if let Role::Follower(Follower { pieces: Some(Pieces { snapshot, position, .. }), .. }) = self.role {
-            return Request::FetchSnapshot(FetchSnapshotRequest { epoch, replica, snapshot, position });
+            return Request::FetchSnapshot(FetchSnapshotRequest { epoch, replica, directory, snapshot, position });
         }
         Request::Fetch(FetchRequest {
             epoch,
             replica,
+            directory,
             offset: self.log.end,
             last_epoch: if self.log.end == Offset::ZERO { LeaderEpoch::NONE } else { self.log.last_epoch() },
         })

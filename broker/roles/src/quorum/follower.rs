@@ -37,7 +37,7 @@ impl Quorum {
         let Role::Follower(follower) = &self.role else { return };
         let leader = follower.leader;
         if follower.give_up_at <= self.now {
-            if self.is_voter() {
+            if self.may_stand() {
                 self.stand();
             } else {
                 let unattached = Unattached::patient(self);
@@ -54,21 +54,27 @@ impl Quorum {
         id: RequestId,
         epoch: LeaderEpoch,
         leader_high_watermark: Offset,
-        spans: &[Span],
+        spans: Vec<Span>,
         records: Bytes,
     ) {
-        if !self.log.continues_with(spans, epoch) {
+        if !self.log.continues_with(&spans, epoch) {
             return self.fetch_failed(id);
         }
         if !self.fetch_answered(id, epoch) {
             return;
         }
-        if let Some(last) = spans.last() {
-            for span in spans {
-                self.log.append(span.epoch, span.end);
+        if !spans.is_empty() {
+            let says_who_votes = spans.iter().any(|span| span.voters.is_some());
+            for Span { epoch, start, end, voters } in spans {
+                self.log.append(epoch, end);
+                if let Some(voters) = voters {
+                    self.voters.append(start, voters);
+                }
             }
-            assert!(last.end == self.log.end);
             self.perform(Output::AppendFetched { records });
+            if says_who_votes {
+                self.tell_voters();
+            }
         }
         self.raise_high_watermark(leader_high_watermark.min(self.log.end));
     }
@@ -93,8 +99,8 @@ impl Quorum {
             self.perform(Output::CommittedIsMissing { leader, leader_end: end, high_watermark });
         } else if to < self.log.end {
             model::reached!("metadata that was not committed was cut");
-            self.log.truncate(to);
             self.perform(Output::Truncate { to });
+            self.truncate(to);
         }
     }
 
@@ -123,6 +129,7 @@ impl Quorum {
     pub(super) fn raise_high_watermark(&mut self, to: Offset) {
         if self.high_watermark < to {
             self.high_watermark = to;
+            self.voters.commit(to);
             self.perform(Output::HighWatermark { to });
         }
     }

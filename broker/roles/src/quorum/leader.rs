@@ -1,12 +1,14 @@
 //! The leader: it answers fetches, counts who has what, commits, and resigns when no majority fetches from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use model::{BrokerId, Bug, Offset, Time};
+use model::{BrokerId, Bug, DirectoryId, Offset, Time};
 
+use super::membership::Pending;
 use super::message::{BeginEpochRequest, Body, EndEpochRequest, FetchRequest, Refusal, Request};
 use super::positions::Comparison;
 use super::unattached::Unattached;
+use super::voters::{Replica, Voter, VoterSet};
 use super::{Output, Quorum, QuorumState, Role, Ticket};
 use crate::limits::{QUORUM_FETCH_WAIT_DIVISOR, QUORUM_OBSERVERS_MAX};
 
@@ -16,10 +18,14 @@ pub(super) struct Leader {
     pub(super) epoch_start: Offset,
     /// Of every voter but itself, and of observers that fetched.
     pub(super) progress: BTreeMap<BrokerId, Progress>,
+    /// Changes of the voters that are not committed, by rising offset: one at a time.
+    pub(super) changes: Vec<Pending>,
 }
 
 #[derive(Debug)]
 pub(super) struct Progress {
+    /// Which disk of the node it is.
+    pub(super) directory: Option<DirectoryId>,
     /// It has everything below on its disk; None until it fetched in this epoch.
     pub(super) synced: Option<Offset>,
     pub(super) last_fetch: Time,
@@ -41,8 +47,9 @@ struct Waiting {
 }
 
 impl Progress {
-    fn new(now: Time) -> Progress {
+    pub(super) fn new(now: Time) -> Progress {
         Progress {
+            directory: None,
             synced: None,
             last_fetch: now,
             last_caught_up: None,
@@ -63,29 +70,43 @@ impl Leader {
 
     /// When a majority will have been silent for one and a half fetch timeouts (KAFKA-15489).
     fn resign_at(&self, quorum: &Quorum) -> Time {
-        if quorum.is_only_voter() || quorum.config.planted.has(Bug::NoCheckQuorum) {
+        // So many others make a majority, with this leader itself if it votes.
+        let needed = quorum.voters().majority() - usize::from(quorum.is_voter());
+        if needed == 0 || quorum.config.planted.has(Bug::NoCheckQuorum) {
             return Time(u64::MAX);
         }
-        let others = quorum.other_voters();
-        let mut heard: Vec<Time> = others.iter().filter_map(|id| Some(self.progress.get(id)?.last_fetch)).collect();
+        let others = quorum.voters().iter().filter(|voter| voter.id != quorum.config.id);
+        let mut heard: Vec<Time> = others.map(|voter| self.last_heard(voter)).collect();
         heard.sort_unstable_by(|one, other| other.cmp(one));
-        // With this leader itself, so many others make a majority.
-        heard[quorum.majority() - 2] + quorum.config.fetch_timeout * 3 / 2
+        heard[needed - 1] + quorum.config.fetch_timeout * 3 / 2
+    }
+
+    /// What is known of a voter: of another disk of the same node nothing counts.
+    pub(super) fn progress_of(&self, voter: &Voter) -> Option<&Progress> {
+        let progress = self.progress.get(&voter.id)?;
+        (progress.synced.is_none() || voter.is(Replica { id: voter.id, directory: progress.directory }))
+            .then_some(progress)
+    }
+
+    fn last_heard(&self, voter: &Voter) -> Time {
+        self.progress_of(voter).map_or(Time::ZERO, |progress| progress.last_fetch)
     }
 
     /// Forgets the observer that was silent longest if there is one too many with `replica`; its waiting fetch has no answer then.
-    fn make_room_for(&mut self, replica: BrokerId, voters: &BTreeSet<BrokerId>) -> Vec<Ticket> {
+    fn make_room_for(&mut self, replica: BrokerId, voters: &VoterSet) -> Vec<Ticket> {
         if self.progress.contains_key(&replica) || self.progress.len() < voters.len() + QUORUM_OBSERVERS_MAX {
             return Vec::new();
         }
-        let observers = self.progress.iter().filter(|(id, _)| !voters.contains(id));
+        let observers = self.progress.iter().filter(|(id, _)| !voters.contains(**id));
         let silent = observers.min_by_key(|(_, progress)| progress.last_fetch).map(|(&id, _)| id);
         let forgotten = silent.and_then(|id| self.progress.remove(&id));
         forgotten.and_then(|progress| Some(progress.waiting?.ticket)).into_iter().collect()
     }
 
-    pub(super) fn into_waiting(self) -> Vec<Ticket> {
-        self.progress.into_values().filter_map(|progress| Some(progress.waiting?.ticket)).collect()
+    /// Whoever waits for a change of the voters, and whoever waits for records.
+    pub(super) fn into_waiting(self) -> (Vec<Ticket>, Vec<Ticket>) {
+        let fetches = self.progress.into_values().filter_map(|progress| Some(progress.waiting?.ticket));
+        (self.changes.into_iter().map(|pending| pending.ticket).collect(), fetches.collect())
     }
 }
 
@@ -94,7 +115,7 @@ impl Quorum {
         let epoch_start = self.log.end;
         let progress = self.other_voters().into_iter().map(|voter| (voter, Progress::new(self.now))).collect();
         self.persist(QuorumState { leader: Some(self.config.id), ..self.state });
-        self.change_role(Role::Leader(Leader { epoch_start, progress }));
+        self.change_role(Role::Leader(Leader { epoch_start, progress, changes: Vec::new() }));
         // It has at least one record of its own to commit, and with it all before (Raft, section 5.4.2).
         self.log.append(self.state.epoch, self.log.end.plus(1));
         self.perform(Output::AppendLeaderChange { epoch: self.state.epoch });
@@ -105,6 +126,10 @@ impl Quorum {
         let Role::Leader(leader) = &self.role else { return };
         if leader.resign_at(self) <= self.now {
             model::reached!("a metadata leader resigned for want of a majority");
+            return self.resign();
+        }
+        if self.is_removed() {
+            model::reached!("a metadata leader resigned since it votes no more");
             return self.resign();
         }
         self.announce();
@@ -140,7 +165,7 @@ impl Quorum {
         if fetch.replica == self.config.id || fetch.offset < Offset::ZERO {
             return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
         }
-        self.heard_from(fetch.replica);
+        self.heard_from(Replica { id: fetch.replica, directory: fetch.directory });
         match self.log.compare(fetch.offset, fetch.last_epoch) {
             Comparison::Prefix => {}
             Comparison::Diverges { epoch, end } => return self.reply(ticket, Body::Diverging { epoch, end }),
@@ -159,11 +184,16 @@ impl Quorum {
     }
 
     /// A replica asks for something: it lives, and knows who leads.
-    pub(super) fn heard_from(&mut self, replica: BrokerId) {
+    pub(super) fn heard_from(&mut self, replica: Replica) {
         let again = self.now + self.config.fetch_timeout / 2;
         let Role::Leader(leader) = &mut self.role else { return };
-        let mut earlier = leader.make_room_for(replica, &self.config.voters);
-        let progress = leader.progress.entry(replica).or_insert_with(|| Progress::new(self.now));
+        let mut earlier = leader.make_room_for(replica.id, self.voters.current());
+        let progress = leader.progress.entry(replica.id).or_insert_with(|| Progress::new(self.now));
+        if progress.directory != replica.directory {
+            // What the node had on another disk it need not have on this one.
+            let waiting = progress.waiting.take();
+            *progress = Progress { directory: replica.directory, waiting, ..Progress::new(self.now) };
+        }
         progress.last_fetch = self.now;
         progress.announce_at = again;
         earlier.extend(progress.waiting.take().map(|waiting| waiting.ticket));
@@ -182,21 +212,23 @@ impl Quorum {
     /// Commits what a majority of voters has on disk, once a record of this epoch is among it.
     pub(super) fn advance_high_watermark(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        let mut synced: Vec<Offset> = self
-            .config
-            .voters
+        let planted = self.config.planted;
+        let counted =
+            if planted.has(Bug::VotersCountedAsBefore) { self.voters.before() } else { self.voters.current() };
+        let mut synced: Vec<Offset> = counted
             .iter()
-            .map(|voter| match leader.progress.get(voter) {
-                Some(progress) => progress.synced.unwrap_or(Offset::ZERO),
-                None => self.log.synced,
+            .map(|voter| match leader.progress_of(voter) {
+                _ if voter.id == self.config.id => self.log.synced,
+                progress => progress.and_then(|progress| progress.synced).unwrap_or(Offset::ZERO),
             })
             .collect();
-        if !self.config.planted.has(Bug::CommitUnsorted) {
+        if !planted.has(Bug::CommitUnsorted) {
             synced.sort_unstable_by(|one, other| other.cmp(one));
         }
-        let by_majority = synced[self.majority() - 1].min(self.log.end);
-        if leader.epoch_start < by_majority || self.config.planted.has(Bug::CommitEarlierEpoch) {
+        let by_majority = synced[counted.majority() - 1].min(self.log.end);
+        if leader.epoch_start < by_majority || planted.has(Bug::CommitEarlierEpoch) {
             self.raise_high_watermark(by_majority);
+            self.end_changes();
         }
         self.answer_waiting();
     }

@@ -1,7 +1,9 @@
 //! What members of the quorum say to each other. The shell turns these into Kafka's own messages.
 
 use bytes::Bytes;
-use model::{BrokerId, LeaderEpoch, Offset, SnapshotId};
+use model::{BrokerId, DirectoryId, LeaderEpoch, Offset, SnapshotId};
+
+use super::voters::VoterSet;
 
 /// Pairs a request with its answer; never used twice by one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +24,8 @@ pub struct VoteRequest {
     /// The epoch that the candidate stands in; of a pre-vote, the one that it is in.
     pub epoch: LeaderEpoch,
     pub candidate: BrokerId,
+    /// The disk whose vote is asked for; none: whichever the node has.
+    pub voter: Option<DirectoryId>,
     /// The epoch of the last record of the candidate's log; NONE if it is empty.
     pub last_epoch: LeaderEpoch,
     pub log_end: Offset,
@@ -48,6 +52,8 @@ pub struct EndEpochRequest {
 pub struct FetchRequest {
     pub epoch: LeaderEpoch,
     pub replica: BrokerId,
+    /// The disk that holds what it says it has.
+    pub directory: Option<DirectoryId>,
     pub offset: Offset,
     /// The epoch of the record before `offset`; NONE at the start.
     pub last_epoch: LeaderEpoch,
@@ -58,6 +64,7 @@ pub struct FetchRequest {
 pub struct FetchSnapshotRequest {
     pub epoch: LeaderEpoch,
     pub replica: BrokerId,
+    pub directory: Option<DirectoryId>,
     pub snapshot: SnapshotId,
     pub position: u64,
 }
@@ -118,11 +125,13 @@ impl Request {
 }
 
 /// What a batch spans, as its verified header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     pub epoch: LeaderEpoch,
     pub start: Offset,
     pub end: Offset,
+    /// Who votes from here on, if it says so.
+    pub voters: Option<VoterSet>,
 }
 
 /// Why a request is not answered; Kafka's errors of the same names.
@@ -133,8 +142,8 @@ pub enum Refusal {
     /// The one who asks is in an epoch that is not known here yet.
     UnknownLeaderEpoch,
     NotLeader,
-    /// The one who asks, or is asked, does not vote.
-    InconsistentVoterSet,
+    /// The one who is asked has another disk than the voter that is meant.
+    InvalidVoter,
     InvalidRequest,
     /// The snapshot is gone: a newer one stands for it.
     SnapshotNotFound,

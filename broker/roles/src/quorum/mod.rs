@@ -8,19 +8,21 @@
 //!      │                            ▼  │ fetch timeout
 //!      └─ the leader resigned ── Follower ◀── a leader is known
 //! ```
-//! A node that is no voter is an observer: only Unattached (it looks for the leader) and Follower.
+//! A node that does not vote is an observer: only Unattached (it looks for the leader) and Follower.
 //!
 //! What makes it safe:
 //! - epoch and vote are on disk before any message leaves that depends on them: such outputs wait inside for `StatePersisted`;
 //! - a vote goes only to a log that is not behind the voter's own, and once an epoch;
 //! - the high watermark is what a majority has *synced*, and moves only once a record of the leader's own epoch is below it;
 //! - a log is cut by comparing epochs (KIP-101, KIP-279), and never below what is known to be committed;
-//! - a snapshot stands for committed records alone (KIP-630), and is in the place of a log only when it is on disk.
+//! - a snapshot stands for committed records alone (KIP-630), and is in the place of a log only when it is on disk;
+//! - voters change one at a time, and not before a leader has committed a record of its own epoch.
 //!
 //! Fault model: messages are lost, delayed, repeated, reordered; nodes stop, restart, and lose what was not synced; clocks stand
 //! still or run at any speed. Not survived: a majority of disks lost, a disk that lies about a sync, nodes that lie.
 //!
-//! The voters are fixed. Changing them (KIP-853) will be a record of the log that this role is told of.
+//! Who votes is told by the log too (KIP-853): by its last record of voters, committed or not; before the first one, by configuration. A
+//! vote is given to whoever asks, voter or not by the log of the one who is asked: that log may lack the record that says so.
 //!
 //! Absent from here: bytes of records, sockets, files, clocks, randomness (each step is given time and 64 random bits).
 
@@ -30,6 +32,7 @@ mod epoch;
 mod fetching;
 mod follower;
 mod leader;
+mod membership;
 mod message;
 mod positions;
 mod snapshot;
@@ -37,18 +40,20 @@ mod snapshot;
 mod tests;
 mod unattached;
 mod vote;
+mod voters;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
-use model::{BrokerId, LeaderEpoch, Offset, Planted, SnapshotId, Time};
+use model::{BrokerId, DirectoryId, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
 pub use self::describe::{Description, ReplicaProgress};
 use self::election::{Candidate, Prospective};
 use self::follower::Follower;
 use self::leader::Leader;
+pub use self::membership::{ChangeRefusal, VoterChange};
 pub use self::message::{
     BeginEpochRequest, Body, EndEpochRequest, FetchRequest, FetchSnapshotRequest, Piece, Refusal, Request, RequestId,
     Response, Span, VoteRequest,
@@ -56,6 +61,7 @@ pub use self::message::{
 pub use self::positions::Positions;
 pub use self::snapshot::{Cadence, Keeping, Kept};
 use self::unattached::Unattached;
+pub use self::voters::{Replica, Voter, VoterHistory, VoterSet};
 use crate::limits::QUORUM_EPOCH_MAX;
 pub use crate::replica::Ticket;
 
@@ -63,7 +69,8 @@ pub use crate::replica::Ticket;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub id: BrokerId,
-    pub voters: BTreeSet<BrokerId>,
+    /// Of this node's disk; none if it was never given one.
+    pub directory: Option<DirectoryId>,
     /// A node waits once to twice as long for an election to end.
     pub election_timeout: Duration,
     /// A follower gives its leader up after this, a leader itself after half as much again.
@@ -83,6 +90,14 @@ pub struct QuorumState {
     /// Who won this epoch, as far as this node heard.
     #[n(2)]
     pub leader: Option<BrokerId>,
+}
+
+/// What a node finds of an earlier life, and in its configuration.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    pub state: QuorumState,
+    pub log: Positions,
+    pub voters: VoterHistory,
 }
 
 #[derive(Clone, Debug)]
@@ -107,10 +122,13 @@ pub enum Input {
     SnapshotTaken { snapshot: SnapshotId },
     /// The log begins where this snapshot ends, and older snapshots are gone.
     LogStartMoved { to: SnapshotId },
-    /// The snapshot of `InstallSnapshot` is on disk, in the place of all that the log had, which ends at `end` now: there too.
-    SnapshotInstalled { snapshot: SnapshotId, end: Offset },
+    /// The snapshot of `InstallSnapshot` is on disk, in the place of all that the log had, which ends at `end` now: there too. It says who
+    /// votes, if that was ever changed.
+    SnapshotInstalled { snapshot: SnapshotId, end: Offset, voters: Option<VoterSet> },
     /// It is not whole, or there is no room for it: everything is as it was.
     SnapshotRefused { snapshot: SnapshotId },
+    /// Somebody is to vote, or not to. Every ticket gets one `VotersChangeEnded`, unless this node stops.
+    ChangeVoters { ticket: Ticket, change: VoterChange },
     /// This node is about to stop: if it leads, it tells the others.
     Resign,
 }
@@ -154,6 +172,11 @@ pub enum Output {
     AppendLeaderChange {
         epoch: LeaderEpoch,
     },
+    /// Append the one record that says who votes.
+    AppendVoters {
+        epoch: LeaderEpoch,
+        voters: VoterSet,
+    },
     /// Append these batches as they are.
     AppendFetched {
         records: Bytes,
@@ -178,6 +201,15 @@ pub enum Output {
     RoleChanged {
         epoch: LeaderEpoch,
         standing: Standing,
+    },
+    /// By this node's log, these vote from now on.
+    VotersChanged {
+        voters: VoterSet,
+    },
+    /// The change is committed, was refused, or may be either.
+    VotersChangeEnded {
+        ticket: Ticket,
+        result: Result<(), ChangeRefusal>,
     },
     /// The leader's log lacks what was committed: its disk or a quorum's was lost. Somebody must look at it; nothing was cut.
     CommittedIsMissing {
@@ -207,6 +239,7 @@ pub struct Quorum {
     version_required: u64,
     persisted: u64,
     log: Positions,
+    voters: VoterHistory,
     high_watermark: Offset,
     /// A snapshot that is on its way to the disk: until it is there, this node asks for nothing and does not stand.
     installing: Option<SnapshotId>,
@@ -229,8 +262,8 @@ enum Role {
 
 impl Quorum {
     /// A node that starts with what it finds on its disk. Its first [`deadline`](Quorum::deadline) may be at once.
-    pub fn new(config: Config, persisted: QuorumState, log: Positions, now: Time, chance: u64) -> Quorum {
-        assert!(!config.voters.is_empty(), "a quorum has voters");
+    pub fn new(config: Config, recovered: Recovered, now: Time, chance: u64) -> Quorum {
+        let Recovered { state: persisted, log, voters } = recovered;
         // A record of an epoch proves the epoch, whatever the state file says.
         let state = if persisted.epoch < log.last_epoch() {
             QuorumState { epoch: log.last_epoch(), voted_for: None, leader: None }
@@ -245,6 +278,7 @@ impl Quorum {
             persisted: 0,
             high_watermark: log.snapshot_end(),
             log,
+            voters,
             installing: None,
             role: Role::Unattached(Unattached::default()),
             next_request: 0,
@@ -272,12 +306,13 @@ impl Quorum {
             Input::Failed { id } => self.failed(id),
             Input::StatePersisted { version } => self.state_persisted(version),
             Input::Appended { end } => self.appended(end),
-            Input::Truncated { end } => self.log.truncate(end.min(self.log.end)),
+            Input::Truncated { end } => self.truncate(end.min(self.log.end)),
             Input::LogSynced { end } => self.log_synced(end),
             Input::SnapshotTaken { snapshot } => self.log.taken(snapshot),
             Input::LogStartMoved { to } => self.log.begin_at(to),
-            Input::SnapshotInstalled { snapshot, end } => self.snapshot_installed(snapshot, end),
+            Input::SnapshotInstalled { snapshot, end, voters } => self.snapshot_installed(snapshot, end, voters),
             Input::SnapshotRefused { snapshot } => self.snapshot_refused(snapshot),
+            Input::ChangeVoters { ticket, change } => self.change_voters(ticket, &change),
             Input::Resign => self.resign(),
         }
         self.tick();
@@ -321,6 +356,11 @@ impl Quorum {
         self.high_watermark
     }
 
+    /// Who votes, by this node's log.
+    pub fn voters(&self) -> &VoterSet {
+        self.voters.current()
+    }
+
     fn request(&mut self, ticket: Ticket, request: Request) {
         if !(LeaderEpoch::NONE..=QUORUM_EPOCH_MAX).contains(&request.epoch()) {
             return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
@@ -347,7 +387,7 @@ impl Quorum {
             Body::Vote { granted } => self.vote_answered(id, from, response.epoch, granted),
             Body::Noted => {}
             Body::Records { high_watermark, spans, records } => {
-                self.records_fetched(id, response.epoch, high_watermark, &spans, records);
+                self.records_fetched(id, response.epoch, high_watermark, spans, records);
             }
             Body::Diverging { epoch, end } => self.divergence_fetched(id, response.epoch, epoch, end),
             Body::Snapshot(snapshot) => self.snapshot_offered(id, response.epoch, snapshot),
@@ -363,7 +403,7 @@ impl Quorum {
             Refusal::NotLeader
             | Refusal::FencedLeaderEpoch
             | Refusal::UnknownLeaderEpoch
-            | Refusal::InconsistentVoterSet
+            | Refusal::InvalidVoter
             | Refusal::InvalidRequest => {}
         }
         self.vote_answered(id, from, epoch, false);
@@ -378,6 +418,15 @@ impl Quorum {
         assert!(version <= self.version);
         self.persisted = self.persisted.max(version);
         self.own_vote_persisted();
+    }
+
+    /// The log ends at `to` now, and what it said of voters behind that was never so.
+    fn truncate(&mut self, to: Offset) {
+        self.log.truncate(to);
+        if self.voters.truncate(to) {
+            model::reached!("a change of the voters was cut");
+            self.tell_voters();
+        }
     }
 
     fn log_synced(&mut self, end: Offset) {
@@ -398,12 +447,16 @@ impl Quorum {
 
     fn change_role(&mut self, role: Role) {
         let before = self.leader();
-        let fetches = match std::mem::replace(&mut self.role, role) {
+        let (changes, fetches) = match std::mem::replace(&mut self.role, role) {
             Role::Leader(leader) => leader.into_waiting(),
-            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) | Role::Follower(_) => Vec::new(),
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) | Role::Follower(_) => Default::default(),
         };
         for ticket in fetches {
             self.reply(ticket, Body::Refused(Refusal::NotLeader));
+        }
+        for ticket in changes {
+            model::reached!("a leader changed the voters and heard no more of it");
+            self.perform(Output::VotersChangeEnded { ticket, result: Err(ChangeRefusal::InDoubt) });
         }
         let standing = match &self.role {
             Role::Leader(_) => Standing::Leader,
@@ -458,20 +511,25 @@ impl Quorum {
         }
     }
 
+    fn replica(&self) -> Replica {
+        Replica { id: self.config.id, directory: self.config.directory }
+    }
+
     fn is_voter(&self) -> bool {
-        self.config.voters.contains(&self.config.id)
+        self.voters().has(self.replica())
+    }
+
+    /// A voter stands, and so does one whose removal is not committed: it may be the only one left that has the record of it.
+    fn may_stand(&self) -> bool {
+        self.is_voter() || self.voters.before().has(self.replica())
     }
 
     fn is_only_voter(&self) -> bool {
-        self.is_voter() && self.config.voters.len() == 1
-    }
-
-    fn majority(&self) -> usize {
-        self.config.voters.len() / 2 + 1
+        self.is_voter() && self.voters().len() == 1
     }
 
     fn other_voters(&self) -> Vec<BrokerId> {
-        self.config.voters.iter().copied().filter(|&voter| voter != self.config.id).collect()
+        self.voters().ids().filter(|&voter| voter != self.config.id).collect()
     }
 
     /// Between one and two election timeouts from now, so that seldom two stand at once.
@@ -498,13 +556,13 @@ impl Quorum {
         assert!(self.version_required <= self.version);
         match &self.role {
             Role::Unattached(_) => {}
-            Role::Prospective(_) => assert!(self.is_voter()),
-            Role::Candidate(_) => assert!(self.is_voter() && self.state.voted_for == Some(self.config.id)),
+            Role::Prospective(_) => assert!(self.may_stand()),
+            Role::Candidate(_) => assert!(self.may_stand() && self.state.voted_for == Some(self.config.id)),
             Role::Follower(follower) => {
                 assert!(follower.leader != self.config.id && self.state.leader == Some(follower.leader));
             }
             Role::Leader(leader) => {
-                assert!(self.is_voter() && self.state.voted_for == Some(self.config.id));
+                assert!(!self.is_removed() && self.state.voted_for == Some(self.config.id));
                 assert!(self.state.leader == Some(self.config.id));
                 assert!(leader.epoch_start < self.log.end);
                 assert!(self.log.last_epoch() == self.state.epoch);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use model::{LeaderEpoch, Offset, SnapshotId, Time, Timestamp};
 
 use super::message::{Body, FetchSnapshotRequest, Piece, Refusal, RequestId};
+use super::voters::{Replica, VoterSet};
 use super::{Output, Quorum, Role, Ticket};
 use crate::limits::QUORUM_SNAPSHOT_BYTES_MAX;
 
@@ -49,7 +50,7 @@ impl Quorum {
             return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
         }
         // Whoever fetches a snapshot counts as there, or its leader would resign while it does (KAFKA-15489).
-        self.heard_from(fetch.replica);
+        self.heard_from(Replica { id: fetch.replica, directory: fetch.directory });
         if !self.log.snapshots.contains(&fetch.snapshot) {
             model::reached!("a snapshot was gone while somebody fetched it");
             return self.reply(ticket, Body::Refused(Refusal::SnapshotNotFound));
@@ -104,9 +105,14 @@ impl Quorum {
         }
     }
 
-    pub(super) fn snapshot_installed(&mut self, snapshot: SnapshotId, end: Offset) {
+    pub(super) fn snapshot_installed(&mut self, snapshot: SnapshotId, end: Offset, voters: Option<VoterSet>) {
         assert!(self.installing.take() == Some(snapshot));
         self.log.install(snapshot, end);
+        let before = self.voters.current().clone();
+        self.voters.install(voters);
+        if *self.voters.current() != before {
+            self.tell_voters();
+        }
         self.raise_high_watermark(snapshot.end);
     }
 

@@ -26,7 +26,7 @@ impl Unattached {
     }
 
     pub(super) fn deadline(&self, quorum: &Quorum) -> Time {
-        if quorum.is_voter() { self.elect_at } else { self.fetching.deadline(quorum) }
+        if quorum.may_stand() { self.elect_at } else { self.fetching.deadline(quorum) }
     }
 
     pub(super) fn fetching(&mut self) -> &mut Fetching {
@@ -36,18 +36,22 @@ impl Unattached {
 
 impl Quorum {
     pub(super) fn tick_unattached(&mut self) {
+        let may_stand = self.may_stand();
         let Role::Unattached(unattached) = &mut self.role else { return };
-        if self.config.voters.contains(&self.config.id) {
+        if may_stand {
             if unattached.elect_at <= self.now {
                 self.stand();
             }
             return;
         }
         if unattached.fetching.is_due(self.now) {
-            let voters: Vec<_> = self.config.voters.iter().copied().collect();
-            let to = voters[unattached.asked % voters.len()];
+            let anybody: Vec<_> = self.voters.anybody().into_iter().filter(|id| *id != self.config.id).collect();
+            let asked = unattached.asked;
             unattached.asked += 1;
-            self.send_fetch(to);
+            match anybody.get(asked % anybody.len().max(1)) {
+                Some(&to) => self.send_fetch(to),
+                None => unattached.fetching.back_off(self.now),
+            }
         }
     }
 }

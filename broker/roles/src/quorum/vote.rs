@@ -8,8 +8,9 @@ use super::{Output, Quorum, QuorumState, Role, Ticket};
 
 impl Quorum {
     pub(super) fn vote_requested(&mut self, ticket: Ticket, vote: VoteRequest) {
-        if !self.is_voter() || !self.config.voters.contains(&vote.candidate) {
-            return self.reply(ticket, Body::Refused(Refusal::InconsistentVoterSet));
+        // Who votes is the candidate's to know: this log may lack the record that says so, of the candidate or of this node itself.
+        if vote.voter.is_some() && vote.voter != self.config.directory {
+            return self.reply(ticket, Body::Refused(Refusal::InvalidVoter));
         }
         if vote.epoch < self.state.epoch {
             return self.reply(ticket, Body::Refused(Refusal::FencedLeaderEpoch));

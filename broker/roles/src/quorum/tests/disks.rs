@@ -9,11 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{BrokerId, LeaderEpoch, Offset};
 
 use super::world::Entry;
-use crate::quorum::QuorumState;
+use crate::quorum::{QuorumState, VoterSet};
 
 #[derive(Default)]
 pub(super) struct Disks {
-    voters: BTreeSet<BrokerId>,
     /// Every vote that ever was on a disk, by voter and epoch.
     votes: BTreeMap<(BrokerId, LeaderEpoch), BrokerId>,
     /// Who ever had which record on disk, by its place.
@@ -23,10 +22,6 @@ pub(super) struct Disks {
 }
 
 impl Disks {
-    pub(super) fn new(voters: BTreeSet<BrokerId>) -> Disks {
-        Disks { voters, ..Disks::default() }
-    }
-
     /// A state is on a disk from now on.
     pub(super) fn keep_state(&mut self, id: BrokerId, state: QuorumState) {
         if let Some(candidate) = state.voted_for {
@@ -45,28 +40,24 @@ impl Disks {
         *known = log.to_vec();
     }
 
-    fn is_majority(&self, count: usize) -> bool {
-        self.voters.len() / 2 < count
+    /// A node claims to lead, by the voters that its log names.
+    pub(super) fn may_lead(&self, id: BrokerId, epoch: LeaderEpoch, voters: &VoterSet) {
+        let votes = voters.ids().filter(|&voter| self.votes.get(&(voter, epoch)) == Some(&id)).count();
+        assert!(voters.len() < 2 * votes, "a leader has the votes of a majority of disks");
     }
 
-    /// A node claims to lead.
-    pub(super) fn may_lead(&self, id: BrokerId, epoch: LeaderEpoch) {
-        let votes = self.voters.iter().filter(|&&voter| self.votes.get(&(voter, epoch)) == Some(&id)).count();
-        assert!(self.is_majority(votes), "a leader has the votes of a majority of disks");
-    }
-
-    /// How much of a leader's log is committed.
-    pub(super) fn committed(&self, epoch: LeaderEpoch, log: &[Entry]) -> Offset {
+    /// How much of a leader's log is committed, by the voters that it names.
+    pub(super) fn committed(&self, epoch: LeaderEpoch, log: &[Entry], voters: &VoterSet) -> Offset {
         let is_held = |place: usize| {
             let holders = self.holders.get(&(place, log[place]));
-            let count = holders.map_or(0, |holders| holders.intersection(&self.voters).count());
-            log[place].0 == epoch && self.is_majority(count)
+            let count = holders.map_or(0, |holders| holders.iter().filter(|&&id| voters.contains(id)).count());
+            log[place].0 == epoch && voters.len() < 2 * count
         };
         Offset((0..log.len()).rfind(|&place| is_held(place)).map_or(0, |place| place as i64 + 1))
     }
 
     /// The leader of `epoch` claims that all of its log below `to` is committed.
-    pub(super) fn may_commit(&self, epoch: LeaderEpoch, log: &[Entry], to: Offset) {
-        assert!(to <= self.committed(epoch, log), "what is committed is on a majority of disks");
+    pub(super) fn may_commit(&self, epoch: LeaderEpoch, log: &[Entry], to: Offset, voters: &VoterSet) {
+        assert!(to <= self.committed(epoch, log, voters), "what is committed is on a majority of disks");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{BrokerId, EpochStart, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
+use model::{BrokerId, Endpoint, EpochStart, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
 use super::world::World;
 use crate::quorum::*;
@@ -15,11 +15,21 @@ const THREE: BrokerId = BrokerId(3);
 fn config() -> Config {
     Config {
         id: ONE,
-        voters: [ONE, TWO, THREE].into(),
+        directory: None,
         election_timeout: Duration::from_millis(1000),
         fetch_timeout: Duration::from_millis(2000),
         planted: Planted::NONE,
     }
+}
+
+fn voters(ids: &[BrokerId]) -> VoterHistory {
+    let voter = |&id: &BrokerId| Voter { id, directory: None, endpoint: Endpoint::new("node", 9092) };
+    VoterHistory::recovered(VoterSet::new(ids.iter().map(voter)), None, Vec::new())
+}
+
+/// What one of three nodes finds.
+fn recovered(state: QuorumState, log: Positions) -> Recovered {
+    Recovered { state, log, voters: voters(&[ONE, TWO, THREE]) }
 }
 
 /// Node 1 of three, in epoch 3, with ten records up to epoch 2.
@@ -27,7 +37,7 @@ fn voter() -> Quorum {
     let epochs = [(1, 0), (2, 4)].map(|(epoch, start)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(start) });
     let state = QuorumState { epoch: LeaderEpoch(3), voted_for: None, leader: None };
     let positions = Positions::recovered(Offset::ZERO, Offset(10), &Epochs::from_entries(epochs), Vec::new());
-    Quorum::new(config(), state, positions, Time(1), 0)
+    Quorum::new(config(), recovered(state, positions), Time(1), 0)
 }
 
 fn step(quorum: &mut Quorum, at_ms: u64, input: Input) -> Vec<Output> {
@@ -44,6 +54,7 @@ fn vote_for(candidate: BrokerId, epoch: i32, last_epoch: i32, log_end: i64, pre_
     let request = Request::Vote(VoteRequest {
         epoch: LeaderEpoch(epoch),
         candidate,
+        voter: None,
         last_epoch: LeaderEpoch(last_epoch),
         log_end: Offset(log_end),
         pre_vote,
@@ -82,6 +93,7 @@ fn fetch(replica: BrokerId, epoch: i32, offset: i64, last_epoch: i32) -> Input {
     let request = Request::Fetch(FetchRequest {
         epoch: LeaderEpoch(epoch),
         replica,
+        directory: None,
         offset: Offset(offset),
         last_epoch: LeaderEpoch(last_epoch),
     });
@@ -141,7 +153,7 @@ fn one_vote_an_epoch() {
 #[test]
 fn a_vote_outlives_a_restart() {
     let state = QuorumState { epoch: LeaderEpoch(4), voted_for: Some(THREE), leader: None };
-    let mut quorum = Quorum::new(config(), state, Positions::default(), Time(1), 0);
+    let mut quorum = Quorum::new(config(), recovered(state, Positions::default()), Time(1), 0);
     assert_eq!(body(&step(&mut quorum, 10, vote(4, 9, 99, false))), Some(&Body::Vote { granted: false }));
 }
 
@@ -173,9 +185,8 @@ fn a_follower_that_hears_its_leader_lets_nobody_stand() {
 
 #[test]
 fn the_only_voter_elects_itself_at_once_but_not_before_its_vote_is_on_disk() {
-    let mut config = config();
-    config.voters = [ONE].into();
-    let mut quorum = Quorum::new(config, QuorumState::default(), Positions::default(), Time(1), 0);
+    let alone = Recovered { state: QuorumState::default(), log: Positions::default(), voters: voters(&[ONE]) };
+    let mut quorum = Quorum::new(config(), alone, Time(1), 0);
     let out = step(&mut quorum, 0, Input::Tick);
     assert!(!quorum.is_leader());
     let input = persisted(&out);
@@ -262,7 +273,7 @@ fn a_leader_that_no_majority_fetches_from_resigns() {
 #[test]
 fn a_follower_fetches_only_what_follows_its_synced_end() {
     let (mut quorum, id) = follower();
-    let spans = vec![Span { epoch: LeaderEpoch(5), start: Offset(10), end: Offset(12) }];
+    let spans = vec![Span { epoch: LeaderEpoch(5), start: Offset(10), end: Offset(12), voters: None }];
     let body = Body::Records { high_watermark: Offset(10), spans, records: Default::default() };
     let out = step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), body));
     assert!(out.contains(&Output::HighWatermark { to: Offset(10) }));
@@ -308,7 +319,7 @@ fn an_answer_to_a_fetch_of_an_earlier_epoch_cuts_nothing() {
 fn records_that_leave_a_gap_or_come_from_the_future_are_not_taken() {
     for (epoch, start) in [(5, 11), (5, 9), (6, 10), (1, 10)] {
         let (mut quorum, id) = follower();
-        let spans = vec![Span { epoch: LeaderEpoch(epoch), start: Offset(start), end: Offset(20) }];
+        let spans = vec![Span { epoch: LeaderEpoch(epoch), start: Offset(start), end: Offset(20), voters: None }];
         let body = Body::Records { high_watermark: Offset(20), spans, records: Default::default() };
         step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), body));
         assert_eq!((quorum.log_end(), quorum.high_watermark()), (Offset(10), Offset(0)));
@@ -406,7 +417,7 @@ fn installing() -> Quorum {
 #[test]
 fn a_snapshot_takes_the_place_of_the_log_and_the_next_fetch_goes_on_behind_it() {
     let mut quorum = installing();
-    let out = step(&mut quorum, 30, Input::SnapshotInstalled { snapshot: SNAPSHOT, end: SNAPSHOT.end });
+    let out = step(&mut quorum, 30, Input::SnapshotInstalled { snapshot: SNAPSHOT, end: SNAPSHOT.end, voters: None });
     assert!(out.contains(&Output::HighWatermark { to: Offset(40) }));
     let [(_, TWO, Request::Fetch(fetch))] = sends(&out)[..] else { panic!("{out:?}") };
     assert_eq!((fetch.offset, fetch.last_epoch), (Offset(40), LeaderEpoch(4)));
@@ -452,7 +463,7 @@ fn a_piece_that_is_not_the_next_one_is_refused_and_all_is_asked_for_again() {
 #[test]
 fn a_snapshot_that_ends_below_what_is_committed_here_is_not_taken() {
     let (mut quorum, id) = follower();
-    let spans = vec![Span { epoch: LeaderEpoch(2), start: Offset(10), end: Offset(50) }];
+    let spans = vec![Span { epoch: LeaderEpoch(2), start: Offset(10), end: Offset(50), voters: None }];
     let records = Body::Records { high_watermark: Offset(50), spans, records: Bytes::new() };
     step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), records));
     let out = step(&mut quorum, 21, Input::LogSynced { end: Offset(50) });
@@ -473,7 +484,7 @@ fn a_leader_offers_its_newest_snapshot_for_what_is_gone_and_hears_whoever_fetche
     assert_eq!(body(&out), Some(&Body::Snapshot(first)));
     for at_ms in (3_500..20_000).step_by(1_500) {
         let asked = |snapshot| {
-            let fetch = FetchSnapshotRequest { epoch: LeaderEpoch(4), replica: THREE, snapshot, position: 0 };
+            let fetch = FetchSnapshotRequest { epoch: LeaderEpoch(4), replica: THREE, directory: None, snapshot, position: 0 };
             Input::Request { ticket: Ticket(9), request: Request::FetchSnapshot(fetch) }
         };
         let out = step(&mut quorum, at_ms, asked(first));

@@ -30,11 +30,20 @@ fn live(world: &mut World, events: &[Event]) {
                 world.cut.insert((id, ids[(pick >> 32) as usize % ids.len()]));
             }
             (98, _) => world.cut.clear(),
+            (100..104, _) => {
+                let leader = world.leader().unwrap_or(id);
+                world.change_voters(leader, ids[(pick >> 32) as usize % ids.len()]);
+            }
             // A hasty disk and a quick net for a while, so that something is achieved between the troubles.
             (99, _) => world.settle(Duration::from_millis(pick % 3000)),
             _ => {}
         }
     }
+}
+
+/// The same, and voters are added and removed.
+fn events_with_changes() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec((0u8..104, any::<u64>()), 100..600)
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -59,6 +68,22 @@ proptest! {
     }
 
     #[test]
+    fn three_voters_that_change_keep_their_promises_and_recover(events in events_with_changes()) {
+        let mut world = World::of(3, 2, Planted::NONE);
+        live(&mut world, &events);
+        world.must_make_progress();
+        world.must_change_voters();
+    }
+
+    #[test]
+    fn a_voter_that_gets_company_keeps_its_promises_and_recovers(events in events_with_changes()) {
+        let mut world = World::of(1, 3, Planted::NONE);
+        live(&mut world, &events);
+        world.must_make_progress();
+        world.must_change_voters();
+    }
+
+    #[test]
     fn one_voter_keeps_its_promises_and_recovers(events in events()) {
         let mut world = World::new(1, Planted::NONE);
         live(&mut world, &events);
@@ -68,15 +93,30 @@ proptest! {
 
 /// How a quorum with `bug` comes to grief within some random lives, if it does.
 fn grief(bug: Bug) -> Option<String> {
+    griefs(400, 100, || World::new(3, Planted::NONE.with(bug))).next()
+}
+
+/// Whether a quorum with `bug` that changes its voters comes to this grief within some random lives. `minds_changes` stops at a change
+/// that should not be, rather than at what comes of it.
+fn comes_to(grief: &str, bug: Bug, minds_changes: bool) -> bool {
+    let world = || {
+        let mut world = World::of(4, 2, Planted::NONE.with(bug));
+        world.minds_changes = minds_changes;
+        world
+    };
+    griefs(4000, 104, world).any(|text| text.contains(grief))
+}
+
+fn griefs(lives: usize, kinds: u64, world: impl Fn() -> World) -> impl Iterator<Item = String> {
     let mut chance = 7u64;
-    let mut draw = || {
+    let mut draw = move || {
         chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         (chance >> 33) ^ chance
     };
-    (0..400).find_map(|_| {
-        let events: Vec<Event> = (0..600).map(|_| ((draw() % 100) as u8, draw())).collect();
+    (0..lives).filter_map(move |_| {
+        let events: Vec<Event> = (0..600).map(|_| ((draw() % kinds) as u8, draw())).collect();
         let life = catch_unwind(AssertUnwindSafe(|| {
-            let mut world = World::new(3, Planted::NONE.with(bug));
+            let mut world = world();
             live(&mut world, &events);
             world.must_make_progress();
         }));
@@ -115,6 +155,22 @@ fn a_leader_that_commits_by_an_earlier_epoch_claims_what_the_disks_do_not_prove(
 fn a_quorum_that_never_elects_again_stays_without_a_leader() {
     let grief = grief(Bug::NeverElect).unwrap();
     assert!(grief.contains("a leader after healing"), "{grief}");
+}
+
+#[test]
+fn a_leader_that_changes_voters_before_it_has_committed_is_seen() {
+    assert!(comes_to("voters change only by a leader that has committed", Bug::VotersBeforeCommit, true));
+}
+
+#[test]
+fn a_leader_that_changes_voters_twice_at_once_loses_what_was_committed() {
+    assert!(comes_to("one change of the voters at a time", Bug::VotersTwiceAtOnce, true));
+    assert!(comes_to("has all that is committed", Bug::VotersTwiceAtOnce, false));
+}
+
+#[test]
+fn a_leader_that_counts_the_voters_of_before_commits_what_no_majority_has() {
+    assert!(comes_to("what is committed is on a majority of disks", Bug::VotersCountedAsBefore, true));
 }
 
 #[test]

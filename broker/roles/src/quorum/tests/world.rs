@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{BrokerId, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
+use model::{BrokerId, DirectoryId, Endpoint, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
 use super::disks::Disks;
 use crate::quorum::*;
@@ -19,6 +19,13 @@ pub(super) struct World {
     pub(super) cut: BTreeSet<(BrokerId, BrokerId)>,
     pub(super) now: Time,
     config: Config,
+    configured: VoterSet,
+    /// What the records that say who votes say, by their values.
+    sets: BTreeMap<u64, VoterSet>,
+    /// How many changes of the voters were answered with success.
+    pub(super) changed: usize,
+    /// Whether a leader is held to one change at a time; else what comes of more is seen.
+    pub(super) minds_changes: bool,
     next_value: u64,
     next_ticket: u64,
     chance: u64,
@@ -45,6 +52,7 @@ pub(super) struct Node {
     to_persist: Option<(u64, QuorumState)>,
     /// Who waits for which answer; None if the one who asked is gone.
     asked: BTreeMap<Ticket, Option<(BrokerId, RequestId)>>,
+    changing: BTreeSet<Ticket>,
     /// The largest epoch that it ever spoke of, in this life or an earlier one.
     spoke_of: LeaderEpoch,
 }
@@ -58,9 +66,14 @@ pub(super) enum Wire {
 impl World {
     /// `voters` voters, and one observer more.
     pub(super) fn new(voters: i32, planted: Planted) -> World {
+        World::of(voters, 1, planted)
+    }
+
+    /// `voters` voters by configuration, and so many `observers` that may be added to them.
+    pub(super) fn of(voters: i32, observers: i32, planted: Planted) -> World {
         let config = Config {
             id: BrokerId(0),
-            voters: (1..=voters).map(BrokerId).collect(),
+            directory: None,
             election_timeout: Duration::from_millis(1000),
             fetch_timeout: Duration::from_millis(2000),
             planted,
@@ -71,14 +84,18 @@ impl World {
             cut: BTreeSet::new(),
             now: Time(1),
             config,
+            configured: VoterSet::new((1..=voters).map(|id| voter(BrokerId(id), None))),
+            sets: BTreeMap::new(),
+            changed: 0,
+            minds_changes: true,
             next_value: 0,
             next_ticket: 0,
             chance: 0x5eed,
             committed: Vec::new(),
             leaders: BTreeMap::new(),
-            disks: Disks::new((1..=voters).map(BrokerId).collect()),
+            disks: Disks::default(),
         };
-        for id in (1..=voters + 1).map(BrokerId) {
+        for id in (1..=voters + observers).map(BrokerId) {
             let quorum = world.start(id, QuorumState::default(), &[], 0, Vec::new());
             let node = Node {
                 quorum,
@@ -91,6 +108,7 @@ impl World {
                 on_disk: QuorumState::default(),
                 to_persist: None,
                 asked: BTreeMap::new(),
+                changing: BTreeSet::new(),
                 spoke_of: LeaderEpoch(0),
             };
             world.nodes.insert(id, node);
@@ -110,9 +128,29 @@ impl World {
         for (offset, &(epoch, _)) in (0..).map(Offset).zip(log).skip(start) {
             epochs.assign(epoch, offset);
         }
-        let positions = Positions::recovered(Offset(start as i64), Offset(log.len() as i64), &epochs, snapshots);
+        let snapshot_end = snapshots.last().map_or(0, |newest| newest.end.0 as usize);
+        let changes = (0..).map(Offset).zip(log).skip(snapshot_end);
+        let changes = changes.filter_map(|(offset, (_, value))| Some((offset, self.sets.get(value)?.clone())));
+        let voters = VoterHistory::recovered(
+            self.configured.clone(),
+            self.named(&log[..snapshot_end]).cloned(),
+            changes.collect(),
+        );
+        let log = Positions::recovered(Offset(start as i64), Offset(log.len() as i64), &epochs, snapshots);
         let chance = self.draw();
-        Quorum::new(Config { id, ..self.config.clone() }, state, positions, self.now, chance)
+        let directory = (!self.configured.contains(id)).then_some(DirectoryId(id.0 as u128));
+        let config = Config { id, directory, ..self.config.clone() };
+        Quorum::new(config, Recovered { state, log, voters }, self.now, chance)
+    }
+
+    /// The voters that the last such record in `log` names, if there is one.
+    fn named(&self, log: &[Entry]) -> Option<&VoterSet> {
+        log.iter().rev().find_map(|(_, value)| self.sets.get(value))
+    }
+
+    /// Who votes, by `log`.
+    fn voters_of(&self, log: &[Entry]) -> VoterSet {
+        self.named(log).unwrap_or(&self.configured).clone()
     }
 
     fn draw(&mut self) -> u64 {
@@ -142,6 +180,7 @@ impl World {
 
     fn perform(&mut self, id: BrokerId, output: Output) {
         let committed = self.committed.clone();
+        let voters = self.voters_of(&self.nodes[&id].log);
         let node = self.nodes.get_mut(&id).unwrap();
         match output {
             Output::PersistState { version, state } => node.to_persist = Some((version, state)),
@@ -162,10 +201,11 @@ impl World {
                 assert!(node.start <= from.0 as usize, "nobody is given what is gone");
                 let entries = &node.log[from.0 as usize..];
                 let some = &entries[..entries.len().min(3)];
-                let spans = (from.0..).zip(some).map(|(offset, &(epoch, _))| Span {
+                let spans = (from.0..).zip(some).map(|(offset, &(epoch, value))| Span {
                     epoch,
                     start: Offset(offset),
                     end: Offset(offset + 1),
+                    voters: self.sets.get(&value).cloned(),
                 });
                 let body = Body::Records { high_watermark, spans: spans.collect(), records: encode(some) };
                 let response = Response { epoch, leader: Some(id), body };
@@ -193,6 +233,25 @@ impl World {
                 self.next_value += 1;
                 node.log.push((epoch, self.next_value));
             }
+            Output::AppendVoters { epoch, voters: changed } => {
+                if self.minds_changes {
+                    let gone = voters.ids().filter(|id| !changed.contains(*id)).count();
+                    let new = changed.ids().filter(|id| !voters.contains(*id)).count();
+                    assert_eq!(gone + new, 1, "voters change one at a time");
+                    let last = node.log.iter().rposition(|(_, value)| self.sets.contains_key(value));
+                    assert!(last.is_none_or(|last| last < committed.len()), "one change of the voters at a time");
+                    let own = committed.iter().any(|(committed, _)| *committed == epoch);
+                    assert!(own, "voters change only by a leader that has committed");
+                }
+                self.next_value += 1;
+                node.log.push((epoch, self.next_value));
+                self.sets.insert(self.next_value, changed);
+            }
+            Output::VotersChanged { voters: told } => assert_eq!(told, voters, "a node knows what its log says"),
+            Output::VotersChangeEnded { ticket, result } => {
+                assert!(node.changing.remove(&ticket), "every change is answered once");
+                self.changed += usize::from(result.is_ok());
+            }
             Output::AppendFetched { records } => node.log.extend(decode(&records)),
             Output::Truncate { to } => {
                 node.log.truncate(to.0 as usize);
@@ -200,7 +259,7 @@ impl World {
             }
             Output::HighWatermark { to } => {
                 if node.quorum.is_leader() {
-                    self.disks.may_commit(node.quorum.epoch(), &node.log, to);
+                    self.disks.may_commit(node.quorum.epoch(), &node.log, to, &voters);
                 }
                 let prefix = &node.log[..to.0 as usize];
                 let known = prefix.len().min(committed.len());
@@ -210,7 +269,7 @@ impl World {
                 }
             }
             Output::RoleChanged { epoch, standing: Standing::Leader } => {
-                self.disks.may_lead(id, epoch);
+                self.disks.may_lead(id, epoch, &voters);
                 let leader = *self.leaders.entry(epoch).or_insert(id);
                 assert_eq!(leader, id, "one leader an epoch");
                 assert!(node.log.starts_with(&committed), "an elected leader has all that is committed");
@@ -299,7 +358,8 @@ impl World {
         assert!(self.committed.starts_with(&entries), "a snapshot stands for what is committed");
         node.hold(snapshot, entries);
         self.disks.keep_log(id, &node.log);
-        self.step(id, Input::SnapshotInstalled { snapshot, end: snapshot.end });
+        let voters = self.named(&self.nodes[&id].log).cloned();
+        self.step(id, Input::SnapshotInstalled { snapshot, end: snapshot.end, voters });
     }
 
     pub(super) fn propose(&mut self, id: BrokerId) {
@@ -312,6 +372,44 @@ impl World {
         }
     }
 
+    /// The leader is asked to have `other` vote, or not to if it does.
+    pub(super) fn change_voters(&mut self, id: BrokerId, other: BrokerId) {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.nodes.get_mut(&id).unwrap().changing.insert(ticket);
+        let directory = (!self.configured.contains(other)).then_some(DirectoryId(other.0 as u128));
+        let change = if self.nodes[&id].quorum.voters().contains(other) {
+            VoterChange::Remove(Replica { id: other, directory })
+        } else {
+            VoterChange::Add(voter(other, directory))
+        };
+        self.step(id, Input::ChangeVoters { ticket, change });
+    }
+
+    /// Goes on until somebody leads a later epoch than `epoch`, and no further.
+    pub(super) fn elect_after(&mut self, epoch: LeaderEpoch) -> BrokerId {
+        loop {
+            let leader = self.leader().filter(|id| epoch < self.nodes[id].quorum.epoch());
+            if let Some(leader) = leader {
+                return leader;
+            }
+            if self.wires.is_empty() {
+                self.pass(Duration::from_millis(10));
+            } else {
+                self.deliver(0);
+            }
+            self.ids().into_iter().for_each(|id| self.persist(id));
+        }
+    }
+
+    /// Nobody on one side hears anybody on the other.
+    pub(super) fn part(&mut self, side: &[BrokerId]) {
+        for &here in side {
+            let others = self.ids().into_iter().filter(|id| !side.contains(id));
+            self.cut.extend(others.map(|there| (here, there)));
+        }
+    }
+
     /// The node loses power, with as many of its unsynced records as `kept` does not save, and starts again.
     pub(super) fn lose_power(&mut self, id: BrokerId, kept: u64) {
         let node = self.nodes.get_mut(&id).unwrap();
@@ -319,6 +417,7 @@ impl World {
         node.log.truncate(node.synced + (kept % (unsynced as u64 + 1)) as usize);
         node.synced = node.log.len();
         node.to_persist = None;
+        node.changing.clear();
         (node.to_install, node.received) = (None, Vec::new());
         // A follower may know more to be committed than it has synced: then its snapshot is all that it has.
         if let Some((snapshot, entries)) = node.snapshots.last().cloned()
@@ -398,13 +497,24 @@ impl World {
         self.propose(leader);
         self.settle(Duration::from_secs(3));
         let led = &self.nodes[&leader];
-        let proven = self.disks.committed(led.quorum.epoch(), &led.log);
+        let proven = self.disks.committed(led.quorum.epoch(), &led.log, led.quorum.voters());
         assert_eq!(led.quorum.high_watermark(), proven, "all that the disks prove is committed");
         for node in self.nodes.values() {
             assert_eq!(node.log, self.committed, "every log has all that is committed, and nothing else");
             assert_eq!(node.quorum.high_watermark(), Offset(self.committed.len() as i64));
             assert_eq!(node.quorum.leader(), Some(leader));
         }
+    }
+
+    /// After healing, voters can be changed.
+    pub(super) fn must_change_voters(&mut self) {
+        let (leader, before) = (self.leader().expect("a leader after healing"), self.changed);
+        let observer = self.ids().into_iter().find(|id| !self.nodes[&leader].quorum.voters().contains(*id));
+        let voter = self.nodes[&leader].quorum.voters().ids().find(|id| *id != leader);
+        self.change_voters(leader, observer.or(voter).expect("two nodes"));
+        self.settle(Duration::from_secs(3));
+        assert_eq!(self.changed, before + 1, "voters can be changed after healing");
+        self.must_make_progress();
     }
 }
 
@@ -421,6 +531,10 @@ impl Node {
         assert!(self.spoke_of <= epoch, "epochs never fall");
         self.spoke_of = epoch;
     }
+}
+
+fn voter(id: BrokerId, directory: Option<DirectoryId>) -> Voter {
+    Voter { id, directory, endpoint: Endpoint::new(format!("node-{id}"), 9092) }
 }
 
 fn encode(entries: &[Entry]) -> Bytes {
