@@ -27,6 +27,7 @@ mod retention_takes_what_it_may;
 mod shadow;
 mod snapshots_stand_for_the_committed;
 mod truncation_spares_committed;
+mod voters_change_one_at_a_time;
 mod what_waits_is_answered;
 mod whereabouts;
 mod world;
@@ -108,6 +109,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<metadata_agrees::MetadataAgrees>::default(),
         Box::<snapshots_stand_for_the_committed::SnapshotsStandForTheCommitted>::default(),
         Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
+        Box::<voters_change_one_at_a_time::VotersChangeOneAtATime>::default(),
         Box::<deposed_controller_steps_down::DeposedControllerStepsDown>::default(),
         Box::new(what_waits_is_answered::WhatWaitsIsAnswered::new(expectations.flush_on_commit)),
     ];

@@ -101,6 +101,7 @@ const PAIRS: &[Pair] = &[
         || knows_committed(4).snapshot(1, 4, 77, 9),
     ),
     ("the quorum commits by majority", || quorum(&[1]), || quorum(&[1, 2])),
+    ("voters change one at a time", || changes_voters(1), || changes_voters(3)),
     ("a deposed controller steps down", || deposed(false), || deposed(true)),
     ("what waits is answered", || owes(3), || owes(0)),
     (
@@ -139,6 +140,22 @@ fn quorum(synced: &[i32]) -> Tale {
     let synced =
         synced.iter().fold(begun, |tale, &n| tale.says(n, appended.clone()).says(n, Event::Synced { partition, end }));
     synced.says(1, Event::HighWatermarkAdvanced { partition, epoch, to: end })
+}
+
+/// The leader of a quorum of three removes a voter when so much of its log is committed, and another one when that is.
+fn changes_voters(committed: i64) -> Tale {
+    let (partition, epoch) = (PartitionId::METADATA, LeaderEpoch(2));
+    let appended = |base| Event::Appended { partition, epoch, base: Offset(base), end: Offset(base + 1), crc: 10 };
+    let begun = quorum(&[1, 2]).says(1, appended(2)).says(1, Event::VotersChanged { voters: brokers(&[1, 2]) });
+    let synced = [1, 2].iter().fold(begun, |tale, &n| {
+        let tale = if n == 1 { tale } else { tale.says(n, appended(2)) };
+        tale.says(n, Event::Synced { partition, end: Offset(3) })
+    });
+    let committed = match committed {
+        3 => synced.says(1, Event::HighWatermarkAdvanced { partition, epoch, to: Offset(3) }),
+        _ => synced,
+    };
+    committed.says(1, appended(3)).says(1, Event::VotersChanged { voters: brokers(&[2]) })
 }
 
 /// Broker 1 controls in epoch 1, broker 2 in epoch 2; five seconds later broker 1 has noticed or has not.

@@ -332,3 +332,14 @@ fn in_the_end_nobody_owes_an_answer() {
     let note = What::Note { text: "time passes".into() };
     assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), (9000, note)]), Outcome::Kept);
 }
+
+#[test]
+fn voters_change_one_at_a_time_and_not_before_a_leader_has_committed() {
+    const PROMISE: &str = "voters change one at a time";
+    let changes = |tale: Tale, voters: &[i32]| tale.says(1, Event::VotersChanged { voters: brokers(voters) });
+    let ready = || committed(synced(synced(quorum(2), 1), 2), 1);
+    changes(synced(synced(quorum(2), 1), 2), &[1, 2]).breaks(PROMISE); // Nothing of its epoch is committed.
+    changes(ready(), &[1, 4]).breaks(PROMISE); // Two go, and one comes.
+    let verdicts = changes(ready(), &[1, 2, 3, 4]).keeps();
+    assert_eq!(outcome(&verdicts, PROMISE), Outcome::Kept);
+}

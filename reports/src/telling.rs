@@ -97,6 +97,10 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let voters: Vec<String> = voters.iter().map(|voter| names.node(*voter)).collect();
             Telling::new('q', Transition, format!("joins the quorum of {}", voters.join(", "))).on(quorum)
         }
+        Event::VotersChanged { voters } => {
+            let voters: Vec<String> = voters.iter().map(|voter| names.node(*voter)).collect();
+            Telling::new('q', Transition, format!("has in its log that {} vote", voters.join(", "))).on(quorum)
+        }
         Event::EpochKept { epoch } => Telling::new('k', Flow, "has the epoch on disk").on(quorum).epoch(*epoch),
         Event::VoteGranted { epoch, candidate } => {
             Telling::new('v', Flow, format!("tells {} of its vote", names.node(*candidate))).on(quorum).epoch(*epoch)

@@ -123,6 +123,8 @@ const TALES: &[Tale] = tales![
     "quorum/observer-joins-after-the-beginning.toml",
     "quorum/power-fails-among-snapshots.toml",
     "quorum/deposed-controller-has-a-long-tail.toml",
+    "quorum/voters-move-to-other-nodes.toml",
+    "quorum/voters-change-under-new-leaders.toml",
     "clients/laptop-asleep-for-an-hour.toml",
     "clients/producer-returns-as-a-zombie.toml",
     "clients/consumer-paused-through-elections.toml",

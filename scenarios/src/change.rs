@@ -31,6 +31,10 @@ pub enum ChangeKind {
     ElectUnclean(String),
     /// All that is committed in this topic goes.
     DeleteRecords(String),
+    /// This node votes on the metadata from then on.
+    AddVoter(u32),
+    /// This node votes no more; it runs on.
+    RemoveVoter(u32),
 }
 
 /// More partitions for a topic.
@@ -99,6 +103,12 @@ struct ChangeFile {
     /// All records of this topic go that are committed by then, where somebody leads who can be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delete_records: Option<String>,
+    /// This node, by number, votes on the metadata from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    add_voter: Option<u32>,
+    /// This node, by number, votes on the metadata no more; it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    remove_voter: Option<u32>,
 }
 
 impl TryFrom<ChangeFile> for Change {
@@ -115,11 +125,13 @@ impl TryFrom<ChangeFile> for Change {
             file.elect_preferred.map(ChangeKind::ElectPreferred),
             file.elect_unclean.map(ChangeKind::ElectUnclean),
             file.delete_records.map(ChangeKind::DeleteRecords),
+            file.add_voter.map(ChangeKind::AddVoter),
+            file.remove_voter.map(ChangeKind::RemoveVoter),
         ]
         .into_iter()
         .flatten();
         let help = "write one of delete_topic, remake_topic, add_partitions, alter_topic, reassign, cancel_reassignment, \
-                    elect_preferred, elect_unclean and delete_records";
+                    elect_preferred, elect_unclean, delete_records, add_voter and remove_voter";
         let kind = kinds.next().ok_or_else(|| WordError::new("nothing says what changes", help).pack())?;
         if kinds.next().is_some() {
             return Err(WordError::new("two things change at once", help).pack());
@@ -141,6 +153,8 @@ impl From<Change> for ChangeFile {
             elect_preferred: None,
             elect_unclean: None,
             delete_records: None,
+            add_voter: None,
+            remove_voter: None,
         };
         match change.kind {
             ChangeKind::DeleteTopic(topic) => file.delete_topic = Some(topic),
@@ -152,24 +166,27 @@ impl From<Change> for ChangeFile {
             ChangeKind::ElectPreferred(topic) => file.elect_preferred = Some(topic),
             ChangeKind::ElectUnclean(topic) => file.elect_unclean = Some(topic),
             ChangeKind::DeleteRecords(topic) => file.delete_records = Some(topic),
+            ChangeKind::AddVoter(node) => file.add_voter = Some(node),
+            ChangeKind::RemoveVoter(node) => file.remove_voter = Some(node),
         }
         file
     }
 }
 
 impl Change {
-    /// The topic that changes.
-    pub fn topic(&self) -> &str {
+    /// The topic that changes, if one does.
+    pub fn topic(&self) -> Option<&str> {
         match &self.kind {
             ChangeKind::DeleteTopic(topic)
             | ChangeKind::RemakeTopic(topic)
             | ChangeKind::CancelReassignment(topic)
             | ChangeKind::ElectPreferred(topic)
             | ChangeKind::ElectUnclean(topic)
-            | ChangeKind::DeleteRecords(topic) => topic,
-            ChangeKind::Reassign(reassign) => &reassign.topic,
-            ChangeKind::AddPartitions(more) => &more.topic,
-            ChangeKind::AlterTopic(alter) => &alter.topic,
+            | ChangeKind::DeleteRecords(topic) => Some(topic),
+            ChangeKind::Reassign(reassign) => Some(&reassign.topic),
+            ChangeKind::AddPartitions(more) => Some(&more.topic),
+            ChangeKind::AlterTopic(alter) => Some(&alter.topic),
+            ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_) => None,
         }
     }
 
@@ -199,6 +216,8 @@ impl std::fmt::Display for Change {
             ChangeKind::ElectPreferred(topic) => write!(f, "topic {topic} is given back to its preferred leaders"),
             ChangeKind::ElectUnclean(topic) => write!(f, "topic {topic} is given to whoever is left"),
             ChangeKind::DeleteRecords(topic) => write!(f, "the records of topic {topic} are deleted"),
+            ChangeKind::AddVoter(node) => write!(f, "node {node} votes on the metadata"),
+            ChangeKind::RemoveVoter(node) => write!(f, "node {node} votes on the metadata no more"),
             ChangeKind::AddPartitions(more) => write!(f, "topic {} gets {} partitions", more.topic, more.to),
             ChangeKind::AlterTopic(alter) => {
                 let settings: Vec<String> =

@@ -19,6 +19,10 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(max = 9))]
     pub controllers: u32,
+    /// How many of the controllers vote on the metadata from the beginning, by rising number; without it, all. The others may be added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 15))]
+    pub voters: Option<u32>,
     /// When an append is safe enough to speak of.
     #[serde(default, skip_serializing_if = "FlushPolicy::is_commit")]
     pub flush_policy: FlushPolicy,
@@ -41,11 +45,22 @@ impl Default for Cluster {
         Cluster {
             brokers: 3,
             controllers: 0,
+            voters: None,
             flush_policy: FlushPolicy::Commit,
             buggify: false,
             racks: Vec::new(),
             duration: None,
             config: BTreeMap::new(),
+        }
+    }
+}
+
+impl Cluster {
+    /// The numbers of the nodes that vote on the metadata, or may be added to those who do.
+    pub fn controllers_by_number(&self) -> std::ops::RangeInclusive<u32> {
+        match self.controllers {
+            0 => 1..=self.brokers,
+            controllers => self.brokers + 1..=self.brokers + controllers,
         }
     }
 }

@@ -260,6 +260,7 @@ pub const PROMISES: &[&str] = &[
     "offsets keep their order",
     "nothing comes from nowhere",
     "the quorum commits by majority",
+    "voters change one at a time",
     "a deposed controller steps down",
     "what waits is answered",
     "clients read only what is committed",

@@ -119,6 +119,7 @@ mistakes! {
     more_brokers_than_there_are: "leader of orders/0" => "any 4 brokers";
     a_promise_that_must_break_and_may: "reach = [\"leader changed\"]" => "broken = [\"metadata agrees\"]\nallowed = [\"metadata agrees\"]";
     a_failover_in_no_time: "reach = [\"leader changed\"]" => "failover_at_most = \"0s\"";
+    a_voter_that_is_no_controller: "[expect]" => "[[changes]]\nat = \"1s\"\nadd_voter = 9\n[expect]";
     an_election_that_the_claims_forbid: "[expect]" => "[[changes]]\nat = \"1s\"\nelect_unclean = \"orders\"\n[expect]";
     a_claim_that_is_none: "[expect]" => "[claims]\nunclean_elections = true\n[expect]";
     an_isolation_that_is_none: "[expect]" => "[claims]\nisolation = \"read_comitted\"\n[expect]";

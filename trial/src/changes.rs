@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use scenarios::{Change, ChangeKind, Scenario, Throughput, Topic};
 use sim::{SimHost, World};
 
+use crate::cluster;
 use crate::workload::{client_config, errands, sleep_until};
 
 /// Pause between two attempts.
@@ -29,23 +30,26 @@ impl Changes {
     /// Sets an administrator to work on each; time zero is `zero`.
     pub(crate) fn start(world: &World, scenario: &Scenario, zero: Time, bootstrap: &[Endpoint]) -> Changes {
         let changes = Changes::default();
+        let listeners: BTreeMap<BrokerId, Endpoint> =
+            cluster::plans(&scenario.cluster).into_iter().map(|plan| (plan.id, plan.config.listener)).collect();
         for (place, change) in (1..).zip(&scenario.changes) {
             let name = format!("administrator {place}");
             let mut stream = world.stream(&format!("changes/{place}"));
             let at = zero
                 + change.at.from
                 + stream.duration(Duration::ZERO..change.at.to - change.at.from + Duration::from_nanos(1));
-            let topic = scenario.topic(change.topic()).cloned();
+            let topic = change.topic().and_then(|topic| scenario.topic(topic)).cloned();
             let (world, change, bootstrap, own) = (world.clone(), change.clone(), bootstrap.to_vec(), changes.clone());
+            let listeners = listeners.clone();
             own.open.lock().insert(change.to_string());
             errands::start(&world.clone(), &name, move |host| {
                 let (world, change, topic) = (world.clone(), change.clone(), topic.clone());
-                let (bootstrap, own) = (bootstrap.clone(), own.clone());
+                let (bootstrap, own, listeners) = (bootstrap.clone(), own.clone(), listeners.clone());
                 async move {
                     sleep_until(&host, at).await;
                     world.note(What::Note { text: format!("asked: {change}") });
                     let admin = Admin::new(host.clone(), client_config(bootstrap, host.name()));
-                    make(&host, &admin, &change, topic.as_ref()).await;
+                    make(&host, &admin, &change, topic.as_ref(), &listeners).await;
                     if let ChangeKind::AddPartitions(more) = &change.kind {
                         let count = i32::try_from(more.to).unwrap_or(i32::MAX);
                         // A topic that has more by then keeps them.
@@ -72,7 +76,13 @@ impl Changes {
     }
 }
 
-async fn make(host: &SimHost, admin: &Admin<SimHost>, change: &Change, topic: Option<&Topic>) {
+async fn make(
+    host: &SimHost,
+    admin: &Admin<SimHost>,
+    change: &Change,
+    topic: Option<&Topic>,
+    listeners: &BTreeMap<BrokerId, Endpoint>,
+) {
     match &change.kind {
         ChangeKind::DeleteTopic(name) => until_done(host, || admin.delete_topic(name)).await,
         ChangeKind::RemakeTopic(name) => {
@@ -122,6 +132,16 @@ async fn make(host: &SimHost, admin: &Admin<SimHost>, change: &Change, topic: Op
             until_done(host, async || admin.elect_leaders(Election::Unclean, &partitions(admin, name).await?).await)
                 .await;
         }
+        ChangeKind::AddVoter(node) => {
+            let node = BrokerId(i32::try_from(*node).unwrap_or(i32::MAX));
+            if let Some(endpoint) = listeners.get(&node) {
+                until_done(host, || admin.add_voter(node, endpoint)).await;
+            }
+        }
+        ChangeKind::RemoveVoter(node) => {
+            let node = BrokerId(i32::try_from(*node).unwrap_or(i32::MAX));
+            until_done(host, || admin.remove_voter(node)).await;
+        }
         ChangeKind::DeleteRecords(name) => {
             for index in (0..).take(topic.map_or(0, |topic| topic.partitions as usize)) {
                 // Where nobody leads for long, there is nobody to do it.
@@ -149,7 +169,9 @@ pub(crate) fn new_topic(topic: &Topic) -> NewTopic {
 
 /// Asks again after every error but those that say that an earlier attempt was heard.
 async fn until_done<F: Future<Output = Result<(), ClientError>>>(host: &SimHost, mut attempt: impl FnMut() -> F) {
-    use protocol::ErrorCode::{InvalidPartitions, NoReassignmentInProgress, TopicAlreadyExists};
+    use protocol::ErrorCode::{
+        DuplicateVoter, InvalidPartitions, NoReassignmentInProgress, TopicAlreadyExists, VoterNotFound,
+    };
 
     let mut is_first = true;
     loop {
@@ -158,7 +180,9 @@ async fn until_done<F: Future<Output = Result<(), ClientError>>>(host: &SimHost,
             Err(
                 ClientError::Unknown(_)
                 | ClientError::Refused {
-                    code: TopicAlreadyExists | InvalidPartitions | NoReassignmentInProgress, ..
+                    code:
+                        TopicAlreadyExists | InvalidPartitions | NoReassignmentInProgress | DuplicateVoter | VoterNotFound,
+                    ..
                 },
             ) if !is_first => {
                 return;

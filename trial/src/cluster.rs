@@ -28,17 +28,19 @@ pub(crate) fn plans(cluster: &Cluster) -> Vec<Plan> {
     let brokers = i32::try_from(cluster.brokers).unwrap_or(i32::MAX);
     let controllers = i32::try_from(cluster.controllers).unwrap_or(0);
     let nodes: Vec<BrokerId> = (1..=brokers + controllers).map(BrokerId).collect();
-    let votes = |id: BrokerId| controllers == 0 || id.0 > brokers;
+    let may_vote = |id: BrokerId| controllers == 0 || id.0 > brokers;
+    let voters = usize::try_from(cluster.voters.unwrap_or(u32::MAX)).unwrap_or(usize::MAX);
     let name = |id: BrokerId| if id.0 <= brokers { format!("broker {id}") } else { format!("controller {id}") };
     let endpoint = |id: BrokerId| Endpoint::new(name(id), PORT);
     let voters: Vec<Voter> =
-        nodes.iter().filter(|id| votes(**id)).map(|&id| Voter { id, endpoint: endpoint(id) }).collect();
+        nodes.iter().filter(|id| may_vote(**id)).take(voters).map(|&id| Voter { id, endpoint: endpoint(id) }).collect();
     let plan = |id: BrokerId| {
         let mut config = Config::single(endpoint(id));
         config.node_id = id;
         config.cluster_id = Some(ClusterId(CLUSTER_ID.into()));
         config.is_broker = id.0 <= brokers;
         config.voters = voters.clone();
+        config.may_join_quorum = may_vote(id) && !config.is_controller();
         // What a scenario does not declare is not there: a topic made by a look-up would hide a mistake.
         config.auto_create_topics = false;
         config.flush_policy = match cluster.flush_policy {
@@ -142,5 +144,12 @@ mod tests {
         assert_eq!(voters, ["controller 3:9092"]);
         assert_eq!(plans.iter().map(|plan| plan.config.is_broker).collect::<Vec<_>>(), [true, true, false]);
         assert_eq!(bootstrap(&plans).len(), 2);
+    }
+
+    #[test]
+    fn controllers_that_do_not_vote_from_the_beginning_may_join_later() {
+        let plans = plans(&Cluster { brokers: 4, voters: Some(3), ..Cluster::default() });
+        assert_eq!(plans.iter().map(|plan| plan.config.is_controller()).collect::<Vec<_>>(), [true, true, true, false]);
+        assert!(plans[3].config.may_join_quorum && !plans[2].config.may_join_quorum);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use evidence::{NodeName, Recorder, What};
 use model::BrokerId;
 use parking_lot::Mutex;
-use scenarios::{ChangeKind, PartitionName, Scenario, Selector, Topic};
+use scenarios::{Change, ChangeKind, PartitionName, Scenario, Selector, Topic};
 use sim::{Links, Stream};
 
 use crate::scene::Scene;
@@ -139,7 +139,11 @@ fn choose(
     let is_eligible_needed = stream.chance(0.75);
     let voters: BTreeSet<usize> =
         (0..roles.len()).filter(|&member| is_voter(roles[member], scenario.cluster.controllers)).collect();
-    give_back(&mut left, &voters, voters.len() / 2 + 1, stream);
+    // Where voters change, who of them must be there in the end is not known: all are kept.
+    let changes = |change: &Change| matches!(change.kind, ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_));
+    let do_change = scenario.cluster.voters.is_some() || scenario.changes.iter().any(changes);
+    let least = if do_change { voters.len() } else { voters.len() / 2 + 1 };
+    give_back(&mut left, &voters, least, stream);
     for topic in &scenario.topics {
         let seen = |index| scene.partition(&PartitionName { topic: topic.name.clone(), index });
         // It may have more than the scenario gave it.

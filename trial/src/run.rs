@@ -17,7 +17,7 @@ use invariants::{Expectations, Violation, Watch};
 use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
 use reports::{Run, Stats};
-use scenarios::{ChangeKind, FaultKind, FlushPolicy, Reach, ReadFrom, Scenario, Setting};
+use scenarios::{Change, ChangeKind, FaultKind, FlushPolicy, Reach, ReadFrom, Scenario, Setting};
 use sim::{Reason, Recording, Tally, World};
 use tokio::sync::watch;
 
@@ -210,8 +210,8 @@ fn finish(
 ) -> Finished {
     let Judged { mut promises, mut reached, violation } = judged;
     // What was in them is lost by decision; a name that stands for two topics says nothing of either.
-    for change in scenario.changes.iter().filter(|change| change.loses_topic()) {
-        history.forget_topic(change.topic());
+    for topic in scenario.changes.iter().filter(|change| change.loses_topic()).filter_map(Change::topic) {
+        history.forget_topic(topic);
     }
     for (name, info) in &conduct.topics {
         promises.name_topic(name, info.id);
@@ -385,7 +385,7 @@ async fn conduct_run(
     let changes = Changes::start(world, scenario, zero, &bootstrap);
     let grown = changes.grown.clone();
     let compacting = scenario.changes.iter().filter(|change| change.compacts_topic());
-    let compacted = compacting.map(|change| change.topic().to_owned()).collect();
+    let compacted = compacting.filter_map(|change| Some(change.topic()?.to_owned())).collect();
     let ground = Ground {
         bootstrap,
         recorder: recorder.clone(),
@@ -443,7 +443,7 @@ async fn conduct_run(
 /// The topics that are not there in the end.
 fn gone(scenario: &Scenario) -> BTreeSet<&str> {
     let gone = scenario.changes.iter().filter(|change| matches!(change.kind, ChangeKind::DeleteTopic(_)));
-    gone.map(|change| change.topic()).collect()
+    gone.filter_map(Change::topic).collect()
 }
 
 /// How soon a quiet phase must come to its end.

@@ -135,9 +135,12 @@ impl Stage {
         format!("{root}/{}-{}", partition.topic, partition.index)
     }
 
-    /// Does it vote in the metadata quorum?
+    /// Does it vote in the metadata quorum, or might it?
     pub(crate) fn votes(&self, member: usize) -> bool {
-        self.members[member].config.as_ref().is_some_and(|config| config.lock().is_controller())
+        self.members[member].config.as_ref().is_some_and(|config| {
+            let config = config.lock();
+            config.is_controller() || config.may_join_quorum
+        })
     }
 
     /// Sets keys of the configuration that it will start with.

@@ -117,7 +117,7 @@ impl<H: Host> Admin<H> {
         let timeout_ms = self.cluster.config().request_timeout.as_millis() as i32;
         let request =
             DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(timeout_ms);
-        self.change_topic(name, request, ErrorCode::UnknownTopicOrPartition, |mut answer| {
+        self.change_named(name, request, ErrorCode::UnknownTopicOrPartition, |mut answer| {
             answer.responses.pop().map(|result| (result.error_code, result.error_message))
         })
         .await
@@ -132,7 +132,7 @@ impl<H: Host> Admin<H> {
         let topic =
             CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(count).with_assignments(None);
         let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms);
-        self.change_topic(name, request, ErrorCode::InvalidPartitions, |mut answer| {
+        self.change_named(name, request, ErrorCode::InvalidPartitions, |mut answer| {
             answer.results.pop().map(|result| (result.error_code, result.error_message))
         })
         .await
@@ -140,7 +140,8 @@ impl<H: Host> Admin<H> {
 
     /// Orders a change of one topic until the cluster says that it is done. An attempt that had no answer may have done it:
     /// `is_done_already` is then what the next one hears.
-    async fn change_topic<R: RequestMessage + Clone + Sync>(
+    /// Changes what has this name. The error `is_done_already` is none where an earlier attempt may have done it.
+    pub(crate) async fn change_named<R: RequestMessage + Clone + Sync>(
         &self,
         name: &str,
         request: R,

@@ -1,10 +1,14 @@
-//! Who votes on the cluster's metadata, and who follows (KIP-836).
+//! Who votes on the cluster's metadata, and who follows (KIP-836); and other voters (KIP-853).
 
 use host::Host;
-use model::{BrokerId, LeaderEpoch, Offset, PartitionId, Timestamp};
+use model::{BrokerId, DirectoryId, Endpoint, LeaderEpoch, Offset, PartitionId, Timestamp};
+use protocol::ErrorCode;
+use protocol::messages::add_raft_voter_request::Listener;
 use protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use protocol::messages::describe_quorum_response::ReplicaState;
-use protocol::messages::{DescribeQuorumRequest, topic_name};
+use protocol::messages::{
+    AddRaftVoterRequest, DescribeQuorumRequest, RemoveRaftVoterRequest, directory_id, string, topic_name,
+};
 
 use crate::{Admin, ClientError};
 
@@ -27,6 +31,8 @@ pub struct QuorumInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumReplica {
     pub id: BrokerId,
+    /// Of its disk, if that has one: of a voter that was configured it has none.
+    pub directory: Option<DirectoryId>,
     pub log_end: Option<Offset>,
     pub last_fetch: Option<Timestamp>,
     /// When it last had all that the leader had.
@@ -71,12 +77,45 @@ impl<H: Host> Admin<H> {
             observers: described.observers.iter().map(replica).collect(),
         })
     }
+
+    /// Has a node vote on the metadata that follows it and listens at `endpoint`; waits until that is committed.
+    ///
+    /// # Errors
+    /// `Refused` with what is wrong; others once the operation's time is over: it may vote.
+    pub async fn add_voter(&self, node: BrokerId, endpoint: &Endpoint) -> Result<(), ClientError> {
+        let listener = Listener::default()
+            .with_name(string("PLAINTEXT"))
+            .with_host(string(&endpoint.host))
+            .with_port(endpoint.port);
+        let request = AddRaftVoterRequest::default()
+            .with_cluster_id(None)
+            .with_timeout_ms(self.cluster.config().request_timeout.as_millis() as i32)
+            .with_voter_id(node.0)
+            .with_listeners(vec![listener]);
+        self.change_named(&node.to_string(), request, ErrorCode::DuplicateVoter, |answer| {
+            Some((answer.error_code, answer.error_message))
+        })
+        .await
+    }
+
+    /// Has a node vote on the metadata no more; waits until that is committed.
+    ///
+    /// # Errors
+    /// `Refused` with what is wrong; others once the operation's time is over: it may vote no more.
+    pub async fn remove_voter(&self, node: BrokerId) -> Result<(), ClientError> {
+        let request = RemoveRaftVoterRequest::default().with_cluster_id(None).with_voter_id(node.0);
+        self.change_named(&node.to_string(), request, ErrorCode::VoterNotFound, |answer| {
+            Some((answer.error_code, answer.error_message))
+        })
+        .await
+    }
 }
 
 fn replica(state: &ReplicaState) -> QuorumReplica {
     let time = |millis: i64| (0 <= millis).then_some(Timestamp(millis));
     QuorumReplica {
         id: BrokerId(state.replica_id.0),
+        directory: directory_id(state.replica_directory_id),
         log_end: (0 <= state.log_end_offset).then_some(Offset(state.log_end_offset)),
         last_fetch: time(state.last_fetch_timestamp),
         last_caught_up: time(state.last_caught_up_timestamp),
@@ -89,7 +128,7 @@ mod tests {
 
     fn replica(id: i32, log_end: Option<i64>) -> QuorumReplica {
         let log_end = log_end.map(Offset);
-        QuorumReplica { id: BrokerId(id), log_end, last_fetch: None, last_caught_up: None }
+        QuorumReplica { id: BrokerId(id), directory: None, log_end, last_fetch: None, last_caught_up: None }
     }
 
     #[test]

@@ -238,6 +238,15 @@ pub fn patch_append_time(bytes: &mut [u8], time: Timestamp) {
     bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
 }
 
+/// Makes the one whole batch in `bytes` a control batch: its records are no client's.
+pub fn mark_control(bytes: &mut [u8]) {
+    assert!(BATCH_HEADER_LENGTH <= bytes.len(), "only a parsed batch can be marked");
+    let attributes = i16_at(bytes, 21) | CONTROL;
+    bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
+    let checksum = batch_checksum(bytes);
+    bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
+}
+
 /// Writes who wrote it into the one whole batch in `bytes`, and the checksum that belongs to it.
 pub fn stamp_batch(bytes: &mut [u8], producer: ProducerId, producer_epoch: i16, base_sequence: i32) {
     assert!(BATCH_HEADER_LENGTH <= bytes.len(), "only a parsed batch can be stamped");

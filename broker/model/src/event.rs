@@ -53,6 +53,10 @@ pub enum Event {
         voters: Vec<BrokerId>,
         fetch_timeout_ms: u64,
     },
+    /// Others vote from now on, by this node's metadata log; what says so need not be committed.
+    VotersChanged {
+        voters: Vec<BrokerId>,
+    },
     /// This epoch of the quorum is on disk: the node will never act in an earlier one.
     EpochKept {
         epoch: LeaderEpoch,

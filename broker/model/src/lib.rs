@@ -13,8 +13,8 @@ mod producers;
 mod time;
 
 pub use batch::{
-    BATCH_CHECKSUM_FROM, BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, patch_append_time,
-    patch_batch, stamp_batch,
+    BATCH_CHECKSUM_FROM, BATCH_HEADER_LENGTH, BatchError, BatchHeader, batch_checksum, batches, mark_control,
+    patch_append_time, patch_batch, stamp_batch,
 };
 pub use bug::{Bug, Planted};
 pub use endpoint::Endpoint;

@@ -34,8 +34,8 @@ const fn between_nodes(key: ApiKey, min: i16, max: i16) -> Api {
 pub const SUPPORTED: &[Api] = &[
     // 13 names topics by id alone; 12 says the same.
     Api { key: ApiKey::Produce, min: 3, max: 12, advertised_min: Some(0) },
-    // 17 and 18 carry directory ids and high watermarks of followers of a quorum that changes its voters (KIP-853, KIP-1166).
-    for_clients(ApiKey::Fetch, 4, 16),
+    // 18 carries the high watermarks of followers of the quorum (KIP-1166).
+    for_clients(ApiKey::Fetch, 4, 17),
     // 10 is about remote storage (KIP-1075).
     for_clients(ApiKey::ListOffsets, 1, 9),
     for_clients(ApiKey::Metadata, 0, 13),
@@ -68,6 +68,8 @@ pub const SUPPORTED: &[Api] = &[
     between_nodes(ApiKey::AllocateProducerIds, 0, 0),
     for_clients(ApiKey::ListConfigResources, 0, 1),
     for_clients(ApiKey::DescribeTopicPartitions, 0, 0),
+    for_clients(ApiKey::AddRaftVoter, 0, 0),
+    for_clients(ApiKey::RemoveRaftVoter, 0, 0),
 ];
 
 /// The entry of `key`, if we speak it.

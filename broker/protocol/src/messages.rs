@@ -3,28 +3,29 @@
 //! A structure is made with `default()` and its `with_…` methods. A field that the version at hand does not have must keep
 //! its default where Kafka's schema does not call it ignorable, or encoding refuses.
 
-use model::TopicId;
+use model::{DirectoryId, TopicId};
 pub use proto_kafka::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest, AlterConfigsResponse,
-    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterPartitionRequest,
-    AlterPartitionResponse, ApiKey, ApiVersionsRequest, ApiVersionsResponse, BeginQuorumEpochRequest,
-    BeginQuorumEpochResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerId, BrokerRegistrationRequest,
-    BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeProducersRequest, DescribeProducersResponse,
-    DescribeQuorumRequest, DescribeQuorumResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
-    ElectLeadersRequest, ElectLeadersResponse, EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest,
-    FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse, ListConfigResourcesRequest,
-    ListConfigResourcesResponse, ListOffsetsRequest, ListOffsetsResponse, ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse, ProducerId as WireProducerId, TopicName,
-    UnregisterBrokerRequest, UnregisterBrokerResponse, VoteRequest, VoteResponse,
+    AddRaftVoterRequest, AddRaftVoterResponse, AllocateProducerIdsRequest, AllocateProducerIdsResponse,
+    AlterConfigsRequest, AlterConfigsResponse, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    AlterPartitionRequest, AlterPartitionResponse, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
+    BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerId,
+    BrokerRegistrationRequest, BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse, DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest,
+    DescribeConfigsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeProducersRequest,
+    DescribeProducersResponse, DescribeQuorumRequest, DescribeQuorumResponse, DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse, ElectLeadersRequest, ElectLeadersResponse, EndQuorumEpochRequest,
+    EndQuorumEpochResponse, FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse,
+    ListConfigResourcesRequest, ListConfigResourcesResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
+    ProducerId as WireProducerId, RemoveRaftVoterRequest, RemoveRaftVoterResponse, TopicName, UnregisterBrokerRequest,
+    UnregisterBrokerResponse, VoteRequest, VoteResponse,
 };
 /// The parts of each message, by the message's name: `fetch_response::PartitionData`.
 pub use proto_kafka::messages::{
-    alter_configs_request, alter_configs_response, alter_partition_reassignments_request,
+    add_raft_voter_request, alter_configs_request, alter_configs_response, alter_partition_reassignments_request,
     alter_partition_reassignments_response, alter_partition_request, alter_partition_response, api_versions_request,
     api_versions_response, begin_quorum_epoch_request, begin_quorum_epoch_response, broker_heartbeat_request,
     broker_heartbeat_response, broker_registration_request, broker_registration_response, create_partitions_request,
@@ -48,6 +49,16 @@ pub use uuid::Uuid;
 /// A topic's identity as the wire says it.
 pub fn uuid(id: TopicId) -> Uuid {
     Uuid::from_u128(id.0)
+}
+
+/// A data directory's identity as the wire says it: nil if there is none.
+pub fn directory_uuid(directory: Option<DirectoryId>) -> Uuid {
+    Uuid::from_u128(directory.map_or(0, |directory| directory.0))
+}
+
+/// A data directory's identity from the wire.
+pub fn directory_id(uuid: Uuid) -> Option<DirectoryId> {
+    Some(DirectoryId(uuid.as_u128())).filter(|directory| directory.0 != 0)
 }
 
 /// A topic's identity from the wire; the nil id means "none given".

@@ -71,6 +71,8 @@ every_response_comes_through! {
     AlterPartitionReassignments(AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse),
     ListPartitionReassignments(ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse),
     UnregisterBroker(UnregisterBrokerRequest, UnregisterBrokerResponse),
+    AddRaftVoter(AddRaftVoterRequest, AddRaftVoterResponse),
+    RemoveRaftVoter(RemoveRaftVoterRequest, RemoveRaftVoterResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse),
     ListConfigResources(ListConfigResourcesRequest, ListConfigResourcesResponse),
     Vote(VoteRequest, VoteResponse),

@@ -48,8 +48,10 @@ pub struct Config {
     pub advertised: Option<Endpoint>,
     /// `metrics.listener` (ours): where metrics, health and readiness are asked for by HTTP; none: nowhere.
     pub metrics_listener: Option<Endpoint>,
-    /// `controller.quorum.voters`: the metadata quorum. A node that is among them is a controller.
+    /// `controller.quorum.voters`: who votes in the metadata quorum until that is changed, and where a node begins to look for it.
     pub voters: Vec<Voter>,
+    /// `process.roles` has `controller`, and the node is not among the configured voters: it may be added to them.
+    pub may_join_quorum: bool,
     /// `log.dirs`: one directory, relative to the host's root.
     pub log_directory: String,
     /// `broker.rack`
@@ -129,6 +131,7 @@ impl Config {
             cluster_id: None,
             is_broker: true,
             voters: vec![Voter { id: BrokerId(1), endpoint: listener.clone() }],
+            may_join_quorum: false,
             listener,
             advertised: None,
             metrics_listener: None,
@@ -174,7 +177,7 @@ impl Config {
         TopicSetting::of_broker(key).and_then(|setting| self.topic_defaults.get(setting).parse().ok())
     }
 
-    /// True if this node votes in the metadata quorum.
+    /// True if this node votes in the metadata quorum from the beginning.
     pub fn is_controller(&self) -> bool {
         self.voters.iter().any(|voter| voter.id == self.node_id)
     }

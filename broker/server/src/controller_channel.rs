@@ -13,7 +13,7 @@ use crate::metadata::Metadata;
 /// Why the controller did not answer.
 #[derive(Debug, Error)]
 pub(crate) enum ControllerError {
-    #[error("no controller is known: a majority of controller.quorum.voters must be up")]
+    #[error("no controller is known: a majority of the voters must be up")]
     Unknown,
     /// The request never left: nothing happened.
     #[error("cannot reach the controller: {0}")]

@@ -1,9 +1,10 @@
 //! The data directory: whose it is, and that nobody else is in it.
 //!
-//! `meta.properties` names the cluster and the node, as Kafka's does, so that a directory of another cluster is refused.
+//! `meta.properties` names the cluster and the node, as Kafka's does, so that a directory of another cluster is refused. A node that may
+//! join the quorum later has an identity for the directory too (KIP-853): with another disk it is another voter.
 
 use host::{Disk, Host};
-use model::{BrokerId, ClusterId};
+use model::{BrokerId, ClusterId, DirectoryId};
 use thiserror::Error;
 
 use crate::config::Config;
@@ -25,7 +26,9 @@ pub enum DataDirectoryError {
          node.id to {found}"
     )]
     OtherNode { directory: String, found: BrokerId, expected: BrokerId },
-    #[error("{directory}/{FILE} cannot be understood: {line:?} is not one of version=1, cluster.id=… and node.id=…")]
+    #[error(
+        "{directory}/{FILE} cannot be understood: {line:?} is not one of version=1, cluster.id=…, node.id=… and directory.id=…"
+    )]
     Malformed { directory: String, line: String },
     #[error("cluster.id is missing: a node of a quorum of several must be told which cluster it belongs to")]
     NoClusterId,
@@ -36,6 +39,8 @@ pub enum DataDirectoryError {
 /// A data directory that is ours until this is dropped.
 pub(crate) struct DataDirectory {
     pub(crate) cluster_id: ClusterId,
+    /// None of a node that votes by configuration, or never will.
+    pub(crate) id: Option<DirectoryId>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -51,16 +56,26 @@ pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirec
     })?;
     let path = format!("{directory}/{FILE}");
     let known = storage::checkpoint::read_file_for_good(disk, &path, host.planted()).await.map_err(failed)?;
-    let cluster_id = match known {
+    let is_new = known.is_none();
+    let (cluster_id, found) = match known {
         Some(bytes) => check(config, &String::from_utf8_lossy(&bytes))?,
-        None => {
-            let cluster_id = new_cluster_id(config, host)?;
-            let text = format!("version=1\ncluster.id={cluster_id}\nnode.id={}\n", config.node_id);
-            storage::checkpoint::replace_file(disk, &path, text.as_bytes()).await.map_err(failed)?;
-            cluster_id
-        }
+        None => (new_cluster_id(config, host)?, None),
     };
-    Ok(DataDirectory { cluster_id, _lock: lock })
+    let id = found.or_else(|| config.may_join_quorum.then(|| new_directory_id(host)));
+    if is_new || id != found {
+        let text = text(config.node_id, &cluster_id, id);
+        storage::checkpoint::replace_file(disk, &path, text.as_bytes()).await.map_err(failed)?;
+    }
+    Ok(DataDirectory { cluster_id, id, _lock: lock })
+}
+
+fn text(node: BrokerId, cluster: &ClusterId, directory: Option<DirectoryId>) -> String {
+    let directory = directory.map_or(String::new(), |id| format!("directory.id={id}\n"));
+    format!("version=1\ncluster.id={cluster}\nnode.id={node}\n{directory}")
+}
+
+fn new_directory_id<H: Host>(host: &H) -> DirectoryId {
+    DirectoryId(u128::from(host.entropy()) << 64 | u128::from(host.entropy()) | 1)
 }
 
 fn new_cluster_id<H: Host>(config: &Config, host: &H) -> Result<ClusterId, DataDirectoryError> {
@@ -73,15 +88,16 @@ fn new_cluster_id<H: Host>(config: &Config, host: &H) -> Result<ClusterId, DataD
     }
 }
 
-fn check(config: &Config, text: &str) -> Result<ClusterId, DataDirectoryError> {
+fn check(config: &Config, text: &str) -> Result<(ClusterId, Option<DirectoryId>), DataDirectoryError> {
     let directory = config.log_directory.clone();
     let malformed = |line: &str| DataDirectoryError::Malformed { directory: directory.clone(), line: line.into() };
-    let (mut cluster_id, mut node_id) = (None, None);
+    let (mut cluster_id, mut node_id, mut directory_id) = (None, None, None);
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
         match line.split_once('=') {
             Some(("version", "1")) => {}
             Some(("cluster.id", id)) => cluster_id = Some(ClusterId(id.into())),
             Some(("node.id", id)) => node_id = Some(BrokerId(id.parse().map_err(|_| malformed(line))?)),
+            Some(("directory.id", id)) => directory_id = Some(id.parse().map_err(|_| malformed(line))?),
             _ => return Err(malformed(line)),
         }
     }
@@ -92,7 +108,7 @@ fn check(config: &Config, text: &str) -> Result<ClusterId, DataDirectoryError> {
     if node != config.node_id {
         return Err(DataDirectoryError::OtherNode { directory, found: node, expected: config.node_id });
     }
-    Ok(found)
+    Ok((found, directory_id))
 }
 
 #[cfg(test)]
@@ -110,7 +126,7 @@ mod tests {
     fn whose_a_directory_is_reads_back_and_another_ones_is_refused() {
         let node = config().node_id;
         let text = format!("# ours\nversion=1\ncluster.id=orders\nnode.id={node}\n");
-        assert_eq!(check(&config(), &text).unwrap(), ClusterId("orders".into()));
+        assert_eq!(check(&config(), &text).unwrap(), (ClusterId("orders".into()), None));
         let other = Config { cluster_id: Some(ClusterId("bills".into())), ..config() };
         assert!(matches!(check(&other, &text), Err(DataDirectoryError::OtherCluster { .. })));
         let text = "version=1\ncluster.id=orders\nnode.id=77\n";
@@ -120,9 +136,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_identity_of_a_directory_reads_back() {
+        let (cluster, id) = (ClusterId("orders".into()), Some(DirectoryId(0x1234_5678_9abc_def0 << 60)));
+        assert_eq!(check(&config(), &text(config().node_id, &cluster, id)).unwrap(), (cluster, id));
+    }
+
     proptest! {
         #[test]
-        fn no_text_is_more_than_an_error(text in "((version|cluster.id|node.id|#)?=?[ -~\u{0}]{0,6}\n?){0,6}") {
+        fn no_text_is_more_than_an_error(text in "((version|cluster.id|node.id|directory.id|#)?=?[ -~\u{0}]{0,6}\n?){0,6}") {
             let _ = check(&config(), &text);
         }
     }

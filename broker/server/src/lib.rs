@@ -95,9 +95,8 @@ pub async fn run<H: Host>(
         None => None,
     };
     take_free_port(&mut config, listener.endpoint());
-    let metadata = metadata::open(&config, &directory.cluster_id, &host)
-        .await
-        .map_err(|error| StartError::Metadata(error.to_string()))?;
+    let metadata =
+        metadata::open(&config, &directory, &host).await.map_err(|error| StartError::Metadata(error.to_string()))?;
     let (errands, errands_to_run) = mpsc::unbounded_channel();
     let node = Arc::new(Node::new(config, directory.cluster_id.clone(), host.clone(), metadata, errands));
 

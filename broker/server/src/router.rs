@@ -11,7 +11,7 @@ use crate::handlers::{
     create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
     describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
     init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, quorum,
-    reassignments, unregister_broker,
+    raft_voters, reassignments, unregister_broker,
 };
 use crate::node::Node;
 
@@ -57,6 +57,8 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Requ
         Request::AlterPartitionReassignments(request) => reassignments::handle_alter(node, version, request),
         Request::ListPartitionReassignments(request) => Answer::Now(reassignments::handle_list(node, &request)),
         Request::UnregisterBroker(request) => unregister_broker::handle(node, request),
+        Request::AddRaftVoter(request) => raft_voters::handle_add(node, request),
+        Request::RemoveRaftVoter(request) => raft_voters::handle_remove(node, request),
         Request::AlterPartition(request) => alter_partition::handle(node, request),
         Request::BrokerRegistration(request) => broker_registration::handle(node, request),
         Request::BrokerHeartbeat(request) => broker_heartbeat::handle(node, request),

@@ -155,7 +155,7 @@ impl ConvergesAfterHealing {
 
     /// Whether too few voters run, since some gave up.
     fn lost_quorum(&self, whole: &BTreeSet<NodeId>, world: &World) -> Option<String> {
-        let voters: Vec<NodeId> = world.voters().collect();
+        let voters = world.voters();
         let running = voters.iter().filter(|node| whole.contains(node)).count();
         let (gone, (_, reason)) = self.gave_up.iter().find(|(node, _)| voters.contains(node))?;
         (running <= voters.len() / 2)

@@ -1,7 +1,7 @@
 //! The quorum commits by majority (KRaft's `MajorityReachedHighWatermark`; Raft, sections 5.3 and 5.4.2).
 //!
 //! Broken if the leader of the metadata quorum moves its high watermark (a) beyond what a majority of voters ever had on disk
-//! since each last truncated; (b) to an offset whose last record is of an earlier epoch than its own: such a record may
+//! since each last truncated, of those who vote by the last such record of its own log, committed or not (KIP-853); (b) to an offset whose last record is of an earlier epoch than its own: such a record may
 //! be on a majority and yet be replaced (Raft, figure 8). What followers and observers say follows from the leader's word.
 
 use evidence::{Entry, What};
@@ -20,7 +20,8 @@ impl QuorumCommitsByMajority {
         let Some(replica) = world.replica(metadata, node).filter(|replica| replica.leading == Some(epoch)) else {
             return Ok(());
         };
-        if world.voters.is_empty() {
+        let voters = world.voters_by(node);
+        if voters.is_empty() {
             return Ok(());
         }
         self.judged += 1;
@@ -28,12 +29,12 @@ impl QuorumCommitsByMajority {
         let has_it = |voter: &&model::BrokerId| {
             world.replica_of(metadata, **voter).is_some_and(|replica| to <= replica.reached_safely)
         };
-        let having = world.voters.iter().filter(has_it).count();
-        let majority = world.voters.len() / 2 + 1;
+        let having = voters.iter().filter(has_it).count();
+        let majority = voters.len() / 2 + 1;
         if having < majority {
             return Err(format!(
                 "{name}, leader of epoch {epoch}, commits metadata up to {to}, but {having} of {} voters have it on disk",
-                world.voters.len()
+                voters.len()
             ));
         }
         match replica.log.holding(to.plus(-1)).filter(|last| last.epoch < epoch) {

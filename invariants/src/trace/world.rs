@@ -46,8 +46,12 @@ pub(crate) struct World {
     topic_names: BTreeMap<TopicId, String>,
     /// Topics that are no more.
     removed: BTreeSet<TopicId>,
-    /// Who votes in the metadata quorum.
-    pub(crate) voters: BTreeSet<BrokerId>,
+    /// Who votes in the metadata quorum, as the last node told that took part in it.
+    joined: BTreeSet<BrokerId>,
+    /// Who votes by each node's metadata log.
+    voters: BTreeMap<NodeId, BTreeSet<BrokerId>>,
+    /// Whoever led the quorum last.
+    controller: Option<NodeId>,
     /// When the last entry was written.
     pub(crate) now: Time,
 }
@@ -204,11 +208,21 @@ impl World {
         self.nodes.get(name).copied()
     }
 
-    /// Who votes in the metadata quorum: controllers of their own if there are some, else every broker.
-    pub(crate) fn voters(&self) -> impl Iterator<Item = NodeId> {
+    /// Who votes in the metadata quorum, by the log of whoever led it last; if nobody told, controllers of their own if there are some, else
+    /// every broker.
+    pub(crate) fn voters(&self) -> Vec<NodeId> {
+        let told = self.controller.and_then(|controller| self.voters.get(&controller));
+        if let Some(told) = told {
+            return told.iter().filter_map(|voter| self.node_of(*voter)).collect();
+        }
         let has_controllers = self.nodes.keys().any(|name| name.0.starts_with("controller"));
         let role = if has_controllers { "controller" } else { "broker" };
-        self.nodes.iter().filter(move |(name, _)| name.0.starts_with(role)).map(|(_, &node)| node)
+        self.nodes.iter().filter(|(name, _)| name.0.starts_with(role)).map(|(_, &node)| node).collect()
+    }
+
+    /// Who votes in the metadata quorum by the log of `node`.
+    pub(crate) fn voters_by(&self, node: NodeId) -> &BTreeSet<BrokerId> {
+        self.voters.get(&node).unwrap_or(&self.joined)
     }
 
     /// A partition as scenarios call it, if its topic's name was told.
@@ -381,8 +395,15 @@ impl World {
 
     fn witnessed(&mut self, entry: &Entry, node: NodeId, event: &Event) {
         match *event {
-            Event::QuorumJoined { ref voters, .. } => self.voters = voters.iter().copied().collect(),
-            Event::QuorumLeader { epoch, log_end } => self.became_leader(node, PartitionId::METADATA, epoch, log_end),
+            Event::QuorumJoined { ref voters, .. } => {
+                self.joined = voters.iter().copied().collect();
+                self.voters.insert(node, self.joined.clone());
+            }
+            Event::VotersChanged { ref voters } => _ = self.voters.insert(node, voters.iter().copied().collect()),
+            Event::QuorumLeader { epoch, log_end } => {
+                self.controller = Some(node);
+                self.became_leader(node, PartitionId::METADATA, epoch, log_end);
+            }
             Event::QuorumFollower { .. } | Event::QuorumUnattached { .. } => {
                 self.replica_mut(PartitionId::METADATA, node).leads_no_more();
             }

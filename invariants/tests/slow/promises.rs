@@ -380,11 +380,15 @@ fn metadata_disagrees(before: &[Told], node: i32, event: &Event) -> bool {
 fn the_quorum_lacks_a_majority(before: &[Told], node: i32, event: &Event) -> bool {
     let log_of = PartitionId::METADATA;
     let Event::HighWatermarkAdvanced { partition: PartitionId::METADATA, epoch, to } = *event else { return false };
-    let voters = witnessed(before).rev().find_map(|(_, event)| match event {
+    let own = witnessed(before).rev().filter(|(by, _)| *by == node).find_map(|(_, event)| match event {
+        Event::QuorumJoined { voters, .. } | Event::VotersChanged { voters } => Some(voters.clone()),
+        _ => None,
+    });
+    let joined = witnessed(before).rev().find_map(|(_, event)| match event {
         Event::QuorumJoined { voters, .. } => Some(voters.clone()),
         _ => None,
     });
-    let voters = voters.unwrap_or_default();
+    let voters = own.or(joined).unwrap_or_default();
     if leading(before, node, log_of) != Some(epoch) || voters.is_empty() {
         return false;
     }

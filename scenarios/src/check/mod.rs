@@ -75,7 +75,6 @@ fn check(scenario: &Scenario) -> Checked {
 
 fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
     let here = |key: &str| path!["changes", place, key];
-    let topic = change.topic();
     let key = match &change.kind {
         ChangeKind::DeleteTopic(_) => "delete_topic",
         ChangeKind::RemakeTopic(_) => "remake_topic",
@@ -86,13 +85,16 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
         ChangeKind::ElectPreferred(_) => "elect_preferred",
         ChangeKind::ElectUnclean(_) => "elect_unclean",
         ChangeKind::DeleteRecords(_) => "delete_records",
+        ChangeKind::AddVoter(node) => return may_vote(scenario, here("add_voter"), *node),
+        ChangeKind::RemoveVoter(node) => return may_vote(scenario, here("remove_voter"), *node),
     };
+    let Some(topic) = change.topic() else { return Ok(()) };
     let Some(declared) = scenario.topic(topic) else {
         let names = words(scenario.topics.iter().map(|topic| topic.name.as_str()));
         return wrong(here(key), format!("there is no topic \"{topic}\""), format!("the topics are: {names}"));
     };
     let others = scenario.changes.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, other)| other);
-    if change.loses_topic() && others.filter(|other| other.topic() == topic).count() > 0 {
+    if change.loses_topic() && others.filter(|other| other.topic() == Some(topic)).count() > 0 {
         let help = "keep this one, or give the others a topic of their own";
         return wrong(here(key), format!("topic \"{topic}\" is deleted, and changed besides"), help);
     }
@@ -122,6 +124,16 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
     Ok(())
 }
 
+/// Is this a node that may ever vote?
+fn may_vote(scenario: &Scenario, here: Vec<Step>, node: u32) -> Checked {
+    let nodes = scenario.cluster.controllers_by_number();
+    if nodes.contains(&node) {
+        return Ok(());
+    }
+    let help = format!("the nodes that may vote are {} to {}", nodes.start(), nodes.end());
+    wrong(here, format!("node {node} is no controller"), help)
+}
+
 fn quiet(scenario: &Scenario) -> Checked {
     for (place, one) in scenario.quiet.leave.iter().enumerate() {
         let here = path!["quiet", "leave", place];
@@ -144,6 +156,9 @@ fn cluster(scenario: &Scenario) -> Checked {
     let cluster = &scenario.cluster;
     between(path!["cluster", "brokers"], "brokers", cluster.brokers, 1, BROKERS_MAX)?;
     between(path!["cluster", "controllers"], "controllers", cluster.controllers, 0, CONTROLLERS_MAX)?;
+    if let Some(voters) = cluster.voters {
+        between(path!["cluster", "voters"], "voters", voters, 1, cluster.controllers_by_number().count() as u32)?;
+    }
     if cluster.duration == Some(Span(Duration::ZERO)) {
         return wrong(path!["cluster", "duration"], "a run of no time shows nothing", "write a span such as \"30s\"");
     }

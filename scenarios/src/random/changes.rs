@@ -40,7 +40,7 @@ pub(super) fn changes(brokers: u32, topics: &[Topic]) -> BoxedStrategy<Vec<Chang
 /// `first`, and what of the others goes with it: no topic that was told something goes away, and no key to another partition.
 pub(super) fn that_fit(first: Vec<Change>, others: Vec<Change>, producers: &[Producer]) -> Vec<Change> {
     let fits = |change: &Change| {
-        let mut of_topic = producers.iter().filter(|producer| producer.topic == change.topic());
+        let mut of_topic = producers.iter().filter(|producer| Some(&*producer.topic) == change.topic());
         match change.kind {
             ChangeKind::AddPartitions(_) => of_topic.all(|producer| producer.keys.is_none()),
             ChangeKind::DeleteTopic(_) | ChangeKind::RemakeTopic(_) => {

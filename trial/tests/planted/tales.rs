@@ -4,8 +4,8 @@ use model::Bug;
 use scenarios::Scenario;
 
 use super::{
-    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, METADATA, OFFSET_ORDER, ORDER, READ, RECOVERY, SPARES,
-    SURVIVE, find, is_sound,
+    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, MAJORITY, METADATA, OFFSET_ORDER, ORDER, READ, RECOVERY,
+    SPARES, SURVIVE, find, is_sound,
 };
 
 /// Seeds with which a tale keeps all that it promises; one that pins a seed is told with that, too.
@@ -53,6 +53,7 @@ const AVAILABLE: &str = "available again within a bound after healing";
 const COMPACTION: &str = "compaction keeps the last value of each key";
 const COUNT: &str = "leaders count what followers have";
 const SNAPSHOTS: &str = "snapshots stand for what was committed";
+const VOTERS: &str = "voters change one at a time";
 const REBUILD: &str = "producer state equals its rebuild";
 
 tales! {
@@ -85,5 +86,8 @@ tales! {
     log_cut_before_snapshot: told(Bug::LogCutBeforeSnapshot, "power-fails-among-snapshots", 3, &[SNAPSHOTS]),
     install_keeps_tail: told(Bug::InstallKeepsTail, "deposed-controller-has-a-long-tail", 5, &[METADATA, OFFSET_ORDER]),
     snapshot_forgets_producer_ids: told(Bug::SnapshotForgetsProducerIds, "voter-sleeps-while-snapshots-go", 3, &[METADATA]),
+    voters_twice_at_once: told(Bug::VotersTwiceAtOnce, "voters-move-to-other-nodes", 3, &[VOTERS]),
+    voters_counted_as_before: told(Bug::VotersCountedAsBefore, "voters-move-to-other-nodes", 5, &[MAJORITY]),
+    voters_before_commit: told(Bug::VotersBeforeCommit, "voters-change-under-new-leaders", 10, &[VOTERS]),
     gap_in_sequences: told(Bug::GapInSequences, "no-number-is-left-out", 10, &[ORDER]),
 }

@@ -1,4 +1,4 @@
-//! `broker quorum`: who votes on the cluster's metadata.
+//! `broker quorum`: who votes on the cluster's metadata, and who shall.
 
 use std::fmt::Write;
 
@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use client::{Admin, ClientConfig, QuorumInfo, QuorumReplica};
 use host::Host;
 use host::real::RealHost;
-use model::Timestamp;
+use model::{BrokerId, Endpoint, Timestamp};
 use serde_json::{Value, json};
 
 use super::cluster_access::{ClusterAccess, refused};
 use crate::failure::Failure;
 
-/// Look at the quorum that decides on the cluster's metadata.
+/// Look at the quorum that decides on the cluster's metadata, and change who votes in it.
 #[derive(Args)]
 pub(crate) struct Quorum {
     #[command(subcommand)]
@@ -29,12 +29,31 @@ enum What {
         #[command(flatten)]
         cluster: ClusterAccess,
     },
+    /// Have a node vote that runs with process.roles = controller and has caught up.
+    Add {
+        /// The node's node.id.
+        node: i32,
+        /// Where the node listens; a node that is a broker too need not be told.
+        #[arg(long, value_name = "ADDRESS")]
+        at: Option<Endpoint>,
+        #[command(flatten)]
+        cluster: ClusterAccess,
+    },
+    /// Have a node vote no more. It may run on, or be down.
+    Remove {
+        /// The node's node.id.
+        node: i32,
+        #[command(flatten)]
+        cluster: ClusterAccess,
+    },
 }
 
 impl Quorum {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.what {
             What::Describe { json, cluster } => cluster.run(|host, config| describe(host, config, json)),
+            What::Add { node, at, cluster } => cluster.run(|host, config| add(host, config, BrokerId(node), at)),
+            What::Remove { node, cluster } => cluster.run(|host, config| remove(host, config, BrokerId(node))),
         }
     }
 }
@@ -45,11 +64,31 @@ async fn describe(host: RealHost, config: ClientConfig, as_json: bool) -> Result
     super::print(&if as_json { format!("{}\n", to_json(&quorum)) } else { to_text(&quorum, now) })
 }
 
+async fn add(host: RealHost, config: ClientConfig, node: BrokerId, at: Option<Endpoint>) -> Result<(), Failure> {
+    let admin = Admin::new(host, config);
+    let at = match at {
+        Some(at) => at,
+        None => admin.describe_cluster().await.map_err(refused)?.brokers.remove(&node).ok_or_else(|| {
+            Failure::failed(format!(
+                "node {node} is no broker of the cluster: say where it listens with --at HOST:PORT"
+            ))
+        })?,
+    };
+    admin.add_voter(node, &at).await.map_err(refused)?;
+    super::print(&format!("node {node} votes on the metadata\n"))
+}
+
+async fn remove(host: RealHost, config: ClientConfig, node: BrokerId) -> Result<(), Failure> {
+    Admin::new(host, config).remove_voter(node).await.map_err(refused)?;
+    super::print(&format!("node {node} votes on the metadata no more\n"))
+}
+
 fn to_json(quorum: &QuorumInfo) -> Value {
     let replicas = |replicas: &[QuorumReplica]| -> Vec<Value> {
         let replica = |replica: &QuorumReplica| {
             json!({
                 "id": replica.id.0,
+                "directory": replica.directory.map(|directory| directory.to_string()),
                 "log_end": replica.log_end.map(|end| end.0),
                 "lag": quorum.lag(replica),
                 "last_fetch": replica.last_fetch.map(|time| time.0),
@@ -109,6 +148,7 @@ mod tests {
     fn quorum() -> QuorumInfo {
         let replica = |id, log_end, time| QuorumReplica {
             id: BrokerId(id),
+            directory: None,
             log_end: Option::map(log_end, Offset),
             last_fetch: Option::map(time, Timestamp),
             last_caught_up: Option::map(time, Timestamp),
@@ -150,7 +190,7 @@ mod tests {
         assert_eq!((&json["leader"], &json["epoch"]), (&json!(1), &json!(4)));
         assert_eq!(
             json["voters"][1],
-            json!({"id": 2, "log_end": 100, "lag": 21, "last_fetch": 4200, "last_caught_up": 4200})
+            json!({"id": 2, "directory": null, "log_end": 100, "lag": 21, "last_fetch": 4200, "last_caught_up": 4200})
         );
         assert_eq!(json["voters"][2]["lag"], Value::Null);
         assert_eq!(json["observers"][0]["id"], json!(4));

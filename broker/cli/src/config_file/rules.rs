@@ -23,6 +23,7 @@ fn roles(draft: &mut Draft, entries: &Entries, source: &Source) -> Vec<Problem> 
         config.voters = vec![Voter { id: node, endpoint: config.listener.clone() }];
     }
     let is_voter = config.is_controller();
+    config.may_join_quorum = draft.roles.is_some_and(|roles| roles.controller) && !is_voter;
     config.is_broker = draft.roles.is_none_or(|roles| roles.broker);
 
     let mut problems = Vec::new();
@@ -30,12 +31,6 @@ fn roles(draft: &mut Draft, entries: &Entries, source: &Source) -> Vec<Problem> 
         problems.push(source.problem_of(entries.get(key), message, label, help));
     };
     match draft.roles {
-        Some(roles) if roles.controller && !is_voter => refuse(
-            "process.roles",
-            format!("node {node} shall be a controller and is not among the voters"),
-            "says controller",
-            format!("add {node}@host:port to controller.quorum.voters on every node, or write \"broker\" here"),
-        ),
         Some(roles) if !roles.controller && !draft.has_voters => refuse(
             "process.roles",
             format!("node {node} is no controller, and nobody else is named"),

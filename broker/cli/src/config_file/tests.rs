@@ -177,15 +177,14 @@ fn roles_that_contradict_the_voters_are_refused() {
             "node.id = 4\ncluster.id = \"c\"\nprocess.roles = \"{roles}\"\ncontroller.quorum.voters = \"{voters}\"\n"
         )
     };
-    refuses(
-        &file("controller", "1@a:9092"),
-        &["[broker.toml:3:17]", "node 4 shall be a controller and is not among the voters"],
-    );
     refuses(&file("broker", "4@localhost:9092"), &["node 4 is among the voters, and so is a controller"]);
     refuses("process.roles = \"broker\"", &["node 1 is no controller, and nobody else is named"]);
     let broker = read(&file("broker", "1@a:9092")).unwrap();
     assert!(broker.is_broker && !broker.is_controller());
+    let joins_later = read(&file("controller", "1@a:9092")).unwrap();
+    assert!(joins_later.may_join_quorum && !joins_later.is_controller() && !broker.may_join_quorum);
     let controller = read(&file("controller", "4@localhost:9092")).unwrap();
+    assert!(!controller.may_join_quorum);
     assert!(!controller.is_broker && controller.is_controller());
 }
 

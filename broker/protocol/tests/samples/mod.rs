@@ -134,6 +134,15 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
                 .with_partition_indexes(vec![3]);
             frame(version, &ListPartitionReassignmentsRequest::default().with_topics(Some(vec![topic])))
         }
+        ApiKey::AddRaftVoter => {
+            let listener = add_raft_voter_request::Listener::default()
+                .with_name(string("PLAINTEXT"))
+                .with_host(string("four"))
+                .with_port(9092);
+            let request = AddRaftVoterRequest::default().with_cluster_id(Some(string("c"))).with_voter_id(4);
+            frame(version, &request.with_listeners(vec![listener]))
+        }
+        ApiKey::RemoveRaftVoter => frame(version, &RemoveRaftVoterRequest::default().with_voter_id(4)),
         ApiKey::UnregisterBroker => frame(version, &UnregisterBrokerRequest::default().with_broker_id(BrokerId(3))),
         ApiKey::DescribeConfigs => {
             let resource = describe_configs_request::DescribeConfigsResource::default()

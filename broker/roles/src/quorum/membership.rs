@@ -34,6 +34,8 @@ pub enum ChangeRefusal {
     DoesNotVote,
     /// The node to be added does not fetch, or lacks records: soon, if it runs.
     LagsBehind,
+    /// The node to be added has no directory of its own name: it is a broker and nothing else.
+    NoController,
     LastVoter,
     /// Of the voters that there would be, no majority has been heard of late: nothing would ever be committed.
     NoMajority,
@@ -73,15 +75,15 @@ impl Quorum {
                 if current.contains(voter.id) {
                     return Err(ChangeRefusal::AlreadyVotes);
                 }
-                let progress = leader.progress.get(&voter.id);
-                let is_there = |progress: &Progress| {
-                    let replica = Replica { id: voter.id, directory: progress.directory };
-                    voter.is(replica) && self.is_caught_up(progress)
-                };
-                if !progress.is_some_and(is_there) {
+                let progress = leader.progress.get(&voter.id).ok_or(ChangeRefusal::LagsBehind)?;
+                let (id, directory) = (voter.id, progress.directory);
+                if !voter.is(Replica { id, directory }) || !self.is_caught_up(progress) {
                     return Err(ChangeRefusal::LagsBehind);
                 }
-                current.with(voter.clone())
+                if directory.is_none() && !self.voters.is_configured(id) {
+                    return Err(ChangeRefusal::NoController);
+                }
+                current.with(Voter { directory, ..voter.clone() })
             }
             VoterChange::Remove(Replica { id, directory }) => {
                 let voter = current.get(*id).ok_or(ChangeRefusal::DoesNotVote)?;

@@ -133,6 +133,10 @@ impl VoterHistory {
         anybody
     }
 
+    pub(super) fn is_configured(&self, id: BrokerId) -> bool {
+        self.configured.contains(id)
+    }
+
     /// Who voted before the last change that may still be cut. That one is there since the one before was committed.
     pub(super) fn before(&self) -> &VoterSet {
         self.changes.iter().rev().nth(1).map_or(&self.committed, |(_, voters)| voters)
@@ -217,6 +221,9 @@ mod tests {
         let set = VoterSet::new([voter(1, None), voter(4, Some(7))]);
         let replica = |id, directory: Option<u128>| Replica { id: BrokerId(id), directory: directory.map(DirectoryId) };
         assert!(set.has(replica(4, Some(7))) && !set.has(replica(4, Some(8))) && !set.has(replica(4, None)));
-        assert!(set.has(replica(1, None)) && set.has(replica(1, Some(8))), "a configured voter is known by its id alone");
+        assert!(
+            set.has(replica(1, None)) && set.has(replica(1, Some(8))),
+            "a configured voter is known by its id alone"
+        );
     }
 }

@@ -149,7 +149,7 @@ const KEYS: &[Key] = &[
         name: "process.roles",
         shape: Shape::Text { form: "`broker`, `controller` or `broker,controller`", get: get_roles, set: set_roles },
         absent: Some("`broker`, and `controller` too if the node is among the voters"),
-        means: "What this node does: a broker holds partitions and serves clients, a controller votes on the metadata.",
+        means: "What this node does: a broker holds partitions and serves clients, a controller votes on the metadata, or may be added to those who do (`broker quorum add`).",
     },
     Key {
         name: "listeners",
@@ -189,7 +189,7 @@ const KEYS: &[Key] = &[
             set: set_voters,
         },
         absent: Some("this node alone"),
-        means: "The nodes that vote on the metadata, the same list on every node. A majority of them must be up: use 3, or 5.",
+        means: "The nodes that vote on the metadata from the beginning, the same list on every node. A majority of them must be up: use 3, or 5. Once voters were added or removed (`broker quorum add`, `broker quorum remove`) the metadata log says who votes, and this is where a node begins to look.",
     },
     Key {
         name: "log.dirs",
@@ -460,7 +460,7 @@ fn set_cluster_id(draft: &mut Draft, text: &str) -> Result<(), String> {
 }
 
 fn get_roles(config: &Config) -> Option<String> {
-    let roles = [("broker", config.is_broker), ("controller", config.is_controller())];
+    let roles = [("broker", config.is_broker), ("controller", config.is_controller() || config.may_join_quorum)];
     Some(roles.iter().filter(|(_, has)| *has).map(|(role, _)| *role).collect::<Vec<_>>().join(","))
 }
 

@@ -31,16 +31,25 @@ pub(super) async fn decide<H: Host, R: RequestMessage + Sync>(
             code: ErrorCode::UnknownServerError.code(),
             message: "the controller answered another question".into(),
         }),
-        Err(SubmitError::NotController) => node.controller.call(version, request).await.map_err(|error| {
-            tracing::debug!(%error, "cannot pass a request on to the controller");
-            let code = match error {
-                ControllerError::Unknown | ControllerError::Unreachable(_) => ErrorCode::NotController,
-                ControllerError::InDoubt(_) => ErrorCode::RequestTimedOut,
-            };
-            Undecided { code: code.code(), message: error.to_string() }
-        }),
+        Err(SubmitError::NotController) => pass_on(node, version, request).await,
         Err(error) => Err(Undecided { code: submit_code(&error), message: submit_message(&error) }),
     }
+}
+
+/// The controller's answer to `request`, which is passed on to it as it came.
+pub(super) async fn pass_on<H: Host, R: RequestMessage + Sync>(
+    node: &Node<H>,
+    version: i16,
+    request: &R,
+) -> Result<R::Response, Undecided> {
+    node.controller.call(version, request).await.map_err(|error| {
+        tracing::debug!(%error, "cannot pass a request on to the controller");
+        let code = match error {
+            ControllerError::Unknown | ControllerError::Unreachable(_) => ErrorCode::NotController,
+            ControllerError::InDoubt(_) => ErrorCode::RequestTimedOut,
+        };
+        Undecided { code: code.code(), message: error.to_string() }
+    })
 }
 
 /// Waits until this node has applied what was decided: whoever asks it next should find it here.

@@ -39,7 +39,7 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: &Descr
                 .with_brokers(brokers.map(describe).collect())
         }
         CONTROLLERS => {
-            let describe = |voter: &crate::config::Voter| {
+            let describe = |voter: &roles::quorum::Voter| {
                 DescribeClusterBroker::default()
                     .with_broker_id(wire_id(Some(voter.id)))
                     .with_host(string(&voter.endpoint.host))
@@ -48,7 +48,7 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: &Descr
             answer
                 .with_endpoint_type(CONTROLLERS)
                 .with_controller_id(wire_id(node.metadata.leader().map(|(id, _)| id)))
-                .with_brokers(node.config.voters.iter().map(describe).collect())
+                .with_brokers(node.metadata.voters().iter().map(describe).collect())
         }
         _ => answer
             .with_error_code(ErrorCode::UnsupportedEndpointType.code())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use host::Host;
-use protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse, string};
+use protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse, directory_uuid, string};
 use protocol::{ErrorCode, Response};
 
 use crate::controller_channel::ControllerError;
@@ -12,7 +12,7 @@ use crate::router::Answer;
 
 /// What a forwarded request is spoken in.
 const VERSION: i16 = 2;
-/// From here on the answer says where the voters listen.
+/// From here on the answer says where the voters listen, and on which disk each replica is.
 const NODES_VERSION: i16 = 2;
 
 pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: DescribeQuorumRequest) -> Answer {
@@ -24,6 +24,10 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: Descri
         };
         if version < NODES_VERSION {
             described.nodes.clear();
+            let partitions = described.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+            for replica in partitions.flat_map(|each| each.current_voters.iter_mut().chain(&mut each.observers)) {
+                replica.replica_directory_id = directory_uuid(None);
+            }
         }
         Response::DescribeQuorum(described)
     })

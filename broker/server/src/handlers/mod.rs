@@ -27,6 +27,7 @@ pub(crate) mod metadata;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 pub(crate) mod quorum;
+pub(crate) mod raft_voters;
 pub(crate) mod reassignments;
 pub(crate) mod unregister_broker;
 

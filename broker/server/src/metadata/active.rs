@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use model::{Offset, Time};
 use roles::controller::{Command, Controller, Image, Record, Refusal, Reply, Settings};
+use roles::quorum::VoterSet;
 use tokio::sync::oneshot;
 
 use super::SubmitError;
@@ -38,6 +39,11 @@ impl Active {
     ) -> Result<(Vec<Record>, Reply), Refusal> {
         let decision = self.controller.step(now, chance, command)?;
         Ok((decision.records, decision.reply))
+    }
+
+    /// The quorum has appended who votes.
+    pub(super) fn take_voters(&mut self, voters: &VoterSet) {
+        self.controller.take_voters(voters);
     }
 
     /// The cluster as decided so far, committed or not.

@@ -53,6 +53,7 @@ fn apply_record<H: Host>(host: &H, image: &mut Image, record: &Record) {
         | Record::TopicConfig(_)
         | Record::BrokerConfig(_)
         | Record::UnregisterBroker(_)
+        | Record::Voters(_)
         | Record::ProducerIds(_) => image.apply(record),
         Record::Topic(made) => {
             image.apply(record);

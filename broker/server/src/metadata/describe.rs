@@ -1,16 +1,14 @@
 //! DescribeQuorum (KIP-836, KIP-853): what a leader knows of every replica of the metadata log.
 
-use std::collections::BTreeMap;
-
-use model::{BrokerId, Endpoint, PartitionId, Time, Timestamp};
+use model::{PartitionId, Time, Timestamp};
 use protocol::messages::describe_quorum_response::{Listener, Node, PartitionData, ReplicaState, TopicData};
-use protocol::messages::{BrokerId as WireBrokerId, DescribeQuorumRequest, DescribeQuorumResponse, string, topic_name};
+use protocol::messages::{
+    BrokerId as WireBrokerId, DescribeQuorumRequest, DescribeQuorumResponse, directory_uuid, string, topic_name,
+};
 use protocol::{ErrorCode, NO_ERROR};
-use roles::quorum::{Description, ReplicaProgress};
+use roles::quorum::{Description, ReplicaProgress, VoterSet};
 
 use super::wire;
-
-const LISTENER: &str = "PLAINTEXT";
 
 /// Does this request ask for the metadata log, and nothing else?
 pub(super) fn is_of_metadata(request: &DescribeQuorumRequest) -> bool {
@@ -35,7 +33,7 @@ pub(super) fn unknown(request: &DescribeQuorumRequest) -> DescribeQuorumResponse
 /// The leader's answer; `now` and `wall_clock` are the same moment.
 pub(super) fn response(
     description: &Description,
-    voters: &BTreeMap<BrokerId, Endpoint>,
+    voters: &VoterSet,
     now: Time,
     wall_clock: Timestamp,
 ) -> DescribeQuorumResponse {
@@ -50,10 +48,12 @@ pub(super) fn response(
         .with_current_voters(states(&description.voters))
         .with_observers(states(&description.observers));
     let topic = TopicData::default().with_topic_name(topic_name(wire::TOPIC)).with_partitions(vec![partition]);
-    let nodes = voters.iter().map(|(id, endpoint)| {
-        let listener =
-            Listener::default().with_name(string(LISTENER)).with_host(string(&endpoint.host)).with_port(endpoint.port);
-        Node::default().with_node_id(WireBrokerId(id.0)).with_listeners(vec![listener])
+    let nodes = voters.iter().map(|voter| {
+        let listener = Listener::default()
+            .with_name(string(wire::LISTENER))
+            .with_host(string(&voter.endpoint.host))
+            .with_port(voter.endpoint.port);
+        Node::default().with_node_id(WireBrokerId(voter.id.0)).with_listeners(vec![listener])
     });
     DescribeQuorumResponse::default().with_topics(vec![topic]).with_nodes(nodes.collect())
 }
@@ -65,6 +65,7 @@ fn state(replica: &ReplicaProgress, now: Time, wall_clock: Timestamp) -> Replica
     };
     ReplicaState::default()
         .with_replica_id(WireBrokerId(replica.id.0))
+        .with_replica_directory_id(directory_uuid(replica.directory))
         .with_log_end_offset(replica.log_end.map_or(-1, |end| end.0))
         .with_last_fetch_timestamp(wall(replica.last_fetch))
         .with_last_caught_up_timestamp(wall(replica.last_caught_up))

@@ -4,27 +4,30 @@ use bytes::{Bytes, BytesMut};
 use host::Host;
 use model::{
     BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, Offset, PartitionId, SnapshotId, Timestamp, batches,
-    patch_batch,
+    mark_control, patch_batch,
 };
 use protocol::records::{self, Compression, DecodeError, ProducerFields, batch_records};
 use roles::controller::{Record, RecordError};
+use roles::quorum::VoterSet;
 use storage::{Log, LogConfig, PendingStart, PendingSync, Recovery, StartKept, StorageError, SyncedTo};
 use thiserror::Error;
 
-use super::wire;
+use super::wire::{self, VotersError};
 
 /// Bytes that are read at once, for a follower or to apply.
 const READ_BYTES_MAX: usize = 1 << 20;
 
 /// Why committed metadata cannot be applied. Final: this node cannot know what the others know.
 #[derive(Debug, Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("a batch of the metadata log cannot be read: {0}")]
     Batch(#[from] DecodeError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("who votes cannot be read from the metadata log: {0}")]
+    Voters(#[from] VotersError),
 }
 
 pub(super) struct MetadataLog<H: Host> {
@@ -91,6 +94,33 @@ impl<H: Host> MetadataLog<H> {
         let mut batch = BytesMut::from(batch);
         patch_batch(&mut batch, self.log.end(), epoch);
         self.append_fetched(&batch)
+    }
+
+    /// Appends the record that says who votes from here on: a control batch, so that it is found without reading every other.
+    pub(super) fn append_voters(&mut self, epoch: LeaderEpoch, voters: VoterSet) -> Result<(), StorageError> {
+        let mut batch = BytesMut::from(encode(&[Record::Voters(voters)], self.host.wall_clock()));
+        patch_batch(&mut batch, self.log.end(), epoch);
+        mark_control(&mut batch);
+        self.append_fetched(&batch)
+    }
+
+    /// What the log says of who votes, from `from` on: each record's offset, and the voters.
+    pub(super) fn voters_from(&self, from: Offset) -> Result<Vec<(Offset, VoterSet)>, ReadError> {
+        let mut position = from.max(self.log.start());
+        let mut changes = Vec::new();
+        while position < self.log.end() {
+            let bytes = self.log.read(position, self.log.end(), READ_BYTES_MAX)?;
+            assert!(!bytes.is_empty(), "a log has no gap");
+            for batch in batches(&bytes) {
+                let (header, batch) = batch.map_err(StorageError::from)?;
+                position = header.end_offset();
+                if from <= header.base_offset {
+                    let voters = wire::voters_of(&header, bytes.slice_ref(batch))?;
+                    changes.extend(voters.map(|voters| (header.base_offset, voters)));
+                }
+            }
+        }
+        Ok(changes)
     }
 
     /// Appends batches as another leader made them.

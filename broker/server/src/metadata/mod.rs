@@ -1,6 +1,6 @@
 //! This node's part in the metadata quorum: the shell around the quorum and controller roles.
 //!
-//! [`Metadata`] is what the rest of the server holds; one task owns everything (see `task`), one more task speaks with each other voter.
+//! [`Metadata`] is what the rest of the server holds; one task owns everything (see `task`), one more task speaks with each other member of the quorum.
 //! A node that is no voter has the same task: its quorum role only ever follows.
 
 mod active;
@@ -14,28 +14,29 @@ mod state_file;
 mod task;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, Task, spawn, timeout};
-use model::{BrokerId, ClusterId, Endpoint, Event, LeaderEpoch, Offset};
+use model::{BrokerId, Endpoint, Event, LeaderEpoch, Offset, PartitionId};
 use protocol::messages::{
     BeginQuorumEpochResponse, DescribeQuorumRequest, DescribeQuorumResponse, EndQuorumEpochResponse, FetchRequest,
     FetchResponse, FetchSnapshotResponse, StrBytes, VoteResponse, string,
 };
 use protocol::{ErrorCode, Request, Response};
 use roles::controller::{Command, Image, LeaderImbalance, Refusal, Reply, Settings};
-use roles::quorum::{self, Positions, Quorum};
+use roles::quorum::{self, ChangeRefusal, Positions, Quorum, Recovered, VoterChange, VoterHistory, VoterSet};
 use storage::StorageError;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::log::MetadataLog;
+use self::log::{MetadataLog, ReadError};
 use self::peers::Peers;
 use self::snapshots::Snapshots;
 use self::task::{Call, Leadership, MetadataTask, Parts};
+use self::wire::Answered;
 use crate::config::{Config, FlushPolicy};
+use crate::data_directory::DataDirectory;
 
 /// Calls that wait for the task; more callers wait to be let in.
 const CALLS_MAX: usize = 1024;
@@ -56,6 +57,8 @@ pub(crate) enum SubmitError {
 pub(crate) enum OpenError {
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
     #[error("the quorum's state in {path} cannot be read: {source}")]
     State { path: String, source: std::io::Error },
     #[error(
@@ -73,7 +76,7 @@ pub(crate) enum OpenError {
 pub(crate) struct Metadata<H: Host> {
     host: H,
     cluster_id: StrBytes,
-    voters: Arc<BTreeMap<BrokerId, Endpoint>>,
+    voters: watch::Receiver<VoterSet>,
     request_timeout: Duration,
     calls: mpsc::Sender<Call>,
     images: watch::Receiver<Arc<Image>>,
@@ -111,8 +114,13 @@ impl<H: Host> Metadata<H> {
 
     /// The active controller, as far as this node knows.
     pub(crate) fn leader(&self) -> Option<(BrokerId, Endpoint)> {
-        let leader = self.leadership.borrow().leader?;
-        Some((leader, self.voters.get(&leader)?.clone()))
+        let known = self.leadership.borrow();
+        Some((known.leader?, known.leader_at.clone()?))
+    }
+
+    /// Who votes on the metadata, by this node's log.
+    pub(crate) fn voters(&self) -> VoterSet {
+        self.voters.borrow().clone()
     }
 
     /// The quorum's epoch, as far as this node knows.
@@ -151,31 +159,31 @@ impl<H: Host> Metadata<H> {
     pub(crate) async fn handle(&self, version: i16, request: Request) -> Option<Response> {
         Some(match request {
             Request::Vote(vote) => {
-                Response::Vote(match self.ask(vote.cluster_id.as_ref(), wire::vote_asked(&vote)).await? {
-                    Ok(response) => wire::vote_response(&response),
+                Response::Vote(match self.ask(vote.cluster_id.as_ref(), wire::vote_asked(&vote), None).await? {
+                    Ok(answered) => wire::vote_response(&answered, version),
                     Err(code) => VoteResponse::default().with_error_code(code),
                 })
             }
             Request::BeginQuorumEpoch(begin) => Response::BeginQuorumEpoch(
-                match self.ask(begin.cluster_id.as_ref(), wire::begin_asked(&begin)).await? {
+                match self.ask(begin.cluster_id.as_ref(), wire::begin_asked(&begin), wire::begins_at(&begin)).await? {
                     Ok(response) => wire::begin_response(&response),
                     Err(code) => BeginQuorumEpochResponse::default().with_error_code(code),
                 },
             ),
             Request::EndQuorumEpoch(end) => {
-                Response::EndQuorumEpoch(match self.ask(end.cluster_id.as_ref(), wire::end_asked(&end)).await? {
+                Response::EndQuorumEpoch(match self.ask(end.cluster_id.as_ref(), wire::end_asked(&end), None).await? {
                     Ok(response) => wire::end_response(&response),
                     Err(code) => EndQuorumEpochResponse::default().with_error_code(code),
                 })
             }
-            Request::Fetch(fetch) => {
-                Response::Fetch(match self.ask(fetch.cluster_id.as_ref(), wire::fetch_asked(version, &fetch)).await? {
-                    Ok(response) => wire::fetch_response(response),
+            Request::Fetch(fetch) => Response::Fetch(
+                match self.ask(fetch.cluster_id.as_ref(), wire::fetch_asked(version, &fetch), None).await? {
+                    Ok(answered) => wire::fetch_response(answered, version),
                     Err(code) => FetchResponse::default().with_error_code(code),
-                })
-            }
+                },
+            ),
             Request::FetchSnapshot(fetch) => Response::FetchSnapshot(
-                match self.ask(fetch.cluster_id.as_ref(), wire::fetch_snapshot_asked(&fetch)).await? {
+                match self.ask(fetch.cluster_id.as_ref(), wire::fetch_snapshot_asked(&fetch), None).await? {
                     Ok(response) => wire::fetch_snapshot_response(response),
                     Err(code) => FetchSnapshotResponse::default().with_error_code(code),
                 },
@@ -193,7 +201,19 @@ impl<H: Host> Metadata<H> {
         let (answer, described) = oneshot::channel();
         self.calls.send(Call::Describe { answer }).await.ok()?;
         let (description, now) = described.await.ok()??;
-        Some(describe::response(&description, &self.voters, now, self.host.wall_clock()))
+        Some(describe::response(&description, &self.voters.borrow(), now, self.host.wall_clock()))
+    }
+
+    /// Has somebody vote, or not, if this node leads the quorum; answers once that is committed.
+    pub(crate) async fn change_voters(&self, change: VoterChange) -> Result<(), ChangeRefusal> {
+        let (answer, changed) = oneshot::channel();
+        if self.calls.send(Call::ChangeVoters { change, answer }).await.is_err() {
+            return Err(ChangeRefusal::NotLeader);
+        }
+        match timeout(&self.host, self.request_timeout, changed).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(ChangeRefusal::InDoubt),
+        }
     }
 
     /// Puts a peer's request to the quorum. `Some(Err)` is an error of the whole request; None means that this node is ending.
@@ -201,7 +221,8 @@ impl<H: Host> Metadata<H> {
         &self,
         cluster_id: Option<&StrBytes>,
         request: Option<quorum::Request>,
-    ) -> Option<Result<quorum::Response, i16>> {
+        leader_at: Option<Endpoint>,
+    ) -> Option<Result<Answered, i16>> {
         if cluster_id.is_some_and(|asked| *asked != self.cluster_id) {
             return Some(Err(ErrorCode::InconsistentClusterId.code()));
         }
@@ -209,7 +230,7 @@ impl<H: Host> Metadata<H> {
             return Some(Err(ErrorCode::InvalidRequest.code()));
         };
         let (answer, answered) = oneshot::channel();
-        self.calls.send(Call::Ask { request, answer }).await.ok()?;
+        self.calls.send(Call::Ask { request, leader_at, answer }).await.ok()?;
         answered.await.ok().map(Ok)
     }
 
@@ -224,7 +245,11 @@ impl<H: Host> Metadata<H> {
 }
 
 /// Opens the metadata log and takes part in the quorum from now on.
-pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host: &H) -> Result<Metadata<H>, OpenError> {
+pub(crate) async fn open<H: Host>(
+    config: &Config,
+    directory: &DataDirectory,
+    host: &H,
+) -> Result<Metadata<H>, OpenError> {
     let (mut log, recovery) = MetadataLog::open(host, &config.log_directory, config.metadata_segment_bytes).await?;
     let (snapshots, loaded) = Snapshots::open(config, host, &mut log).await?;
     log.witness_recovered(recovery);
@@ -234,10 +259,23 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
     }
     let state_path = state_file::path(&config.log_directory);
     let state = state_file::read(host.disk(), &state_path, host.planted()).await?;
-    let positions = Positions::recovered(log.start(), log.end(), log.epochs(), snapshots.ids());
+    let configured = VoterSet::new(config.voters.iter().map(|voter| quorum::Voter {
+        id: voter.id,
+        directory: None,
+        endpoint: voter.endpoint.clone(),
+    }));
+    let changes = log.voters_from(snapshots.newest_end()).inspect_err(|_| {
+        host.witness(Event::StorageFailed { partition: PartitionId::METADATA });
+    })?;
+    let told = image.voters.as_deref().cloned();
+    let recovered = Recovered {
+        state,
+        log: Positions::recovered(log.start(), log.end(), log.epochs(), snapshots.ids()),
+        voters: VoterHistory::recovered(configured.clone(), told, changes),
+    };
     let quorum_config = quorum::Config {
         id: config.node_id,
-        voters: config.voters.iter().map(|voter| voter.id).collect(),
+        directory: directory.id,
         election_timeout: config.quorum_election_timeout,
         fetch_timeout: config.quorum_fetch_timeout,
         planted: host.planted(),
@@ -248,25 +286,24 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         host.witness(Event::VoteCast { epoch: state.epoch, candidate });
     }
     host.witness(Event::QuorumJoined {
-        voters: quorum_config.voters.iter().copied().collect(),
+        voters: recovered.voters.current().ids().collect(),
         fetch_timeout_ms: u64::try_from(config.quorum_fetch_timeout.as_millis()).unwrap_or(u64::MAX),
     });
-    let quorum = Quorum::new(quorum_config, state, positions, host.now(), host.entropy());
+    let quorum = Quorum::new(quorum_config, recovered, host.now(), host.entropy());
 
-    let cluster_id = string(&cluster_id.0);
-    let voters: BTreeMap<BrokerId, Endpoint> =
-        config.voters.iter().map(|voter| (voter.id, voter.endpoint.clone())).collect();
-    let others = voters.iter().filter(|(id, _)| **id != config.node_id).map(|(&id, endpoint)| (id, endpoint.clone()));
+    let cluster_id = string(&directory.cluster_id.0);
     // No request of the quorum is worth more than a follower's whole patience.
-    let (peers, answers) = Peers::new(
-        host,
-        &format!("quorum-{}", config.node_id),
-        cluster_id.clone(),
-        others,
-        config.quorum_fetch_timeout.min(config.request_timeout),
-    );
+    let patience = config.quorum_fetch_timeout.min(config.request_timeout);
+    let (mut peers, answers) = Peers::new(host, config.node_id, cluster_id.clone(), patience);
+    for voter in configured.iter().chain(quorum.voters().iter()) {
+        peers.reach(voter.id, &voter.endpoint);
+    }
+    let own = configured.get(config.node_id).map_or(config.advertised(), |voter| &voter.endpoint).clone();
+    let (voters, voters_seen) = watch::channel(quorum.voters().clone());
     let (images, images_seen) = watch::channel(Arc::new(image.clone()));
-    let (leadership, leadership_seen) = watch::channel(Leadership { leader: quorum.leader(), epoch: quorum.epoch() });
+    let leader = quorum.leader();
+    let leader_at = leader.and_then(|leader| peers.endpoint(leader).cloned());
+    let (leadership, leadership_seen) = watch::channel(Leadership { leader, leader_at, epoch: quorum.epoch() });
     let (failed, failed_seen) = watch::channel(None);
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let settings = Settings {
@@ -292,13 +329,16 @@ pub(crate) async fn open<H: Host>(config: &Config, cluster_id: &ClusterId, host:
         snapshots,
         image,
         peers,
+        own,
+        configured,
+        voters,
         images,
         leadership,
     });
     Ok(Metadata {
         host: host.clone(),
         cluster_id,
-        voters: Arc::new(voters),
+        voters: voters_seen,
         request_timeout: config.request_timeout,
         calls,
         images: images_seen,

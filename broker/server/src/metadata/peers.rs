@@ -1,4 +1,4 @@
-//! One task for each other voter: sends it one request at a time, so that a peer that is slow or gone holds nobody else up.
+//! One task for each other member of the quorum: sends it one request at a time, so that a peer that is slow or gone holds nobody else up.
 //!
 //! A newer request to the same peer takes the place of the one under way: whatever that one was about has been overtaken (a fetch by
 //! an election, a pre-vote by a vote), and a peer that cannot be reached must not make the news wait behind it.
@@ -10,10 +10,10 @@ use client::Channel;
 use host::{Host, Task, buggify, spawn};
 use model::{BrokerId, Endpoint};
 use protocol::messages::StrBytes;
-use roles::quorum::{Request, RequestId, Response};
+use roles::quorum::{Request, RequestId};
 use tokio::sync::mpsc;
 
-use super::wire::{self, PeerRequest};
+use super::wire::{self, Answered, PeerRequest};
 
 /// Requests that wait for a peer's task to look at them; it does so whenever it runs.
 const QUEUE_LENGTH_MAX: usize = 64;
@@ -23,49 +23,72 @@ pub(super) struct Answer {
     pub(super) id: RequestId,
     pub(super) from: BrokerId,
     /// None if there is no answer to be had.
-    pub(super) response: Option<Response>,
+    pub(super) response: Option<Answered>,
 }
 
-/// The other voters.
-pub(super) struct Peers {
+/// The other members of the quorum, as far as it is known where they listen.
+pub(super) struct Peers<H: Host> {
+    host: H,
+    /// This node.
+    id: BrokerId,
     cluster_id: StrBytes,
-    queues: BTreeMap<BrokerId, mpsc::Sender<(RequestId, PeerRequest)>>,
-    _tasks: Vec<Task>,
+    timeout: Duration,
+    answers: mpsc::Sender<Answer>,
+    reached: BTreeMap<BrokerId, Reached>,
 }
 
-impl Peers {
-    /// Begins a task for each of `voters`; answers come out of the receiver. A request fails after `timeout`.
-    pub(super) fn new<H: Host>(
+/// A peer's task, which ends with this.
+struct Reached {
+    endpoint: Endpoint,
+    queue: mpsc::Sender<(RequestId, PeerRequest)>,
+    _task: Task,
+}
+
+impl<H: Host> Peers<H> {
+    /// Nobody is known yet; answers come out of the receiver. A request fails after `timeout`.
+    pub(super) fn new(
         host: &H,
-        client_id: &str,
+        id: BrokerId,
         cluster_id: StrBytes,
-        voters: impl IntoIterator<Item = (BrokerId, Endpoint)>,
         timeout: Duration,
-    ) -> (Peers, mpsc::Receiver<Answer>) {
+    ) -> (Peers<H>, mpsc::Receiver<Answer>) {
         let (answers, received) = mpsc::channel(QUEUE_LENGTH_MAX);
-        let mut queues = BTreeMap::new();
-        let mut tasks = Vec::new();
-        for (id, endpoint) in voters {
-            let (sender, queue) = mpsc::channel(QUEUE_LENGTH_MAX);
-            let peer = Peer {
-                host: host.clone(),
-                id,
-                endpoint,
-                client_id: client_id.into(),
-                timeout,
-                channel: None,
-                answers: answers.clone(),
-            };
-            tasks.push(spawn(host, peer.run(queue)));
-            queues.insert(id, sender);
-        }
-        (Peers { cluster_id, queues, _tasks: tasks }, received)
+        (Peers { host: host.clone(), id, cluster_id, timeout, answers, reached: BTreeMap::new() }, received)
     }
 
-    /// False if the request cannot be sent at all; else an [`Answer`] will come.
-    pub(super) fn send(&self, id: RequestId, to: BrokerId, request: Request) -> bool {
-        let request = wire::request(&self.cluster_id, to, request);
-        self.queues.get(&to).is_some_and(|queue| queue.try_send((id, request)).is_ok())
+    /// This peer listens there from now on. What was asked of it elsewhere has no answer.
+    pub(super) fn reach(&mut self, id: BrokerId, endpoint: &Endpoint) {
+        if id == self.id || self.endpoint(id) == Some(endpoint) {
+            return;
+        }
+        let (sender, queue) = mpsc::channel(QUEUE_LENGTH_MAX);
+        let peer = Peer {
+            host: self.host.clone(),
+            id,
+            endpoint: endpoint.clone(),
+            client_id: format!("quorum-{}", self.id),
+            timeout: self.timeout,
+            channel: None,
+            answers: self.answers.clone(),
+        };
+        let task = spawn(&self.host, peer.run(queue));
+        self.reached.insert(id, Reached { endpoint: endpoint.clone(), queue: sender, _task: task });
+    }
+
+    /// Forgets whoever is not to be kept.
+    pub(super) fn retain(&mut self, keeps: impl Fn(BrokerId) -> bool) {
+        self.reached.retain(|id, _| keeps(*id));
+    }
+
+    /// Where a peer listens.
+    pub(super) fn endpoint(&self, id: BrokerId) -> Option<&Endpoint> {
+        self.reached.get(&id).map(|reached| &reached.endpoint)
+    }
+
+    /// False if the request cannot be sent at all; else an [`Answer`] will come. `leader_at`: see [`wire::request`].
+    pub(super) fn send(&self, id: RequestId, to: BrokerId, request: Request, leader_at: Option<&Endpoint>) -> bool {
+        let request = wire::request(&self.cluster_id, to, request, leader_at);
+        self.reached.get(&to).is_some_and(|reached| reached.queue.try_send((id, request)).is_ok())
     }
 }
 
@@ -103,7 +126,7 @@ impl<H: Host> Peer<H> {
         }
     }
 
-    async fn call(&mut self, request: PeerRequest) -> Option<Response> {
+    async fn call(&mut self, request: PeerRequest) -> Option<Answered> {
         // Taken out, so that a call that is overtaken leaves no channel with an answer still to come.
         let channel = match self.channel.take() {
             Some(channel) => Ok(channel),
@@ -129,7 +152,7 @@ impl<H: Host> Peer<H> {
                 channel.call(wire::END_EPOCH_VERSION, &request, timeout).await.map(|answer| wire::end_answered(&answer))
             }
             PeerRequest::Fetch(request) => {
-                channel.call(wire::FETCH_VERSION, &request, timeout).await.map(wire::fetch_answered)
+                channel.call(wire::fetch_version(&request), &request, timeout).await.map(wire::fetch_answered)
             }
             PeerRequest::FetchSnapshot(request) => {
                 channel.call(wire::FETCH_SNAPSHOT_VERSION, &request, timeout).await.map(wire::fetch_snapshot_answered)

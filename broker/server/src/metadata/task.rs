@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, buggify};
-use model::{BrokerId, Bug, Event, LeaderEpoch, Offset, PartitionId, SnapshotId, Time};
+use model::{BrokerId, Bug, Endpoint, Event, LeaderEpoch, Offset, PartitionId, SnapshotId, Time};
 use roles::controller::{Command, Image, Record, Settings};
 use roles::quorum::{
-    Body, Description, Input, Output, Quorum, QuorumState, Request, RequestId, Response, Standing, Ticket,
+    Body, ChangeRefusal, Description, Input, Output, Quorum, QuorumState, Request, RequestId, Response, Standing,
+    Ticket, VoterChange, VoterSet,
 };
 use storage::{StorageError, SyncedTo};
 use thiserror::Error;
@@ -27,6 +28,7 @@ use super::active::{self, Active, Submitter};
 use super::log::{MetadataLog, ReadError};
 use super::peers::{Answer, Peers};
 use super::snapshots::{Done, Snapshots};
+use super::wire::Answered;
 use super::{SubmitError, applied, state_file};
 
 /// However quiet it is, the task looks around so often.
@@ -36,7 +38,9 @@ const IDLE_MAX: Duration = Duration::from_secs(3600);
 pub(super) enum Call {
     Ask {
         request: Request,
-        answer: oneshot::Sender<Response>,
+        /// Where the leader listens that asks, if it says so.
+        leader_at: Option<Endpoint>,
+        answer: oneshot::Sender<Answered>,
     },
     Describe {
         answer: oneshot::Sender<Option<(Description, Time)>>,
@@ -45,6 +49,11 @@ pub(super) enum Call {
         command: Command,
         submitter: Submitter,
     },
+    /// Answered when it is committed, or will not be for a reason.
+    ChangeVoters {
+        change: VoterChange,
+        answer: oneshot::Sender<Result<(), ChangeRefusal>>,
+    },
     /// Answered when the other voters have heard, or cannot.
     Resign {
         done: oneshot::Sender<()>,
@@ -52,9 +61,11 @@ pub(super) enum Call {
 }
 
 /// Who leads the quorum, as far as this node knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leadership {
     pub(crate) leader: Option<BrokerId>,
+    /// Where it listens, as far as this node knows.
+    pub(crate) leader_at: Option<Endpoint>,
     pub(crate) epoch: LeaderEpoch,
 }
 
@@ -84,8 +95,14 @@ pub(super) struct MetadataTask<H: Host> {
     /// Committed metadata.
     image: Image,
     active: Option<Active>,
-    peers: Peers,
-    replies: BTreeMap<Ticket, oneshot::Sender<Response>>,
+    peers: Peers<H>,
+    /// Where this node listens.
+    own: Endpoint,
+    /// Where everybody begins to look: whom one finds there nobody needs to be told of.
+    configured: VoterSet,
+    voters: watch::Sender<VoterSet>,
+    replies: BTreeMap<Ticket, oneshot::Sender<Answered>>,
+    changing: BTreeMap<Ticket, oneshot::Sender<Result<(), ChangeRefusal>>>,
     next_ticket: u64,
     snapshots: Snapshots<H>,
     syncing: Doing<Result<SyncedTo, StorageError>>,
@@ -117,7 +134,10 @@ pub(super) struct Parts<H: Host> {
     pub(super) log: MetadataLog<H>,
     pub(super) snapshots: Snapshots<H>,
     pub(super) image: Image,
-    pub(super) peers: Peers,
+    pub(super) peers: Peers<H>,
+    pub(super) own: Endpoint,
+    pub(super) configured: VoterSet,
+    pub(super) voters: watch::Sender<VoterSet>,
     pub(super) images: watch::Sender<Arc<Image>>,
     pub(super) leadership: watch::Sender<Leadership>,
 }
@@ -135,7 +155,11 @@ impl<H: Host> MetadataTask<H> {
             snapshots: parts.snapshots,
             active: None,
             peers: parts.peers,
+            own: parts.own,
+            configured: parts.configured,
+            voters: parts.voters,
             replies: BTreeMap::new(),
+            changing: BTreeMap::new(),
             next_ticket: 0,
             syncing: None,
             snapshotting: None,
@@ -231,7 +255,8 @@ impl<H: Host> MetadataTask<H> {
                 self.snapshots.installed(kept, &content, checksum);
                 applied::replace(&self.host, &mut self.image, content.image);
                 self.images.send_replace(Arc::new(self.image.clone()));
-                self.step(Input::SnapshotInstalled { snapshot: kept.snapshot, end: self.log.end() })
+                let voters = self.image.voters.as_deref().cloned();
+                self.step(Input::SnapshotInstalled { snapshot: kept.snapshot, end: self.log.end(), voters })
             }
             Done::Refused(snapshot) => self.step(Input::SnapshotRefused { snapshot }),
         }
@@ -240,17 +265,22 @@ impl<H: Host> MetadataTask<H> {
     fn answered(&mut self, Answer { id, from, response }: Answer) -> Result<(), Failure> {
         self.has_heard_resignation(id);
         match response {
-            Some(response) => self.step(Input::Answered { id, from, response }),
+            Some(Answered { response, leader_at }) => {
+                self.learn_of(response.leader, leader_at);
+                self.step(Input::Answered { id, from, response })
+            }
             None => self.step(Input::Failed { id }),
         }
     }
 
     fn called(&mut self, call: Call) -> Result<(), Failure> {
         match call {
-            Call::Ask { request, answer } => {
-                let ticket = Ticket(self.next_ticket);
-                self.next_ticket += 1;
+            Call::Ask { request, leader_at, answer } => {
+                let ticket = self.next_ticket();
                 self.replies.insert(ticket, answer);
+                if let Request::BeginEpoch(begin) = &request {
+                    self.learn_of(Some(begin.leader), leader_at);
+                }
                 self.step(Input::Request { ticket, request })
             }
             Call::Describe { answer } => {
@@ -260,6 +290,11 @@ impl<H: Host> MetadataTask<H> {
                 Ok(())
             }
             Call::Submit { command, submitter } => self.submit(&command, submitter),
+            Call::ChangeVoters { change, answer } => {
+                let ticket = self.next_ticket();
+                self.changing.insert(ticket, answer);
+                self.step(Input::ChangeVoters { ticket, change })
+            }
             Call::Resign { done } => {
                 self.resigning = Some((done, BTreeSet::new()));
                 self.step(Input::Resign)?;
@@ -269,6 +304,44 @@ impl<H: Host> MetadataTask<H> {
                 Ok(())
             }
         }
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    /// A leader listens there that the voters which this node knows of may not lead to.
+    fn learn_of(&mut self, leader: Option<BrokerId>, at: Option<Endpoint>) {
+        let (Some(leader), Some(at)) = (leader, at) else { return };
+        let known = self.quorum.voters();
+        if !known.contains(leader) {
+            let leads = self.quorum.leader();
+            let configured = &self.configured;
+            self.peers.retain(|id| known.contains(id) || configured.contains(id) || leads == Some(id));
+            self.peers.reach(leader, &at);
+            self.tell_where_the_leader_is();
+        }
+    }
+
+    fn tell_where_the_leader_is(&self) {
+        self.leadership.send_if_modified(|known| {
+            let leader_at = known.leader.and_then(|leader| self.endpoint(leader));
+            let is_new = leader_at != known.leader_at;
+            known.leader_at = leader_at;
+            is_new
+        });
+    }
+
+    /// Where `leader` listens, for those whom the configured voters do not lead there.
+    fn where_to_find(&self, leader: Option<BrokerId>) -> Option<Endpoint> {
+        let leader = leader.filter(|leader| !self.configured.contains(*leader))?;
+        self.endpoint(leader)
+    }
+
+    fn endpoint(&self, id: BrokerId) -> Option<Endpoint> {
+        if id == self.node_id { Some(self.own.clone()) } else { self.peers.endpoint(id).cloned() }
     }
 
     fn tick(&mut self) -> Result<(), Failure> {
@@ -335,7 +408,9 @@ impl<H: Host> MetadataTask<H> {
             Output::PersistState { version, state } => self.to_persist = Some((version, state)),
             Output::Send { id, to, request } => {
                 let is_resignation = matches!(request, Request::EndEpoch(_));
-                if !self.peers.send(id, to, request) {
+                let leads = matches!(request, Request::BeginEpoch(_)).then_some(self.node_id);
+                let leader_at = self.where_to_find(leads);
+                if !self.peers.send(id, to, request, leader_at.as_ref()) {
                     inputs.push_back(Input::Failed { id });
                 } else if let Some((_, unheard)) = self.resigning.as_mut().filter(|_| is_resignation) {
                     unheard.insert(id);
@@ -355,6 +430,19 @@ impl<H: Host> MetadataTask<H> {
                 self.reply(ticket, Response { epoch, leader: Some(self.node_id), body });
             }
             Output::AppendLeaderChange { epoch } => self.log.append(epoch, &[Record::NoOp])?,
+            Output::AppendVoters { epoch, voters } => {
+                if let Some(active) = &mut self.active {
+                    active.take_voters(&voters);
+                }
+                self.log.append_voters(epoch, voters)?;
+            }
+            Output::VotersChanged { voters } => self.change_voters(voters),
+            Output::VotersChangeEnded { ticket, result } => {
+                if let Some(answer) = self.changing.remove(&ticket) {
+                    // Whoever asked may be gone.
+                    let _ = answer.send(result);
+                }
+            }
             Output::AppendFetched { records } => self.log.append_fetched(&records)?,
             Output::Truncate { to } => {
                 self.log.truncate(to)?;
@@ -378,9 +466,22 @@ impl<H: Host> MetadataTask<H> {
 
     fn reply(&mut self, ticket: Ticket, response: Response) {
         if let Some(answer) = self.replies.remove(&ticket) {
+            let leader_at = self.where_to_find(response.leader);
             // Whoever asked may be gone.
-            let _ = answer.send(response);
+            let _ = answer.send(Answered { response, leader_at });
         }
+    }
+
+    /// By this node's log, others vote from now on.
+    fn change_voters(&mut self, voters: VoterSet) {
+        self.host.witness(Event::VotersChanged { voters: voters.ids().collect() });
+        let leads = self.quorum.leader();
+        self.peers.retain(|id| voters.contains(id) || self.configured.contains(id) || leads == Some(id));
+        for voter in voters.iter() {
+            self.peers.reach(voter.id, &voter.endpoint);
+        }
+        self.voters.send_replace(voters);
+        self.tell_where_the_leader_is();
     }
 
     /// Brings what is committed below `to` into the image, and to everybody.
@@ -418,7 +519,8 @@ impl<H: Host> MetadataTask<H> {
         {
             active.abandon();
         }
-        self.leadership.send_replace(Leadership { leader, epoch });
+        let leader_at = leader.and_then(|leader| self.endpoint(leader));
+        self.leadership.send_replace(Leadership { leader, leader_at, epoch });
     }
 
     /// What may begin after a step: writing, syncing, controlling.

@@ -2,18 +2,24 @@
 //! (KIP-630).
 
 use bytes::Bytes;
-use model::{BatchError, BatchHeader, BrokerId, LeaderEpoch, Offset, PartitionId, SnapshotId, TopicId, batches};
+use model::{
+    BatchError, BatchHeader, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionId, SnapshotId, TopicId, batches,
+};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData};
 use protocol::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerId as WireBrokerId, EndQuorumEpochRequest,
     EndQuorumEpochResponse, FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, StrBytes,
-    VoteRequest, VoteResponse, begin_quorum_epoch_request, begin_quorum_epoch_response, end_quorum_epoch_request,
-    end_quorum_epoch_response, fetch_response, fetch_snapshot_request, fetch_snapshot_response, topic_id, topic_name,
-    uuid, vote_request, vote_response,
+    VoteRequest, VoteResponse, begin_quorum_epoch_request, begin_quorum_epoch_response, directory_id, directory_uuid,
+    end_quorum_epoch_request, end_quorum_epoch_response, fetch_response, fetch_snapshot_request,
+    fetch_snapshot_response, string, topic_id, topic_name, uuid, vote_request, vote_response,
 };
+use protocol::records::{DecodeError, batch_records};
 use protocol::{ErrorCode, NO_ERROR};
-use roles::quorum::{self, BeginEpochRequest, Body, EndEpochRequest, Piece, Refusal, Request, Response, Span};
+use roles::controller::{Record, RecordError};
+use roles::quorum::{
+    self, BeginEpochRequest, Body, EndEpochRequest, Piece, Refusal, Request, Response, Span, VoterSet,
+};
 use thiserror::Error;
 
 /// The metadata log's topic, by name.
@@ -22,10 +28,17 @@ pub(super) const TOPIC: &str = "__cluster_metadata";
 pub(super) const VOTE_VERSION: i16 = 2;
 pub(super) const BEGIN_EPOCH_VERSION: i16 = 1;
 pub(super) const END_EPOCH_VERSION: i16 = 1;
-pub(super) const FETCH_VERSION: i16 = 16;
+const FETCH_VERSION: i16 = 16;
 pub(super) const FETCH_SNAPSHOT_VERSION: i16 = 1;
 /// From here on a fetch names topics by id.
 const FETCH_BY_ID_VERSION: i16 = 13;
+/// From here on answers say where the leader listens.
+const VOTE_ENDPOINTS_VERSION: i16 = 1;
+const FETCH_ENDPOINTS_VERSION: i16 = 16;
+/// From here on a fetch says which directory its sender has.
+const FETCH_DIRECTORY_VERSION: i16 = 17;
+/// What nodes call the one listener that they have.
+pub(super) const LISTENER: &str = "PLAINTEXT";
 /// From here on a fetch tells its sender's state.
 const FETCH_REPLICA_STATE_VERSION: i16 = 15;
 /// Bytes of metadata that one fetch asks for.
@@ -44,6 +57,32 @@ pub(super) enum WireError {
     Snapshot,
     #[error("its records are damaged: {0}")]
     Batch(#[from] BatchError),
+    #[error("who votes cannot be read: {0}")]
+    Voters(#[from] VotersError),
+}
+
+/// Why a control batch does not say who votes.
+#[derive(Debug, Error)]
+pub(crate) enum VotersError {
+    #[error(transparent)]
+    Batch(#[from] DecodeError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("it is another control record, or names nobody")]
+    Other,
+}
+
+/// An answer, and where the leader listens that it names: told of one whom the configured voters do not lead to.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    pub(super) response: Response,
+    pub(super) leader_at: Option<Endpoint>,
+}
+
+impl From<Response> for Answered {
+    fn from(response: Response) -> Answered {
+        Answered { response, leader_at: None }
+    }
 }
 
 /// A request in the words of the wire.
@@ -55,7 +94,20 @@ pub(super) enum PeerRequest {
     FetchSnapshot(FetchSnapshotRequest),
 }
 
-pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> PeerRequest {
+/// The version to fetch in.
+pub(super) fn fetch_version(request: &FetchRequest) -> i16 {
+    let partition = request.topics.first().and_then(|topic| topic.partitions.first());
+    let directory = partition.and_then(|partition| directory_id(partition.replica_directory_id));
+    if directory.is_some() { FETCH_DIRECTORY_VERSION } else { FETCH_VERSION }
+}
+
+/// `leader_at` says where this node listens, if it leads and is not among the configured voters.
+pub(super) fn request(
+    cluster_id: &StrBytes,
+    to: BrokerId,
+    request: Request,
+    leader_at: Option<&Endpoint>,
+) -> PeerRequest {
     let cluster_id = Some(cluster_id.clone());
     match request {
         Request::Vote(vote) => {
@@ -63,6 +115,7 @@ pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> 
                 .with_partition_index(PartitionId::METADATA.index)
                 .with_replica_epoch(vote.epoch.0)
                 .with_replica_id(WireBrokerId(vote.candidate.0))
+                .with_voter_directory_id(directory_uuid(vote.voter))
                 .with_last_offset_epoch(vote.last_epoch.0)
                 .with_last_offset(vote.log_end.0)
                 .with_pre_vote(vote.pre_vote);
@@ -79,7 +132,15 @@ pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> 
             let topic = begin_quorum_epoch_request::TopicData::default()
                 .with_topic_name(topic_name(TOPIC))
                 .with_partitions(vec![partition]);
-            let request = BeginQuorumEpochRequest::default().with_cluster_id(cluster_id);
+            let listener = |at: &Endpoint| {
+                begin_quorum_epoch_request::LeaderEndpoint::default()
+                    .with_name(string(LISTENER))
+                    .with_host(string(&at.host))
+                    .with_port(at.port)
+            };
+            let request = BeginQuorumEpochRequest::default()
+                .with_cluster_id(cluster_id)
+                .with_leader_endpoints(leader_at.map(listener).into_iter().collect());
             PeerRequest::BeginEpoch(request.with_voter_id(WireBrokerId(to.0)).with_topics(vec![topic]))
         }
         Request::EndEpoch(end) => {
@@ -101,6 +162,7 @@ pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> 
                 .with_current_leader_epoch(fetch.epoch.0)
                 .with_fetch_offset(fetch.offset.0)
                 .with_last_fetched_epoch(fetch.last_epoch.0)
+                .with_replica_directory_id(directory_uuid(fetch.directory))
                 .with_partition_max_bytes(FETCH_BYTES_MAX);
             let topic = FetchTopic::default().with_topic_id(uuid(TopicId::METADATA)).with_partitions(vec![partition]);
             let replica = ReplicaState::default().with_replica_id(WireBrokerId(fetch.replica.0));
@@ -114,6 +176,7 @@ pub(super) fn request(cluster_id: &StrBytes, to: BrokerId, request: Request) -> 
             let partition = fetch_snapshot_request::PartitionSnapshot::default()
                 .with_partition(PartitionId::METADATA.index)
                 .with_current_leader_epoch(fetch.epoch.0)
+                .with_replica_directory_id(directory_uuid(fetch.directory))
                 .with_snapshot_id(snapshot)
                 .with_position(i64::try_from(fetch.position).unwrap_or(i64::MAX));
             let topic = fetch_snapshot_request::TopicSnapshot::default()
@@ -145,10 +208,16 @@ pub(super) fn vote_asked(request: &VoteRequest) -> Option<Request> {
     Some(Request::Vote(quorum::VoteRequest {
         epoch: LeaderEpoch(partition.replica_epoch),
         candidate: BrokerId(partition.replica_id.0),
+        voter: directory_id(partition.voter_directory_id),
         last_epoch: LeaderEpoch(partition.last_offset_epoch),
         log_end: Offset(partition.last_offset),
         pre_vote: partition.pre_vote,
     }))
+}
+
+/// Where the leader listens that begins its epoch, if it says so.
+pub(super) fn begins_at(request: &BeginQuorumEpochRequest) -> Option<Endpoint> {
+    request.leader_endpoints.first().map(|at| Endpoint::new(at.host.as_str(), at.port))
 }
 
 pub(super) fn begin_asked(request: &BeginQuorumEpochRequest) -> Option<Request> {
@@ -178,6 +247,7 @@ pub(super) fn fetch_asked(version: i16, request: &FetchRequest) -> Option<Reques
     Some(Request::Fetch(quorum::FetchRequest {
         epoch: LeaderEpoch(partition.current_leader_epoch),
         replica: BrokerId(replica.0),
+        directory: directory_id(partition.replica_directory_id),
         offset: Offset(partition.fetch_offset),
         last_epoch: LeaderEpoch(partition.last_fetched_epoch),
     }))
@@ -189,6 +259,7 @@ pub(super) fn fetch_snapshot_asked(request: &FetchSnapshotRequest) -> Option<Req
     Some(Request::FetchSnapshot(quorum::FetchSnapshotRequest {
         epoch: LeaderEpoch(partition.current_leader_epoch),
         replica: BrokerId(request.replica_id.0),
+        directory: directory_id(partition.replica_directory_id),
         snapshot: SnapshotId {
             end: Offset(partition.snapshot_id.end_offset),
             epoch: LeaderEpoch(partition.snapshot_id.epoch),
@@ -197,7 +268,7 @@ pub(super) fn fetch_snapshot_asked(request: &FetchSnapshotRequest) -> Option<Req
     }))
 }
 
-pub(super) fn vote_response(response: &Response) -> VoteResponse {
+pub(super) fn vote_response(Answered { response, leader_at }: &Answered, version: i16) -> VoteResponse {
     let partition = vote_response::PartitionData::default()
         .with_partition_index(PartitionId::METADATA.index)
         .with_error_code(code(&response.body))
@@ -205,10 +276,18 @@ pub(super) fn vote_response(response: &Response) -> VoteResponse {
         .with_leader_epoch(response.epoch.0)
         .with_vote_granted(response.body == Body::Vote { granted: true });
     let topic = vote_response::TopicData::default().with_topic_name(topic_name(TOPIC)).with_partitions(vec![partition]);
-    VoteResponse::default().with_topics(vec![topic])
+    let at = |at: &Endpoint| {
+        vote_response::NodeEndpoint::default()
+            .with_node_id(wire_leader(response.leader))
+            .with_host(string(&at.host))
+            .with_port(at.port)
+    };
+    VoteResponse::default()
+        .with_topics(vec![topic])
+        .with_node_endpoints(leader_at.iter().filter(|_| VOTE_ENDPOINTS_VERSION <= version).map(at).collect())
 }
 
-pub(super) fn begin_response(response: &Response) -> BeginQuorumEpochResponse {
+pub(super) fn begin_response(Answered { response, .. }: &Answered) -> BeginQuorumEpochResponse {
     let partition = begin_quorum_epoch_response::PartitionData::default()
         .with_partition_index(PartitionId::METADATA.index)
         .with_error_code(code(&response.body))
@@ -220,7 +299,7 @@ pub(super) fn begin_response(response: &Response) -> BeginQuorumEpochResponse {
     BeginQuorumEpochResponse::default().with_topics(vec![topic])
 }
 
-pub(super) fn end_response(response: &Response) -> EndQuorumEpochResponse {
+pub(super) fn end_response(Answered { response, .. }: &Answered) -> EndQuorumEpochResponse {
     let partition = end_quorum_epoch_response::PartitionData::default()
         .with_partition_index(PartitionId::METADATA.index)
         .with_error_code(code(&response.body))
@@ -232,7 +311,14 @@ pub(super) fn end_response(response: &Response) -> EndQuorumEpochResponse {
     EndQuorumEpochResponse::default().with_topics(vec![topic])
 }
 
-pub(super) fn fetch_response(response: Response) -> FetchResponse {
+pub(super) fn fetch_response(Answered { response, leader_at }: Answered, version: i16) -> FetchResponse {
+    let at = |at: Endpoint| {
+        fetch_response::NodeEndpoint::default()
+            .with_node_id(wire_leader(response.leader))
+            .with_host(string(&at.host))
+            .with_port(i32::from(at.port))
+    };
+    let endpoints = leader_at.filter(|_| FETCH_ENDPOINTS_VERSION <= version).map(at).into_iter().collect();
     let leader =
         LeaderIdAndEpoch::default().with_leader_id(wire_leader(response.leader)).with_leader_epoch(response.epoch.0);
     let answer = PartitionData::default()
@@ -257,10 +343,10 @@ pub(super) fn fetch_response(response: Response) -> FetchResponse {
         .with_topic(topic_name(TOPIC))
         .with_topic_id(uuid(TopicId::METADATA))
         .with_partitions(vec![partition]);
-    FetchResponse::default().with_responses(vec![topic])
+    FetchResponse::default().with_responses(vec![topic]).with_node_endpoints(endpoints)
 }
 
-pub(super) fn fetch_snapshot_response(response: Response) -> FetchSnapshotResponse {
+pub(super) fn fetch_snapshot_response(Answered { response, .. }: Answered) -> FetchSnapshotResponse {
     let leader = fetch_snapshot_response::LeaderIdAndEpoch::default()
         .with_leader_id(wire_leader(response.leader))
         .with_leader_epoch(response.epoch.0);
@@ -290,29 +376,32 @@ pub(super) fn fetch_snapshot_response(response: Response) -> FetchSnapshotRespon
     FetchSnapshotResponse::default().with_topics(vec![topic])
 }
 
-pub(super) fn vote_answered(answer: &VoteResponse) -> Result<Response, WireError> {
+pub(super) fn vote_answered(answer: &VoteResponse) -> Result<Answered, WireError> {
     whole(answer.error_code)?;
     let partition = answer.topics.first().and_then(|topic| topic.partitions.first()).ok_or(WireError::NotMetadata)?;
     let body = refused(partition.error_code)?.unwrap_or(Body::Vote { granted: partition.vote_granted });
-    Ok(response(partition.leader_epoch, partition.leader_id, body))
+    let at = answer.node_endpoints.iter().find(|at| at.node_id == partition.leader_id);
+    let leader_at = at.map(|at| Endpoint::new(at.host.as_str(), at.port));
+    Ok(Answered { response: response(partition.leader_epoch, partition.leader_id, body), leader_at })
 }
 
-pub(super) fn begin_answered(answer: &BeginQuorumEpochResponse) -> Result<Response, WireError> {
+pub(super) fn begin_answered(answer: &BeginQuorumEpochResponse) -> Result<Answered, WireError> {
     whole(answer.error_code)?;
     let partition = answer.topics.first().and_then(|topic| topic.partitions.first()).ok_or(WireError::NotMetadata)?;
     let body = refused(partition.error_code)?.unwrap_or(Body::Noted);
-    Ok(response(partition.leader_epoch, partition.leader_id, body))
+    Ok(response(partition.leader_epoch, partition.leader_id, body).into())
 }
 
-pub(super) fn end_answered(answer: &EndQuorumEpochResponse) -> Result<Response, WireError> {
+pub(super) fn end_answered(answer: &EndQuorumEpochResponse) -> Result<Answered, WireError> {
     whole(answer.error_code)?;
     let partition = answer.topics.first().and_then(|topic| topic.partitions.first()).ok_or(WireError::NotMetadata)?;
     let body = refused(partition.error_code)?.unwrap_or(Body::Noted);
-    Ok(response(partition.leader_epoch, partition.leader_id, body))
+    Ok(response(partition.leader_epoch, partition.leader_id, body).into())
 }
 
-pub(super) fn fetch_answered(answer: FetchResponse) -> Result<Response, WireError> {
+pub(super) fn fetch_answered(answer: FetchResponse) -> Result<Answered, WireError> {
     whole(answer.error_code)?;
+    let endpoints = answer.node_endpoints;
     let partition = answer.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
     let partition = partition.ok_or(WireError::NotMetadata)?;
     let leader = partition.current_leader;
@@ -332,10 +421,12 @@ pub(super) fn fetch_answered(answer: FetchResponse) -> Result<Response, WireErro
             Body::Records { high_watermark: Offset(partition.high_watermark), spans, records }
         }
     };
-    Ok(response(leader.leader_epoch, leader.leader_id, body))
+    let at = endpoints.iter().find(|at| at.node_id == leader.leader_id);
+    let leader_at = at.and_then(|at| Some(Endpoint::new(at.host.as_str(), u16::try_from(at.port).ok()?)));
+    Ok(Answered { response: response(leader.leader_epoch, leader.leader_id, body), leader_at })
 }
 
-pub(super) fn fetch_snapshot_answered(answer: FetchSnapshotResponse) -> Result<Response, WireError> {
+pub(super) fn fetch_snapshot_answered(answer: FetchSnapshotResponse) -> Result<Answered, WireError> {
     whole(answer.error_code)?;
     let partition = answer.topics.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
     let partition = partition.ok_or(WireError::NotMetadata)?;
@@ -352,16 +443,32 @@ pub(super) fn fetch_snapshot_answered(answer: FetchSnapshotResponse) -> Result<R
             bytes: partition.unaligned_records,
         }),
     };
-    Ok(response(leader.leader_epoch, leader.leader_id, body))
+    Ok(response(leader.leader_epoch, leader.leader_id, body).into())
 }
 
 /// What each batch of `records` spans, once its checksum is proven.
-fn verified_spans(records: &Bytes) -> Result<Vec<Span>, BatchError> {
+fn verified_spans(records: &Bytes) -> Result<Vec<Span>, WireError> {
     let verified = batches(records).map(|batch| {
-        let header = BatchHeader::verify(batch?.1)?;
-        Ok(Span { epoch: header.leader_epoch, start: header.base_offset, end: header.end_offset() })
+        let batch = batch?.1;
+        let header = BatchHeader::verify(batch)?;
+        let voters = voters_of(&header, records.slice_ref(batch))?;
+        Ok(Span { epoch: header.leader_epoch, start: header.base_offset, end: header.end_offset(), voters })
     });
     verified.collect()
+}
+
+/// Who votes from this batch on, if it says so: a control batch does, of one record.
+pub(super) fn voters_of(header: &BatchHeader, batch: Bytes) -> Result<Option<VoterSet>, VotersError> {
+    if !header.is_control() {
+        return Ok(None);
+    }
+    let mut stored = Vec::new();
+    batch_records(header, batch, &mut stored)?;
+    let [control] = &stored[..] else { return Err(VotersError::Other) };
+    match Record::decode(control.record.value.as_deref().unwrap_or_default())? {
+        Record::Voters(voters) if !voters.is_empty() => Ok(Some(voters)),
+        _ => Err(VotersError::Other),
+    }
 }
 
 fn response(epoch: i32, leader: WireBrokerId, body: Body) -> Response {
@@ -387,7 +494,7 @@ fn refused(code: i16) -> Result<Option<Body>, WireError> {
         Some(ErrorCode::FencedLeaderEpoch) => Refusal::FencedLeaderEpoch,
         Some(ErrorCode::UnknownLeaderEpoch) => Refusal::UnknownLeaderEpoch,
         Some(ErrorCode::NotLeaderOrFollower) => Refusal::NotLeader,
-        Some(ErrorCode::InconsistentVoterSet) => Refusal::InconsistentVoterSet,
+        Some(ErrorCode::InvalidVoterKey) => Refusal::InvalidVoter,
         Some(ErrorCode::InvalidRequest) => Refusal::InvalidRequest,
         Some(ErrorCode::SnapshotNotFound) => Refusal::SnapshotNotFound,
         Some(ErrorCode::PositionOutOfRange) => Refusal::PositionOutOfRange,
@@ -407,7 +514,7 @@ fn code(body: &Body) -> i16 {
         Body::Refused(Refusal::FencedLeaderEpoch) => ErrorCode::FencedLeaderEpoch.code(),
         Body::Refused(Refusal::UnknownLeaderEpoch) => ErrorCode::UnknownLeaderEpoch.code(),
         Body::Refused(Refusal::NotLeader) => ErrorCode::NotLeaderOrFollower.code(),
-        Body::Refused(Refusal::InconsistentVoterSet) => ErrorCode::InconsistentVoterSet.code(),
+        Body::Refused(Refusal::InvalidVoter) => ErrorCode::InvalidVoterKey.code(),
         Body::Refused(Refusal::InvalidRequest) => ErrorCode::InvalidRequest.code(),
         Body::Refused(Refusal::SnapshotNotFound) => ErrorCode::SnapshotNotFound.code(),
         Body::Refused(Refusal::PositionOutOfRange) => ErrorCode::PositionOutOfRange.code(),

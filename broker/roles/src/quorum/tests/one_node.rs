@@ -484,7 +484,8 @@ fn a_leader_offers_its_newest_snapshot_for_what_is_gone_and_hears_whoever_fetche
     assert_eq!(body(&out), Some(&Body::Snapshot(first)));
     for at_ms in (3_500..20_000).step_by(1_500) {
         let asked = |snapshot| {
-            let fetch = FetchSnapshotRequest { epoch: LeaderEpoch(4), replica: THREE, directory: None, snapshot, position: 0 };
+            let fetch =
+                FetchSnapshotRequest { epoch: LeaderEpoch(4), replica: THREE, directory: None, snapshot, position: 0 };
             Input::Request { ticket: Ticket(9), request: Request::FetchSnapshot(fetch) }
         };
         let out = step(&mut quorum, at_ms, asked(first));

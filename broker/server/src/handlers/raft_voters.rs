@@ -1,0 +1,107 @@
+//! AddRaftVoter and RemoveRaftVoter (KIP-853): who votes on the metadata changes, one at a time. Done by the leader of the quorum, which is
+//! the active controller; any other node passes the request on.
+
+use std::sync::Arc;
+
+use host::Host;
+use model::{BrokerId, Endpoint};
+use protocol::messages::{
+    AddRaftVoterRequest, AddRaftVoterResponse, RemoveRaftVoterRequest, RemoveRaftVoterResponse, RequestMessage,
+    StrBytes, directory_id, string,
+};
+use protocol::{ErrorCode, Response};
+use roles::quorum::{ChangeRefusal, Replica, Voter, VoterChange};
+
+use super::decided::{Undecided, pass_on};
+use crate::node::Node;
+use crate::router::Answer;
+
+/// What a forwarded request is spoken in.
+const VERSION: i16 = 0;
+
+pub(crate) fn handle_add<H: Host>(node: &Arc<Node<H>>, request: AddRaftVoterRequest) -> Answer {
+    let node = node.clone();
+    Answer::later(async move {
+        let added = match request.listeners.first() {
+            Some(listener) => {
+                let voter = Voter {
+                    id: BrokerId(request.voter_id),
+                    directory: directory_id(request.voter_directory_id),
+                    endpoint: Endpoint::new(listener.host.as_str(), listener.port),
+                };
+                change(&node, request.cluster_id.as_ref(), &request, VoterChange::Add(voter)).await
+            }
+            None => Err(Undecided {
+                code: ErrorCode::InvalidRequest.code(),
+                message: "say where the new voter listens".into(),
+            }),
+        };
+        let answer = AddRaftVoterResponse::default().with_error_message(None);
+        Response::AddRaftVoter(added.map(|passed_on| passed_on.unwrap_or(answer.clone())).unwrap_or_else(|refused| {
+            answer.with_error_code(refused.code).with_error_message(Some(string(&refused.message)))
+        }))
+    })
+}
+
+pub(crate) fn handle_remove<H: Host>(node: &Arc<Node<H>>, request: RemoveRaftVoterRequest) -> Answer {
+    let node = node.clone();
+    Answer::later(async move {
+        let (id, directory) = (BrokerId(request.voter_id), directory_id(request.voter_directory_id));
+        let removal = VoterChange::Remove(Replica { id, directory });
+        let removed = change(&node, request.cluster_id.as_ref(), &request, removal).await;
+        let answer = RemoveRaftVoterResponse::default().with_error_message(None);
+        Response::RemoveRaftVoter(removed.map(|passed_on| passed_on.unwrap_or(answer.clone())).unwrap_or_else(
+            |refused| answer.with_error_code(refused.code).with_error_message(Some(string(&refused.message))),
+        ))
+    })
+}
+
+/// None once the change is committed; the answer of whoever leads, if that is another node.
+async fn change<H: Host, R: RequestMessage + Sync>(
+    node: &Node<H>,
+    cluster_id: Option<&StrBytes>,
+    request: &R,
+    change: VoterChange,
+) -> Result<Option<R::Response>, Undecided> {
+    if cluster_id.is_some_and(|asked| asked.as_str() != node.cluster_id.0) {
+        let message = format!("this is cluster {}", node.cluster_id);
+        return Err(Undecided { code: ErrorCode::InconsistentClusterId.code(), message });
+    }
+    match node.metadata.change_voters(change).await {
+        Ok(()) => Ok(None),
+        Err(ChangeRefusal::NotLeader) => pass_on(node, VERSION, request).await.map(Some),
+        Err(refusal) => Err(refused(refusal)),
+    }
+}
+
+fn refused(refusal: ChangeRefusal) -> Undecided {
+    let (code, message) = match refusal {
+        ChangeRefusal::NotLeader => (ErrorCode::NotController, "another node leads the quorum"),
+        ChangeRefusal::TooEarly => (
+            ErrorCode::RequestTimedOut,
+            "the controller has just been elected and has committed nothing yet: try again",
+        ),
+        ChangeRefusal::Pending => {
+            (ErrorCode::RequestTimedOut, "another change of the voters is not committed yet: try again")
+        }
+        ChangeRefusal::AlreadyVotes => (ErrorCode::DuplicateVoter, "a node of this id votes already"),
+        ChangeRefusal::DoesNotVote => (ErrorCode::VoterNotFound, "no such node votes"),
+        ChangeRefusal::LagsBehind => (
+            ErrorCode::RequestTimedOut,
+            "the node does not follow the metadata, or has not caught up: start it, with the same cluster.id, and try again",
+        ),
+        ChangeRefusal::NoController => (
+            ErrorCode::InvalidRequest,
+            "the node is a broker and nothing else: give it process.roles = \"broker,controller\" and start it again",
+        ),
+        ChangeRefusal::LastVoter => (ErrorCode::InvalidRequest, "it is the last voter: add another one first"),
+        ChangeRefusal::NoMajority => (
+            ErrorCode::RequestTimedOut,
+            "of the voters that there would be, no majority is there: start those that are down, or remove them first",
+        ),
+        ChangeRefusal::InDoubt => {
+            (ErrorCode::RequestTimedOut, "the controller changed before it was committed: look whether it was done")
+        }
+    };
+    Undecided { code: code.code(), message: message.into() }
+}
