@@ -78,6 +78,7 @@ class Load:
         self.lock = threading.Lock()
         self.next_value = 0
         self.told = collections.Counter()
+        self.gave_up = []
         self.threads = [threading.Thread(target=self.produce, args=(number,)) for number in range(PRODUCERS)]
         self.threads += [threading.Thread(target=self.read) for _ in range(READERS)]
 
@@ -125,9 +126,13 @@ class Load:
             else:
                 errors.append(str(error))
 
-        for partition, value in sends:
-            producer.produce(TOPIC, str(value), partition=partition, on_delivery=delivered)
-        producer.flush(30)
+        try:
+            for partition, value in sends:
+                producer.produce(TOPIC, str(value), partition=partition, on_delivery=delivered)
+            producer.flush(30)
+        except KafkaException as error:  # A fatal one: whatever comes later, this producer is of no use any more.
+            errors.append(str(error))
+            self.gave_up.append(str(error))
         if len(offsets) == len(sends):
             steps = [["send", key(partition), [offsets[value], value]] for partition, value in sends]
             self.history.say(process, "ok", "send", steps)
@@ -287,6 +292,8 @@ def main():
         under_faults = load.told["records acknowledged"]
         faults.rest(4)
         load.stop()
+        if load.gave_up:
+            sys.exit(f"{len(load.gave_up)} producers gave up for good, the first for this: {load.gave_up[0]}")
         if load.told["records acknowledged"] == under_faults:
             sys.exit("all brokers are well, and nothing is acknowledged")
         load.read_to_the_end()

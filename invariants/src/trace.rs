@@ -104,7 +104,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<recovery_keeps_synced::RecoveryKeepsSynced>::default(),
         Box::<indexes_equal_a_scan::IndexesEqualAScan>::default(),
         Box::<retention_takes_what_it_may::RetentionTakesWhatItMay>::default(),
-        Box::<producer_state_is_its_rebuild::ProducerStateIsItsRebuild>::default(),
+        Box::new(producer_state_is_its_rebuild::ProducerStateIsItsRebuild::new(expectations.flush_on_commit)),
         Box::<compaction_keeps_the_last::CompactionKeepsTheLast>::default(),
         Box::<metadata_agrees::MetadataAgrees>::default(),
         Box::<snapshots_stand_for_the_committed::SnapshotsStandForTheCommitted>::default(),

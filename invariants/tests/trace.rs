@@ -333,6 +333,17 @@ fn producers_are_known_by_their_log_and_by_nothing_else() {
     silent().crashes(1).recovers(1, 4).knows(1, &[(0, 0), (2, 2)]).keeps();
     // Nor is anything known of what was there before the trace began.
     Tale::begin().recovers(1, 4).knows(1, &[(0, 0), (2, 2)]).keeps();
+    // A gap is told of a log that has all that was acknowledged.
+    let acked = || Tale::replicated().numbers(1, 0, 0).numbers(1, 2, 2).syncs(2, 4).commits(1, 1, 4).acks(1, 1, 2, -1);
+    acked().questions(1, 4).refuses(1).keeps();
+    acked().questions(2, 4).refuses(2).keeps();
+    acked().questions(2, 2).refuses(2).breaks(PROMISE);
+    acked().questions(2, 2).keeps();
+    acked().questions(2, 2).crashes(2).questions(2, 4).refuses(2).keeps();
+    acked().hurts(2, Harm::Lost, "orders-0").questions(2, 2).refuses(2).keeps();
+    // By the time of the answer more may be acknowledged, of the same leader.
+    let early = Tale::replicated().numbers(1, 0, 0).numbers(1, 2, 2).syncs(2, 4).questions(1, 2);
+    early.commits(1, 1, 4).acks(1, 1, 2, -1).refuses(1).keeps();
     // What lies below the log's start is not asked for, what lies above is.
     let replicated = || Tale::replicated().numbers(1, 0, 0).numbers(1, 2, 2);
     let asked = || replicated().says(1, Event::DeletionAsked { partition: P, below: Offset(2) });

@@ -195,6 +195,15 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let what = format!("knows the producers of its log, {start} to {end} ({digest:016x})");
             Telling::new('p', Flow, what).on(*partition)
         }
+        Event::SequenceQuestioned { partition, producer, producer_epoch, expected, .. } => {
+            let what = format!(
+                "has a batch of producer {producer}, epoch {producer_epoch}, that leaves a gap after sequence {expected}: is this still the log?"
+            );
+            Telling::new('?', Flow, what).on(*partition)
+        }
+        Event::SequenceRefused { partition, .. } => {
+            Telling::new('x', Flow, "is sure to lead, and tells a producer of the gap".to_owned()).on(*partition)
+        }
         Event::ProducerForgotten { partition, producer } => {
             Telling::new('p', Flow, format!("forgets producer {producer}, which was silent for long")).on(*partition)
         }

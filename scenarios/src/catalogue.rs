@@ -44,6 +44,7 @@ const TALES: &[Tale] = tales![
     "producers/retry-is-written-once.toml",
     "producers/first-batch-goes-alone.toml",
     "producers/cut-batch-comes-again.toml",
+    "producers/deposed-leader-keeps-quiet.toml",
     "producers/no-number-is-left-out.toml",
     "producers/numbers-outlive-the-power.toml",
     "topics/topic-is-deleted-under-load.toml",

@@ -29,6 +29,7 @@ tales! {
     retry_is_written_once: "producers/retry-is-written-once.toml",
     first_batch_goes_alone: "producers/first-batch-goes-alone.toml",
     cut_batch_comes_again: "producers/cut-batch-comes-again.toml",
+    deposed_leader_keeps_quiet: "producers/deposed-leader-keeps-quiet.toml",
     no_number_is_left_out: "producers/no-number-is-left-out.toml",
     numbers_outlive_the_power: "producers/numbers-outlive-the-power.toml",
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",

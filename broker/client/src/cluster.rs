@@ -117,6 +117,12 @@ impl<H: Host> Cluster<H> {
         self.inner.view.lock().brokers.get(&broker).cloned()
     }
 
+    /// Takes anybody's word of who leads these, as one does who was never told.
+    pub(crate) fn forget(&self, topics: &[Arc<str>]) {
+        let mut view = self.inner.view.lock();
+        topics.iter().for_each(|topic| drop(view.topics.remove(topic)));
+    }
+
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(&self.inner.config)
     }

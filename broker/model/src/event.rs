@@ -244,6 +244,20 @@ pub enum Event {
         end: Offset,
         digest: u64,
     },
+    /// A producer's batch does not follow on what this leader's log has of it: `expected` would come next. Before the producer hears of
+    /// it, the leader makes sure that it leads; `question` tells this one from its others.
+    SequenceQuestioned {
+        partition: PartitionId,
+        producer: ProducerId,
+        producer_epoch: i16,
+        expected: i32,
+        question: u64,
+    },
+    /// It does, and the producer is told.
+    SequenceRefused {
+        partition: PartitionId,
+        question: u64,
+    },
     /// A producer was silent for `producer.id.expiration.ms`, and nothing is known of it any more.
     ProducerForgotten {
         partition: PartitionId,

@@ -44,7 +44,7 @@ pub enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SequenceError {
     #[error("sequence {asked} of producer {producer} is out of order: {expected} comes next")]
-    OutOfOrder { producer: ProducerId, expected: i32, asked: i32 },
+    OutOfOrder { producer: ProducerId, epoch: i16, expected: i32, asked: i32 },
     #[error("epoch {asked} of producer {producer} has passed: {current} has begun")]
     InvalidProducerEpoch { producer: ProducerId, current: i16, asked: i16 },
 }
@@ -121,7 +121,8 @@ impl Producers {
             expected = known.batches.back().map_or(0, |last| sequence_after(last.last_sequence, 1));
         }
         if stamp.first_sequence != expected {
-            return Err(SequenceError::OutOfOrder { producer: stamp.id, expected, asked: stamp.first_sequence });
+            let ProducerStamp { id: producer, epoch, first_sequence: asked, .. } = *stamp;
+            return Err(SequenceError::OutOfOrder { producer, epoch, expected, asked });
         }
         Ok(Admission::New)
     }
@@ -213,16 +214,16 @@ mod tests {
         producers
     }
 
-    fn expects(expected: i32, asked: i32) -> Result<Admission, SequenceError> {
-        Err(SequenceError::OutOfOrder { producer: ProducerId(7), expected, asked })
+    fn expects(epoch: i16, expected: i32, asked: i32) -> Result<Admission, SequenceError> {
+        Err(SequenceError::OutOfOrder { producer: ProducerId(7), epoch, expected, asked })
     }
 
     #[test]
     fn the_next_sequence_fits_and_a_gap_does_not() {
         let producers = after(&[(stamp(0, 0, 3), 10, 13)]);
         assert_eq!(producers.admit(&stamp(0, 3, 1)), Ok(Admission::New));
-        assert_eq!(producers.admit(&stamp(0, 4, 1)), expects(3, 4));
-        assert_eq!(producers.admit(&stamp(0, 2, 1)), expects(3, 2));
+        assert_eq!(producers.admit(&stamp(0, 4, 1)), expects(0, 3, 4));
+        assert_eq!(producers.admit(&stamp(0, 2, 1)), expects(0, 3, 2));
     }
 
     #[test]
@@ -232,19 +233,19 @@ mod tests {
         for (again, base, end) in &batches[1..] {
             assert_eq!(producers.admit(again), Ok(Admission::Again { base: Offset(*base), end: Offset(*end) }));
         }
-        assert_eq!(producers.admit(&batches[0].0), expects(6, 0));
+        assert_eq!(producers.admit(&batches[0].0), expects(0, 6, 0));
     }
 
     #[test]
     fn another_cut_of_the_same_sequences_is_no_repetition() {
         let producers = after(&[(stamp(0, 0, 3), 0, 3)]);
-        assert_eq!(producers.admit(&stamp(0, 0, 2)), expects(3, 0));
+        assert_eq!(producers.admit(&stamp(0, 0, 2)), expects(0, 3, 0));
     }
 
     #[test]
     fn a_new_epoch_begins_at_zero_and_ends_the_one_before() {
         let mut producers = after(&[(stamp(3, 0, 3), 0, 3)]);
-        assert_eq!(producers.admit(&stamp(4, 3, 1)), expects(0, 3));
+        assert_eq!(producers.admit(&stamp(4, 3, 1)), expects(4, 0, 3));
         assert_eq!(producers.admit(&stamp(4, 0, 1)), Ok(Admission::New));
         producers.note(&stamp(4, 0, 1), Offset(3), Offset(4));
         let error = SequenceError::InvalidProducerEpoch { producer: ProducerId(7), current: 4, asked: 3 };
@@ -300,7 +301,7 @@ mod tests {
                     producers.note(&asked, Offset(log.len() as i64), Offset(log.len() as i64 + 1));
                     log.push(asked);
                 } else {
-                    prop_assert_eq!(admission, expects(next, first));
+                    prop_assert_eq!(admission, expects(epoch, next, first));
                 }
             }
         }

@@ -78,22 +78,24 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
     let (mut reader, mut writer) = connection.split();
     let mut buffer = BytesMut::new();
     let mut due: VecDeque<Due> = VecDeque::new();
+    let mut answered = None;
     loop {
         while may_begin(&due) {
             let Some(frame) = next_frame(&mut buffer, node.config.request_bytes_max)? else { break };
             if node.host.planted().has(Bug::ReorderAppends)
                 && let Some(second) = next_frame(&mut buffer, node.config.request_bytes_max)?
             {
-                begin(node, second, &mut due)?;
-                begin(node, frame, &mut due)?;
+                begin(node, second, answered, &mut due)?;
+                begin(node, frame, answered, &mut due)?;
                 let last = due.len() - 1;
                 due.swap(last - 1, last);
                 continue;
             }
-            begin(node, frame, &mut due)?;
+            begin(node, frame, answered, &mut due)?;
         }
         if let Some((header, since, response)) = take_ready(&mut due) {
             send(node, &mut writer, &header, since, &response).await?;
+            answered = Some(node.host.now());
             continue;
         }
         tokio::select! {
@@ -102,6 +104,7 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
                 // No response: the node is stopping, and the connection with it.
                 if let (Some(Due { header, since, .. }), Some(response)) = (due.pop_front(), response) {
                     send(node, &mut writer, &header, since, &response).await?;
+                    answered = Some(node.host.now());
                 }
             }
             read = reader.read(&mut buffer), if may_begin(&due) => {
@@ -131,12 +134,17 @@ fn may_begin(due: &VecDeque<Due>) -> bool {
     due.len() < REQUESTS_IN_FLIGHT_MAX && !matches!(due.back(), Some(Due { answer: Answer::Now(_), .. }))
 }
 
-/// Does a request's work and queues its answer.
-fn begin<H: Host>(node: &Arc<Node<H>>, frame: Bytes, due: &mut VecDeque<Due>) -> Result<(), Hangup> {
+/// Does a request's work and queues its answer. The one before it left at `answered`.
+fn begin<H: Host>(
+    node: &Arc<Node<H>>,
+    frame: Bytes,
+    answered: Option<Time>,
+    due: &mut VecDeque<Due>,
+) -> Result<(), Hangup> {
     let since = node.host.now();
     match decode_request(frame) {
         Ok((mut header, request)) => {
-            let answer = router::route(node, &header, request);
+            let answer = router::route(node, &header, answered, request);
             // A slice of the request, which would stay in memory until the answer.
             header.client_id = None;
             due.push_back(Due { header, since, answer });

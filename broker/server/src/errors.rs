@@ -14,8 +14,6 @@ pub(crate) fn error_code(error: &PartitionError) -> i16 {
     match error {
         PartitionError::Refused(refusal) => refusal_code(*refusal),
         PartitionError::Batch(_) => ErrorCode::CorruptMessage.code(),
-        PartitionError::Sequence(SequenceError::OutOfOrder { .. }) => ErrorCode::OutOfOrderSequenceNumber.code(),
-        PartitionError::Sequence(SequenceError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch.code(),
         PartitionError::Storage(error) => storage_code(error),
     }
 }
@@ -26,6 +24,8 @@ pub(crate) fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
         Refusal::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
         Refusal::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
+        Refusal::OutOfSequence(SequenceError::OutOfOrder { .. }) => ErrorCode::OutOfOrderSequenceNumber,
+        Refusal::OutOfSequence(SequenceError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
         Refusal::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
         Refusal::OffsetNotAvailable => ErrorCode::OffsetNotAvailable,
         Refusal::UnknownReplica => ErrorCode::NotLeaderOrFollower,

@@ -18,8 +18,8 @@ use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
     Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, BrokerId, Bug, Event, KeySent, LeaderEpoch,
-    LogStartReason, Offset, PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, SequenceError, Time,
-    Timestamp, batch_checksum, batches, patch_append_time, patch_batch,
+    LogStartReason, Offset, PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, Time, Timestamp,
+    batch_checksum, batches, patch_append_time, patch_batch,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
@@ -44,8 +44,6 @@ pub(crate) enum PartitionError {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Batch(#[from] BatchError),
-    #[error(transparent)]
-    Sequence(#[from] SequenceError),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -224,8 +222,7 @@ impl<H: Host> Partition<H> {
     /// compacted.
     ///
     /// # Errors
-    /// Nothing was written: the replica refused, the bytes are not whole batches, their sequence is not the next, or the log
-    /// failed.
+    /// Nothing was written: the replica refused, the bytes are not whole batches, or the log failed.
     pub(crate) fn produce(
         &self,
         records: &Bytes,
@@ -237,12 +234,19 @@ impl<H: Host> Partition<H> {
         let mut state = self.state.lock();
         let epoch = state.replica.admit(acks)?;
         let planted = self.host.planted();
-        let admission = stamp.map_or(Ok(Admission::New), |stamp| admit(planted, &state.log, &stamp))?;
-        if let Admission::Again { base, end } = admission {
-            model::reached!("a batch that came again was not written again");
-            let (ticket, receiver) = expect_answer(&mut state);
-            self.step(&mut state, Input::Repeated { ticket, acks, base, end })?;
-            return Ok(receiver);
+        match stamp.map_or(Ok(Admission::New), |stamp| admit(planted, &state.log, &stamp)) {
+            Ok(Admission::New) => {}
+            Ok(Admission::Again { base, end }) => {
+                model::reached!("a batch that came again was not written again");
+                let (ticket, receiver) = expect_answer(&mut state);
+                self.step(&mut state, Input::Repeated { ticket, acks, base, end })?;
+                return Ok(receiver);
+            }
+            Err(why) => {
+                let (ticket, receiver) = expect_answer(&mut state);
+                self.step(&mut state, Input::OutOfSequence { ticket, why })?;
+                return Ok(receiver);
+            }
         }
         let base = state.log.end();
         let mut stamped = place(records, base, epoch, append_time)?;

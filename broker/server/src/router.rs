@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use host::Host;
+use model::Time;
 use protocol::{Header, Request, Response};
 
 use crate::handlers::{
@@ -30,13 +31,14 @@ impl Answer {
     }
 }
 
-pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, request: Request) -> Answer {
+/// Begins a request's work. Its connection's answer before it left at `answered`.
+pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, answered: Option<Time>, request: Request) -> Answer {
     let version = header.version;
     match request {
         Request::ApiVersions(request) => Answer::Now(api_versions::handle(version, &request)),
         Request::Metadata(request) => metadata::handle(node, version, request),
         Request::Produce(request) => produce::handle(node, request),
-        Request::Fetch(request) => fetch::handle(node, version, request),
+        Request::Fetch(request) => fetch::handle(node, version, answered, request),
         Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),
         Request::OffsetForLeaderEpoch(request) => Answer::Now(offset_for_leader_epoch::handle(node, request)),
         Request::DescribeLogDirs(request) => Answer::Now(describe_log_dirs::handle(node, &request)),

@@ -4,6 +4,9 @@
 //! read one after the other; but for producers that it forgot after a long silence. With more, it takes a batch that is gone for
 //! one that is there, and with less, one that is there for a new one. What it remembers of batches below its log's start is not
 //! asked for, nor anything of a log of which the world itself destroyed a part on this node.
+//!
+//! Broken, too, if a leader tells a producer that its batch leaves a gap, where the batches between were acknowledged before: a
+//! leader that was deposed knows less than the log has, and must not speak for it.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +17,12 @@ use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct ProducerStateIsItsRebuild {
+    flush_on_commit: bool,
     logs: BTreeMap<(PartitionId, NodeId), Log>,
+    /// The last sequence of each producer and epoch that was acknowledged as being on every in-sync replica.
+    acknowledged: BTreeMap<(PartitionId, ProducerId, i16), i32>,
+    /// By what each leader asks itself: the sequence that it waits for, and the last that was acknowledged by then.
+    questions: BTreeMap<(PartitionId, NodeId, u64), (i32, i32)>,
     judged: u64,
 }
 
@@ -49,9 +57,29 @@ impl Log {
 }
 
 impl ProducerStateIsItsRebuild {
+    pub(super) fn new(flush_on_commit: bool) -> ProducerStateIsItsRebuild {
+        ProducerStateIsItsRebuild { flush_on_commit, ..ProducerStateIsItsRebuild::default() }
+    }
+
+    fn acknowledges(&mut self, partition: PartitionId, node: NodeId, base: Offset) {
+        let Some(log) = self.logs.get(&(partition, node)) else { return };
+        let Some((stamp, _, _)) = log.batches.iter().rev().find(|(_, first, _)| *first == base) else { return };
+        let last = self.acknowledged.entry((partition, stamp.id, stamp.epoch)).or_insert(stamp.last_sequence);
+        // A batch that came again may be acknowledged after later ones.
+        if comes_before(*last, stamp.last_sequence) {
+            *last = stamp.last_sequence;
+        }
+    }
+
     fn log(&mut self, partition: PartitionId, node: NodeId) -> &mut Log {
         self.logs.entry((partition, node)).or_default()
     }
+}
+
+/// True if `earlier` is less than half the circle of sequences before `later`.
+fn comes_before(earlier: i32, later: i32) -> bool {
+    let distance = later.wrapping_sub(earlier) & i32::MAX;
+    0 < distance && distance < i32::MAX / 2
 }
 
 impl Promise for ProducerStateIsItsRebuild {
@@ -60,7 +88,7 @@ impl Promise for ProducerStateIsItsRebuild {
     }
 
     fn frequent(&self) -> &'static [Frequent] {
-        &[Frequent::ProducerAppended]
+        &[Frequent::ProducerAppended, Frequent::Acked]
     }
 
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
@@ -85,6 +113,36 @@ impl Promise for ProducerStateIsItsRebuild {
                 // No admission goes by time.
                 let stamp = ProducerStamp { id, epoch, first_sequence, last_sequence, timestamp: Timestamp::default() };
                 self.log(partition, node).batches.push((stamp, base, end));
+            }
+            Event::Acked { partition, base, acks: -1, .. } if self.flush_on_commit => {
+                self.acknowledges(partition, node, base);
+            }
+            Event::SequenceQuestioned { partition, producer, producer_epoch, expected, question } => {
+                let known = self.acknowledged.get(&(partition, producer, producer_epoch));
+                // After a restart questions count from the beginning.
+                self.questions.remove(&(partition, node, question));
+                if let Some(&last) = known {
+                    self.questions.insert((partition, node, question), (expected, last));
+                }
+            }
+            Event::SequenceRefused { partition, question } => {
+                let Some((expected, last)) = self.questions.remove(&(partition, node, question)) else {
+                    return Ok(());
+                };
+                let is_given_up = before
+                    .partition(partition)
+                    .zip(before.replica(partition, node))
+                    .is_some_and(|(state, replica)| replica.is_hurt || state.has_given_up());
+                if is_given_up {
+                    return Ok(());
+                }
+                self.judged += 1;
+                if !comes_before(last, expected) {
+                    let name = before.name(node);
+                    return Err(format!(
+                        "{partition}: {name} tells a producer that sequence {expected} comes next, but all up to {last} was acknowledged before"
+                    ));
+                }
             }
             Event::ProducerForgotten { partition, producer } => self.log(partition, node).forgets(producer),
             Event::Truncated { partition, to, .. } => self.log(partition, node).ends_at(to),

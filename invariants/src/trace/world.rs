@@ -548,6 +548,8 @@ impl World {
             | Event::ProducerAppended { .. }
             | Event::ProducersKnown { .. }
             | Event::ProducerForgotten { .. }
+            | Event::SequenceQuestioned { .. }
+            | Event::SequenceRefused { .. }
             | Event::BatchSent { .. }
             | Event::BatchRecompressed { .. }
             | Event::Burden { .. }
@@ -687,6 +689,11 @@ impl Partition {
     /// An allowed unclean election gave up this epoch. Whoever has not heard of it may go on for a while, and all that is lost.
     pub(crate) fn is_given_up(&self, epoch: LeaderEpoch) -> bool {
         Some(epoch) < self.unclean_epoch
+    }
+
+    /// An allowed unclean election gave up what an epoch had committed.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.unclean_epoch.is_some()
     }
 
     /// The newest state of the in-sync set that anybody saw.

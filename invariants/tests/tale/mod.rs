@@ -193,6 +193,16 @@ impl Tale {
         self.says(n, Event::HighWatermarkAdvanced { partition: P, epoch: LeaderEpoch(epoch), to: Offset(to) })
     }
 
+    /// A batch of the producer of [`Tale::numbers`] leaves a gap after what `n` knows of it.
+    pub(crate) fn questions(self, n: i32, expected: i32) -> Tale {
+        let ProducerStamp { id: producer, epoch: producer_epoch, .. } = stamp(expected);
+        self.says(n, Event::SequenceQuestioned { partition: P, producer, producer_epoch, expected, question: 3 })
+    }
+
+    pub(crate) fn refuses(self, n: i32) -> Tale {
+        self.says(n, Event::SequenceRefused { partition: P, question: 3 })
+    }
+
     pub(crate) fn acks(self, n: i32, epoch: i32, base: i64, acks: i16) -> Tale {
         let (epoch, base) = (LeaderEpoch(epoch), Offset(base));
         self.says(n, Event::Acked { partition: P, epoch, base, end: base.plus(2), acks })

@@ -388,6 +388,10 @@ impl<H: Host> Sender<H> {
         topics.extend(self.queues.keys().map(|partition| Arc::clone(&partition.topic)));
         topics.sort();
         topics.dedup();
+        // Other clients do, once they have lost sight of a broker: they may go back to a leader that was deposed.
+        if buggify!(*self.cluster.host(), "a producer forgot which leaders it had known", 0.2) {
+            self.cluster.forget(&topics);
+        }
         let (cluster, answer) = (self.cluster.clone(), self.refreshed.0.clone());
         self.refreshing = Some(host::spawn(self.cluster.host(), async move {
             // If the producer is gone, nobody wants to know.

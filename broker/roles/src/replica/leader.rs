@@ -6,6 +6,7 @@ use model::{BrokerEpoch, BrokerId, Bug, Event, LeaderEpoch, Offset, Time};
 
 use super::in_sync::Change;
 use super::members::Members;
+use super::withheld::Refusals;
 use super::{Acks, Assignment, FollowerFetch, LogView, Output, Refusal, Replica, Role, Ticket};
 
 /// What one leadership knows.
@@ -23,6 +24,7 @@ pub(crate) struct Leader {
     pub(crate) followers: BTreeMap<BrokerId, Progress>,
     waiting_for_leader: VecDeque<Waiting>,
     waiting_for_all: VecDeque<Waiting>,
+    pub(super) refusals: Refusals,
 }
 
 /// How far a follower is, by its own fetches.
@@ -74,6 +76,7 @@ impl Leader {
             followers: assignment.replicas.iter().filter(|&&id| id != local).map(|&id| (id, unknown)).collect(),
             waiting_for_leader: VecDeque::new(),
             waiting_for_all: VecDeque::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -82,6 +85,7 @@ impl Leader {
     pub(crate) fn metadata_changed(&mut self, now: Time, local: BrokerId, log_end: Offset, assignment: &Assignment) {
         self.in_sync = assignment.in_sync.iter().copied().collect();
         self.in_sync_at_most = self.in_sync.clone();
+        self.refusals.keep(|id| self.in_sync.contains(id));
         self.in_sync_min = assignment.in_sync_min;
         self.change = Change::None;
         self.has_doubt = false;
@@ -100,8 +104,9 @@ impl Leader {
         if self.has_producers_waiting() {
             model::reached!("a leader stepped down while producers waited");
         }
-        for waiting in self.waiting_for_leader.into_iter().chain(self.waiting_for_all) {
-            out.push(Output::Reply { ticket: waiting.ticket, result: Err(Refusal::NotLeaderOrFollower) });
+        let waiting = self.waiting_for_leader.into_iter().chain(self.waiting_for_all).map(|waiting| waiting.ticket);
+        for ticket in waiting.chain(self.refusals.into_tickets()) {
+            out.push(Output::Reply { ticket, result: Err(Refusal::NotLeaderOrFollower) });
         }
     }
 
@@ -247,6 +252,10 @@ impl Replica {
             progress.caught_up_at = progress.caught_up_at.max(progress.last_fetch.0);
         }
         progress.last_fetch = (now, log.end);
+        if let Some(sent_after) = fetch.sent_after {
+            leader.refusals.heard(fetch.replica, sent_after);
+            self.refuse_for_certain(out);
+        }
         self.advance(log, out);
         self.propose_in_sync(now, Some(fetch.replica), out);
     }
@@ -324,6 +333,7 @@ impl Replica {
         if let Role::Leader(leader) = &mut self.role {
             leader.waiting_for_leader.retain(|waiting| waiting.ticket != ticket);
             leader.waiting_for_all.retain(|waiting| waiting.ticket != ticket);
+            leader.refusals.forget(ticket);
         }
     }
 

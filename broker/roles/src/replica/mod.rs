@@ -18,11 +18,13 @@ mod members;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod withheld;
 
 use std::time::Duration;
 
 use model::{
-    BrokerEpoch, BrokerId, Bug, Epochs, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Planted, Time,
+    BrokerEpoch, BrokerId, Bug, Epochs, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Planted,
+    SequenceError, Time,
 };
 use thiserror::Error;
 
@@ -78,6 +80,8 @@ pub struct FollowerFetch {
     pub last_epoch: LeaderEpoch,
     /// Where the follower's log begins.
     pub log_start: Offset,
+    /// The follower sent it after this: it has read an answer that left then.
+    pub sent_after: Option<Time>,
 }
 
 /// Where a follower goes on, and with whom.
@@ -105,6 +109,11 @@ pub enum Input {
         acks: Acks,
         base: Offset,
         end: Offset,
+    },
+    /// A producer's batch does not follow on what the leader's log has of its producer.
+    OutOfSequence {
+        ticket: Ticket,
+        why: SequenceError,
     },
     /// The log's safe end moved.
     Synced,
@@ -181,6 +190,9 @@ pub enum Refusal {
     UnknownLeaderEpoch,
     #[error("fewer in-sync replicas than min.insync.replicas: nothing was written, try again")]
     NotEnoughReplicas,
+    /// The leader made sure that its log is the log.
+    #[error(transparent)]
+    OutOfSequence(#[from] SequenceError),
     #[error("the offset lies outside the log")]
     OffsetOutOfRange,
     #[error("the high watermark of this leader's epoch is not known yet: try again")]
@@ -245,6 +257,7 @@ impl Replica {
                 let is_alone = self.planted.has(Bug::RepeatedBatchAckedAtOnce);
                 self.wait(log, Waiting { ticket, acks, base, end }, is_alone, out);
             }
+            Input::OutOfSequence { ticket, why } => self.out_of_sequence(now, ticket, why, out),
             Input::Synced => self.synced(log, out),
             Input::Fetch(fetch) => self.fetch(now, log, fetch, out),
             Input::FollowerAppended { leader_high_watermark } => {
@@ -293,6 +306,7 @@ impl Replica {
                 Role::Leader(state) if !is_new_leadership => {
                     state.metadata_changed(now, self.local, log.end, &assignment);
                     self.witness_in_sync(out);
+                    self.refuse_for_certain(out);
                     self.advance(log, out);
                 }
                 _ => self.become_leader(now, log, &assignment, out),

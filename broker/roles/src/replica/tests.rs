@@ -3,14 +3,17 @@
 mod log_start;
 mod reading;
 
+use std::collections::{BTreeMap, VecDeque};
+
 use proptest::prelude::*;
 
 use super::*;
-use model::EpochStart;
+use model::{EpochStart, ProducerId};
 
 const LEADER: BrokerId = BrokerId(1);
 const FOLLOWER: BrokerId = BrokerId(2);
 const OTHER: BrokerId = BrokerId(3);
+const GAP: SequenceError = SequenceError::OutOfOrder { producer: ProducerId(7), epoch: 0, expected: 3, asked: 5 };
 const PARTITION: PartitionId = PartitionId { topic: model::TopicId(7), index: 0 };
 
 /// A replica and the log that its shell would keep.
@@ -101,12 +104,30 @@ impl Bench {
         Ok(self.step(Input::Appended { ticket, acks, base }))
     }
 
+    /// A producer's batch leaves a gap.
+    fn misfit(&mut self) -> Vec<Output> {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.step(Input::OutOfSequence { ticket, why: GAP })
+    }
+
     fn sync(&mut self) -> Vec<Output> {
         self.safe = self.records.len();
         self.step(Input::Synced)
     }
 
     fn fetched_by(&mut self, replica: BrokerId, offset: i64, last_epoch: i32) -> Vec<Output> {
+        self.fetched_after(None, replica, offset, last_epoch)
+    }
+
+    /// The same, by one that had read an answer that left at `sent_after`.
+    fn fetched_after(
+        &mut self,
+        sent_after: Option<Time>,
+        replica: BrokerId,
+        offset: i64,
+        last_epoch: i32,
+    ) -> Vec<Output> {
         let leader_epoch = self.replica.leader_epoch();
         self.step(Input::Fetch(FollowerFetch {
             replica,
@@ -115,6 +136,7 @@ impl Bench {
             offset: Offset(offset),
             last_epoch: LeaderEpoch(last_epoch),
             log_start: Offset(0),
+            sent_after,
         }))
     }
 
@@ -223,6 +245,7 @@ fn a_fetch_of_another_epoch_is_refused_and_counts_for_nothing() {
             offset: Offset(1),
             last_epoch: LeaderEpoch(5),
             log_start: Offset(0),
+            sent_after: None,
         }));
         assert_eq!(outputs, [Output::FetchRefused(refusal)]);
     }
@@ -334,6 +357,44 @@ fn a_forgotten_answer_is_never_given() {
     assert_eq!(replies(&leader.fetched_by(FOLLOWER, 1, 1)), []);
 }
 
+#[test]
+fn a_gap_is_told_once_every_in_sync_replica_was_heard_after_it() {
+    let mut leader = Bench::new(LEADER);
+    leader.assign(LEADER, 1, 1, &[LEADER, FOLLOWER, OTHER]);
+    leader.now = Time(5);
+    assert_eq!(replies(&leader.misfit()), []);
+    // What was sent before, or nobody knows when, proves nothing.
+    assert_eq!(replies(&leader.fetched_after(Some(Time(4)), FOLLOWER, 0, -1)), []);
+    assert_eq!(replies(&leader.fetched_after(None, FOLLOWER, 0, -1)), []);
+    assert_eq!(replies(&leader.fetched_after(Some(Time(5)), OTHER, 0, -1)), []);
+    assert_eq!(replies(&leader.fetched_after(Some(Time(5)), FOLLOWER, 0, -1)), [Err(Refusal::OutOfSequence(GAP))]);
+    assert_eq!(replies(&leader.fetched_after(Some(Time(9)), FOLLOWER, 0, -1)), []);
+}
+
+#[test]
+fn who_left_the_in_sync_set_need_not_be_heard_and_who_is_alone_asks_nobody() {
+    let mut leader = Bench::new(LEADER);
+    leader.assign(LEADER, 1, 1, &[LEADER, FOLLOWER, OTHER]);
+    leader.misfit();
+    assert_eq!(replies(&leader.fetched_after(Some(Time(0)), FOLLOWER, 0, -1)), []);
+    assert_eq!(replies(&leader.assign(LEADER, 1, 2, &[LEADER, FOLLOWER])), [Err(Refusal::OutOfSequence(GAP))]);
+    // Below the minimum somebody outside may be elected.
+    leader.assign(LEADER, 1, 3, &[LEADER]);
+    assert_eq!(replies(&leader.misfit()), []);
+    leader.in_sync_min = 1;
+    assert_eq!(replies(&leader.assign(LEADER, 1, 4, &[LEADER])), [Err(Refusal::OutOfSequence(GAP))]);
+    assert_eq!(replies(&leader.misfit()), [Err(Refusal::OutOfSequence(GAP))]);
+}
+
+#[test]
+fn a_deposed_leader_tells_nobody_of_a_gap() {
+    let mut leader = Bench::new(LEADER);
+    leader.assign(LEADER, 1, 1, &[LEADER, FOLLOWER]);
+    leader.misfit();
+    assert_eq!(replies(&leader.assign(FOLLOWER, 2, 2, &[LEADER, FOLLOWER])), [Err(Refusal::NotLeaderOrFollower)]);
+    assert_eq!(replies(&leader.misfit()), [Err(Refusal::NotLeaderOrFollower)]);
+}
+
 /// What may happen to three replicas; brokers by index.
 #[derive(Clone, Copy, Debug)]
 enum Turn {
@@ -341,6 +402,12 @@ enum Turn {
     Sync(usize),
     /// A whole fetch of one follower from whom it believes to lead, and what it does with the answer.
     Fetch(usize),
+    /// A follower asks, is not heard, and connects anew.
+    Hold(usize),
+    /// The oldest such fetch is heard after all.
+    Deliver,
+    /// A producer's batch leaves a gap, says this broker.
+    Misfit(usize),
     /// The controller learns of the latest proposal, and everybody of the metadata.
     Elect(usize),
     Learn(usize),
@@ -355,6 +422,9 @@ fn turn() -> impl Strategy<Value = Turn> {
         4 => broker.clone().prop_map(Turn::Produce),
         4 => broker.clone().prop_map(Turn::Sync),
         8 => broker.clone().prop_map(Turn::Fetch),
+        1 => broker.clone().prop_map(Turn::Hold),
+        1 => Just(Turn::Deliver),
+        1 => broker.clone().prop_map(Turn::Misfit),
         1 => broker.clone().prop_map(Turn::Elect),
         4 => broker.clone().prop_map(Turn::Learn),
         1 => broker.clone().prop_map(Turn::LosePower),
@@ -376,6 +446,13 @@ struct Three {
     metadata: Metadata,
     /// Epochs of committed records, in order.
     committed: Vec<i32>,
+    clock: u64,
+    /// When each leader last answered each follower on their connection.
+    answered: BTreeMap<(usize, usize), Time>,
+    /// Fetches that were sent and not heard yet, by leader.
+    held: VecDeque<(usize, FollowerFetch)>,
+    /// Records of the broker's log when a batch left a gap there, and how many were committed then.
+    misfits: BTreeMap<(usize, Ticket), (usize, usize)>,
 }
 
 impl Three {
@@ -386,6 +463,10 @@ impl Three {
             brokers,
             metadata: Metadata { leader: 0, leader_epoch: 0, partition_epoch: 0, in_sync },
             committed: vec![],
+            clock: 0,
+            answered: BTreeMap::new(),
+            held: VecDeque::new(),
+            misfits: BTreeMap::new(),
         };
         (0..3).for_each(|broker| three.learn(broker));
         three
@@ -398,9 +479,13 @@ impl Three {
         self.note(broker, &outputs);
     }
 
-    /// Judges what `broker` committed.
+    /// Judges what `broker` committed, and what it told producers.
     fn note(&mut self, broker: usize, outputs: &[Output]) {
         for output in outputs {
+            if let Output::Reply { ticket, result: Err(Refusal::OutOfSequence(_)) } = output {
+                let (had, committed) = self.misfits[&(broker, *ticket)];
+                assert!(committed <= had, "a leader that lacked what was committed spoke for the log");
+            }
             if let Output::HighWatermark { to } = output {
                 let own = &self.brokers[broker].records[..to.0 as usize];
                 let both = own.len().min(self.committed.len());
@@ -412,25 +497,33 @@ impl Three {
         }
     }
 
-    fn fetch(&mut self, follower: usize) {
+    /// What `follower` asks now, and of whom.
+    fn ask(&self, follower: usize) -> Option<(usize, FollowerFetch)> {
         let epochs = self.brokers[follower].epochs();
         let bench = &self.brokers[follower];
         if bench.safe < bench.records.len() {
-            return; // Its shell syncs first.
+            return None; // Its shell syncs first.
         }
         let end = bench.end();
         let log = LogView { start: Offset(0), end, safe_end: end, epochs: &epochs };
-        let Some(position) = bench.replica.fetch_position(log) else { return };
+        let position = bench.replica.fetch_position(log)?;
         let leader = position.leader.0 as usize - 1;
-        let replica = bench.local;
-        let outputs = self.brokers[leader].step(Input::Fetch(FollowerFetch {
-            replica,
+        let fetch = FollowerFetch {
+            replica: bench.local,
             broker_epoch: BrokerEpoch(1),
             leader_epoch: position.leader_epoch,
             offset: position.offset,
             last_epoch: position.last_epoch,
             log_start: position.log_start,
-        }));
+            sent_after: self.answered.get(&(leader, follower)).copied(),
+        };
+        Some((leader, fetch))
+    }
+
+    fn fetch(&mut self, follower: usize) {
+        let Some((leader, position)) = self.ask(follower) else { return };
+        let outputs = self.brokers[leader].step(Input::Fetch(position));
+        self.answered.insert((leader, follower), Time(self.clock));
         self.note(leader, &outputs);
         let refused = outputs.iter().find_map(|output| match output {
             Output::FetchRefused(refusal) => Some(*refusal),
@@ -454,6 +547,8 @@ impl Three {
     }
 
     fn take(&mut self, turn: Turn) {
+        self.clock += 1;
+        self.brokers.iter_mut().for_each(|bench| bench.now = Time(self.clock));
         match turn {
             Turn::Produce(broker) => {
                 if let Ok(outputs) = self.brokers[broker].produce_unsynced(1, Acks::All) {
@@ -465,6 +560,25 @@ impl Three {
                 self.note(broker, &outputs);
             }
             Turn::Fetch(broker) => self.fetch(broker),
+            Turn::Hold(broker) => {
+                if let Some((leader, fetch)) = self.ask(broker) {
+                    self.held.push_back((leader, fetch));
+                    self.answered.remove(&(leader, broker));
+                }
+            }
+            Turn::Deliver => {
+                if let Some((leader, fetch)) = self.held.pop_front() {
+                    let outputs = self.brokers[leader].step(Input::Fetch(fetch));
+                    self.note(leader, &outputs);
+                }
+            }
+            Turn::Misfit(broker) => {
+                let bench = &mut self.brokers[broker];
+                let known = (bench.records.len(), self.committed.len());
+                self.misfits.insert((broker, Ticket(bench.next_ticket)), known);
+                let outputs = bench.misfit();
+                self.note(broker, &outputs);
+            }
             Turn::Elect(broker) => {
                 if self.metadata.in_sync.contains(&self.brokers[broker].local) {
                     self.metadata.leader = broker;
@@ -476,6 +590,8 @@ impl Three {
             Turn::LosePower(broker) => {
                 let bench = &mut self.brokers[broker];
                 bench.records.truncate(bench.safe);
+                self.answered.retain(|&(leader, follower), _| leader != broker && follower != broker);
+                self.held.retain(|&(leader, _)| leader != broker);
                 bench.replica =
                     Replica::new(PARTITION, bench.local, Duration::from_secs(10), bench.replica.planted, Offset(0));
                 // Its new registration ends the old leadership: the same epoch must not write the same offset twice.
@@ -540,7 +656,7 @@ fn is_caught(planted: Planted) -> bool {
 
 #[test]
 fn planted_bugs_of_replication_are_caught() {
-    for bug in [Bug::TruncateToHighWatermark, Bug::HighWatermarkFromFastest, Bug::AckBeforeSync] {
+    for bug in [Bug::TruncateToHighWatermark, Bug::HighWatermarkFromFastest, Bug::AckBeforeSync, Bug::GapToldByZombie] {
         assert!(is_caught(Planted::NONE.with(bug)), "{}", bug.name());
     }
 }

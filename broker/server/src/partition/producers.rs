@@ -55,8 +55,8 @@ pub(super) fn admit<D: Disk>(
     match log.producers().admit(stamp) {
         Err(SequenceError::OutOfOrder { .. }) if planted.has(Bug::GapInSequences) => Ok(Admission::New),
         Ok(Admission::Again { .. }) if planted.has(Bug::NoRepeatedBatches) => {
-            let (producer, asked) = (stamp.id, stamp.first_sequence);
-            Err(SequenceError::OutOfOrder { producer, expected: model::sequence_after(stamp.last_sequence, 1), asked })
+            let ProducerStamp { id: producer, epoch, first_sequence: asked, last_sequence, .. } = *stamp;
+            Err(SequenceError::OutOfOrder { producer, epoch, expected: model::sequence_after(last_sequence, 1), asked })
         }
         admission => admission,
     }

@@ -47,7 +47,7 @@ fn again(offset: i64) -> Result<Admission, SequenceError> {
 }
 
 fn expects(expected: i32, asked: i32) -> Result<Admission, SequenceError> {
-    Err(SequenceError::OutOfOrder { producer: ProducerId(7), expected, asked })
+    Err(SequenceError::OutOfOrder { producer: ProducerId(7), epoch: 0, expected, asked })
 }
 
 fn snapshots(disk: &MemoryDisk) -> Vec<i64> {

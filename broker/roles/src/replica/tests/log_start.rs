@@ -38,6 +38,7 @@ fn who_stands_at_the_start_with_an_epoch_of_which_nothing_is_left_lets_go_what_i
             offset: Offset(offset),
             last_epoch: LeaderEpoch(1),
             log_start: Offset(offset),
+            sent_after: None,
         };
         assert_eq!(refusal(&leader.step(Input::Fetch(gone))), None);
     }
@@ -107,6 +108,7 @@ fn a_deletion_is_done_when_no_in_sync_replica_has_the_records() {
         offset: Offset(10),
         last_epoch: LeaderEpoch(4),
         log_start: Offset(7),
+        sent_after: None,
     }));
     assert_eq!(low(&leader), Ok(Offset(6)), "our own begins before");
     leader.start = 8;

@@ -42,7 +42,13 @@ enum Fetcher {
     },
 }
 
-pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: FetchRequest) -> Answer {
+/// Whoever asks here has one fetch under way a connection: it has read the answer that left at `answered`.
+pub(crate) fn handle<H: Host>(
+    node: &Arc<Node<H>>,
+    version: i16,
+    answered: Option<Time>,
+    request: FetchRequest,
+) -> Answer {
     if node.metadata.is_metadata_fetch(version, &request) {
         return super::quorum::handle(node, version, protocol::Request::Fetch(request));
     }
@@ -63,6 +69,7 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: FetchR
         node: node.clone(),
         fetcher,
         near: near(node, version, &request),
+        sent_after: answered,
         context,
         bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
         bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
@@ -107,6 +114,7 @@ struct Fetch<H: Host> {
     fetcher: Fetcher,
     /// Who may serve a consumer in this node's place.
     near: Vec<BrokerId>,
+    sent_after: Option<Time>,
     context: Context,
     wanted: Vec<Wanted<H>>,
     bytes_min: usize,
@@ -258,7 +266,9 @@ impl<H: Host> Fetch<H> {
             Fetcher::Roamer => partition.read_near(leader_epoch, offset, bytes_max, watcher),
             Fetcher::Follower { replica, broker_epoch } => {
                 let bytes_max = self.throttled_room(partition, replica).map_or(bytes_max, |room| room.min(bytes_max));
-                let fetch = FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch, log_start };
+                let sent_after = self.sent_after;
+                let fetch =
+                    FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch, log_start, sent_after };
                 match look {
                     Look::First => partition.read_for_follower(fetch, bytes_max, watcher),
                     Look::Again => partition.read_again_for_follower(fetch, bytes_max, watcher),
