@@ -80,7 +80,7 @@ tales! {
     followers_ignore_producers: told(Bug::FollowersIgnoreProducers, "retry-is-written-once", 3, &[REBUILD]),
     producers_survive_truncation: told(Bug::ProducersSurviveTruncation, "cut-batch-comes-again", 3, &[REBUILD]),
     repeated_batch_acked_at_once: told(Bug::RepeatedBatchAckedAtOnce, "cut-batch-comes-again", 3, &[HONEST]),
-    gap_told_by_zombie: told(Bug::GapToldByZombie, "deposed-leader-keeps-quiet", 10, &[REBUILD]),
+    gap_told_by_zombie: told(Bug::GapToldByZombie, "deposed-leader-keeps-quiet", 40, &[REBUILD]),
     no_repeated_batches: told(Bug::NoRepeatedBatches, "retry-is-written-once", 3, &[DUPLICATE]),
     snapshot_uncommitted: told(Bug::SnapshotUncommitted, "deposed-controller-has-a-long-tail", 3, &[SNAPSHOTS]),
     snapshot_unsynced: told(Bug::SnapshotUnsynced, "power-fails-among-snapshots", 3, &[SNAPSHOTS, RECOVERY]),
