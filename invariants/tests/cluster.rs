@@ -158,6 +158,11 @@ fn offsets_follow_each_other_and_no_mark_lies_beyond_the_log() {
     let hurt = |directory| Tale::begin().says(1, recovered(4, 9)).hurts(1, Harm::MovedAway, directory).crashes(1);
     hurt("orders-0").says(1, recovered(0, 0)).keeps();
     hurt("orders-1").says(1, recovered(0, 0)).breaks(PROMISE);
+    // So does what its node let go; another node's is still there, and so is what came back from then on.
+    let let_go = |n| Tale::begin().says(1, recovered(4, 9)).says(n, Event::ReplicaRemoved { partition: P });
+    let_go(1).says(1, recovered(0, 0)).keeps();
+    let_go(2).says(1, recovered(0, 0)).breaks(PROMISE);
+    let_go(1).says(1, recovered(4, 4)).crashes(1).says(1, recovered(0, 4)).breaks(PROMISE);
     Tale::replicated().truncates(2, 4, 2).appends(2, 1, 2, 11).commits(2, 1, 2).keeps();
 }
 

@@ -243,6 +243,11 @@ fn a_log_start_moves_only_where_it_may() {
     let deleted = || ground().advances(1, 2, size(1_000)).crashes(1);
     deleted().says(1, recovers(2)).keeps();
     deleted().says(1, recovers(0)).breaks(PROMISE);
+    // Its node had let the replica go, and got it again; another node's removal is none of its business.
+    let let_go = |n| deleted().says(n, Event::ReplicaRemoved { partition: P });
+    let again = Event::Recovered { partition: P, log_start: Offset(0), log_end: Offset(0), cut_bytes: 0 };
+    let_go(1).says(1, again).keeps();
+    let_go(2).says(1, recovers(0)).breaks(PROMISE);
 }
 
 #[test]

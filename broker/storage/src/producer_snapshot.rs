@@ -2,7 +2,8 @@
 //!
 //! A checksum and [`Producers`] in CBOR, taken where a segment begins and when the log is closed. It is put in place like the recovery
 //! point, and before it: once the log is safe up to there. So a start, or a truncation, walks the batch headers of the last
-//! segment alone, and what retention deletes stays known. A file that is missing, damaged or cannot be read counts as none: then
+//! segment alone, and what retention deletes stays known: where a crash came before the snapshot, or retention would, one is put at the
+//! log's new start before that holds. A file that is missing, damaged or cannot be read counts as none: then
 //! an older one and more batches tell. A truncation removes those beyond the log's new end before it makes the file of the new
 //! tail, so that none of another history is ever found.
 
@@ -105,7 +106,7 @@ pub(crate) fn path(directory: &str, offset: Offset) -> String {
     format!("{directory}/{offset:0>20}{SUFFIX}")
 }
 
-fn encode(producers: &Producers) -> Vec<u8> {
+pub(crate) fn encode(producers: &Producers) -> Vec<u8> {
     let content = minicbor::to_vec(producers).unwrap_or_else(|never: minicbor::encode::Error<_>| {
         unreachable!("a vector takes all that is written: {never}")
     });

@@ -27,6 +27,32 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    /// What is known of producers up to `start`, once the log begins there, if what stays of it would not tell: no snapshot on disk that
+    /// stays has it, and segments go.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unreadable` if the batches cannot be read that tell it.
+    pub(crate) fn unkept_below(&self, start: Offset) -> Result<Option<Vec<u8>>, StorageError> {
+        let first = self.segments.iter().find(|segment| start < segment.end).map_or(start, |segment| segment.base);
+        let is_kept = |snapshot: &Snapshot| snapshot.unkept.is_none() && (first..=start).contains(&snapshot.offset);
+        let none_goes = first == self.segments[0].base;
+        if none_goes || self.producers.is_empty() || self.end() < start || self.snapshots.iter().any(is_kept) {
+            return Ok(None);
+        }
+        model::reached!("a log start was kept with what was known of producers");
+        let producers =
+            producer_snapshot::rebuild(&self.disk, &self.directory, &self.snapshots, &self.segments, start)?;
+        Ok(Some(producer_snapshot::encode(&producers)))
+    }
+
+    /// A snapshot at `offset` is on disk. What was cut meanwhile lay above: a log start is committed.
+    pub(crate) fn snapshot_kept(&mut self, offset: Offset) {
+        match self.snapshots.binary_search_by_key(&offset, |snapshot| snapshot.offset) {
+            Ok(index) => self.snapshots[index].unkept = None,
+            Err(index) => self.snapshots.insert(index, Snapshot { offset, unkept: None }),
+        }
+    }
+
     /// What will be known of producers once the log ends at `end`, if that is not what is known now.
     pub(crate) fn producers_cut_at(&self, end: Offset) -> Result<Option<Producers>, StorageError> {
         if !self.producers.reach_beyond(end) || self.config.planted.has(Bug::ProducersSurviveTruncation) {

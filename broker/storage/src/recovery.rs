@@ -135,7 +135,8 @@ pub(crate) async fn recover<D: Disk>(
     Ok(recovered)
 }
 
-/// The snapshots of producers that belong to these segments: one where each begins, and the last one. The others are removed.
+/// The snapshots of producers that belong to these segments: one where each begins, the first one, which may stand for batches that are
+/// gone, and the last one. The others are removed.
 fn sort_snapshots<D: Disk>(
     disk: &D,
     directory: &str,
@@ -146,11 +147,12 @@ fn sort_snapshots<D: Disk>(
     let is_within = |offset: &Offset| first.base <= *offset && *offset <= last.end;
     let mut offsets: Vec<Offset> = names.iter().filter_map(|name| producer_snapshot::offset_of(name)).collect();
     offsets.sort();
+    let oldest = offsets.iter().copied().find(is_within);
     let newest = offsets.iter().copied().rfind(is_within);
     let mut snapshots = Vec::new();
     for offset in offsets {
         let begins_segment = segments.binary_search_by_key(&offset, |segment| segment.base).is_ok();
-        if begins_segment || newest == Some(offset) {
+        if begins_segment || oldest == Some(offset) || newest == Some(offset) {
             snapshots.push(Snapshot { offset, unkept: None });
         } else {
             disk.remove(&producer_snapshot::path(directory, offset))?;

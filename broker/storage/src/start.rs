@@ -1,8 +1,9 @@
 //! Moving a log's start: the new one is safe first, then it holds, and then whole segments below it are removed, oldest first.
 //!
 //! Begun and finished under the log's lock, waited for outside of it. A loss of power in between leaves a start that knows the new
-//! log start, and removes what lies below. A start beyond the log's end empties the log: it goes on there, as a follower must
-//! that comes back when its leader has nothing left of what it would need next.
+//! log start, and removes what lies below. So what these segments alone tell of producers is safe before the start is. A start beyond
+//! the log's end empties the log: it goes on there, as a follower must that comes back when its leader has nothing left of what it
+//! would need next.
 
 use host::Disk;
 use model::{Bug, Epochs, Offset, Producers};
@@ -10,7 +11,7 @@ use model::{Bug, Epochs, Offset, Producers};
 use crate::error::Failure;
 use crate::recovery::segment_path;
 use crate::segment::Segment;
-use crate::{Log, StorageError, checkpoint, log_start, recovery_point};
+use crate::{Log, StorageError, checkpoint, log_start, producer_snapshot, recovery_point};
 
 /// A log start that was decided on, and is not safe yet. One at a time for one log. Dropping it changes nothing.
 #[must_use = "the log begins where it did before this has run"]
@@ -18,6 +19,8 @@ pub struct PendingStart<D: Disk> {
     disk: D,
     directory: String,
     to: Offset,
+    /// What of producers only segments tell that are to go; or why these cannot be read.
+    snapshot: Result<Option<Vec<u8>>, StorageError>,
     is_planted: bool,
     failure: Failure,
 }
@@ -27,6 +30,7 @@ pub struct PendingStart<D: Disk> {
 #[must_use = "the log must hear of it"]
 pub struct StartKept {
     to: Offset,
+    has_snapshot: bool,
 }
 
 impl<D: Disk> Log<D> {
@@ -36,6 +40,7 @@ impl<D: Disk> Log<D> {
             disk: self.disk.clone(),
             directory: self.directory.clone(),
             to,
+            snapshot: self.unkept_below(to),
             is_planted: self.config.planted.has(Bug::LogStartUnsynced),
             failure: self.failure.clone(),
         })
@@ -49,6 +54,9 @@ impl<D: Disk> Log<D> {
         self.failure.check()?;
         if kept.to <= self.start {
             return Ok(());
+        }
+        if kept.has_snapshot {
+            self.snapshot_kept(kept.to);
         }
         if self.end() < kept.to {
             self.begin_anew(kept.to)?;
@@ -94,7 +102,7 @@ impl<D: Disk> Log<D> {
         for segment in std::mem::replace(&mut self.segments, vec![next]) {
             self.remove_segment(&segment)?;
         }
-        self.remove_snapshots_below(start)?;
+        self.remove_snapshots_below(start.plus(1))?;
         self.producers = Producers::default();
         self.epochs = Epochs::default();
         self.is_sealed = false;
@@ -122,15 +130,19 @@ impl<D: Disk> PendingStart<D> {
     /// # Errors
     /// `Full` if there is no room for the checkpoint: the log begins where it did. Others are final.
     pub async fn run(self) -> Result<StartKept, StorageError> {
-        self.failure.check()?;
-        if !self.is_planted {
-            let path = format!("{}/{}", self.directory, log_start::FILE_NAME);
-            let kept = checkpoint::replace_file(&self.disk, &path, log_start::to_text(self.to).as_bytes()).await;
+        let PendingStart { disk, directory, to, snapshot, is_planted, failure } = self;
+        failure.check()?;
+        let snapshot = snapshot?;
+        let has_snapshot = snapshot.is_some();
+        let snapshot = snapshot.map(|bytes| (producer_snapshot::path(&directory, to), bytes));
+        let start = (format!("{directory}/{}", log_start::FILE_NAME), log_start::to_text(to).into_bytes());
+        for (path, bytes) in snapshot.into_iter().chain((!is_planted).then_some(start)) {
+            let kept = checkpoint::replace_file(&disk, &path, &bytes).await;
             kept.map_err(|error| match StorageError::of(&path, &error) {
                 full @ StorageError::Full { .. } => full,
-                _ => self.failure.note(&path, &error),
+                _ => failure.note(&path, &error),
             })?;
         }
-        Ok(StartKept { to: self.to })
+        Ok(StartKept { to, has_snapshot })
     }
 }

@@ -3,7 +3,8 @@
 //! Broken if a log's start moves (a) past what was committed, the true high watermark; (b) back; (c) by age, when the latest record
 //! that goes is younger than `retention.ms`; (d) by size, when less than `retention.bytes` are left; (e) by deletion, past what a
 //! client had asked for; (f) on a follower, past where a leader's log began. A node's word on ages and sizes is taken: its
-//! clock may be wrong, and what it says must fit; whether a snapshot stands for what goes of the metadata is a promise of its own. A log begins after a start where it began before, at the least.
+//! clock may be wrong, and what it says must fit; whether a snapshot stands for what goes of the metadata is a promise of its own. A log begins after a start where it began before, at the least,
+//! unless its node had let the replica go meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -107,6 +108,10 @@ impl Promise for RetentionTakesWhatItMay {
                         before.name(node)
                     ));
                 }
+                Ok(())
+            }
+            What::Witnessed(Event::ReplicaRemoved { partition }) => {
+                self.starts.remove(&(*partition, node));
                 Ok(())
             }
             What::DiskHurt { harm: Harm::Wiped | Harm::MovedAway, .. } => {

@@ -177,6 +177,44 @@ fn who_wrote_what_retention_took_is_known_still() {
 }
 
 #[test]
+fn who_wrote_what_goes_is_known_still_though_a_crash_came_before_the_snapshot() {
+    for to in [20, 22, 24] {
+        let (disk, mut log) = twenty();
+        (20..24).for_each(|offset| log.append(&batch(offset, 1, 1, 60)).unwrap());
+        drop(log);
+        let mut log = open(&disk);
+        assert_eq!(snapshots(&disk), [4, 8, 12, 16]);
+        advance(&mut log, to);
+        assert_eq!(snapshots(&disk), [to]);
+        for _start in 0..2 {
+            assert_eq!(admit(&log, 19), again(19), "{to}");
+            assert_eq!(admit(&log, 21), expects(20, 21), "{to}");
+            drop(log);
+            disk.lose_power(|_| 0);
+            log = open(&disk);
+        }
+        // A later snapshot does not take its place: it may be cut again.
+        (24..30).for_each(|offset| log.append(&batch(offset, 1, 1, 60)).unwrap());
+        close(log);
+        let mut log = open(&disk);
+        log.truncate_to(Offset(23)).unwrap();
+        drop(log);
+        assert_eq!(admit(&open(&disk), 19), again(19), "{to}");
+    }
+}
+
+#[test]
+fn who_wrote_what_goes_is_known_still_though_retention_came_before_the_snapshot() {
+    let (disk, mut log) = twenty();
+    (20..24).for_each(|offset| log.append(&batch(offset, 1, 1, 60)).unwrap());
+    assert_eq!(snapshots(&disk), [4, 8, 12, 16]);
+    advance(&mut log, 20);
+    assert_eq!(snapshots(&disk), [20]);
+    drop(log);
+    assert_eq!(admit(&open(&disk), 19), again(19));
+}
+
+#[test]
 fn a_log_that_begins_anew_knows_nobody_and_takes_any_sequence() {
     let (disk, mut log) = twenty();
     advance(&mut log, 50);
