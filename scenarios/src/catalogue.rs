@@ -128,6 +128,7 @@ const TALES: &[Tale] = tales![
     "quorum/deposed-controller-has-a-long-tail.toml",
     "quorum/voters-move-to-other-nodes.toml",
     "quorum/voters-change-under-new-leaders.toml",
+    "quorum/voters-come-and-go-among-snapshots.toml",
     "clients/laptop-asleep-for-an-hour.toml",
     "clients/producer-returns-as-a-zombie.toml",
     "clients/consumer-paused-through-elections.toml",

@@ -113,6 +113,7 @@ tales! {
     deposed_controller_has_a_long_tail: "quorum/deposed-controller-has-a-long-tail.toml",
     voters_move_to_other_nodes: "quorum/voters-move-to-other-nodes.toml",
     voters_change_under_new_leaders: "quorum/voters-change-under-new-leaders.toml",
+    voters_come_and_go_among_snapshots: "quorum/voters-come-and-go-among-snapshots.toml",
     laptop_asleep_for_an_hour: "clients/laptop-asleep-for-an-hour.toml",
     producer_returns_as_a_zombie: "clients/producer-returns-as-a-zombie.toml",
     consumer_paused_through_elections: "clients/consumer-paused-through-elections.toml",

@@ -36,9 +36,9 @@ impl Quorum {
             last_fetch: Some(now),
             last_caught_up: Some(now),
         };
-        let others = leader.progress.iter().map(|(&id, progress)| ReplicaProgress {
+        let others = leader.progress.iter().map(|(&Replica { id, directory }, progress)| ReplicaProgress {
             id,
-            directory: progress.directory.or_else(|| self.voters().get(id)?.directory),
+            directory,
             log_end: progress.synced,
             last_fetch: progress.synced.map(|_| progress.last_fetch),
             last_caught_up: progress.last_caught_up,

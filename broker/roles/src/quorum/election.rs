@@ -71,11 +71,10 @@ impl Quorum {
             votes.granted.insert(self.config.id);
         }
         for voter in self.other_voters() {
-            let directory = self.voters().get(voter).and_then(|voter| voter.directory);
             let candidate = self.config.id;
-            let vote = VoteRequest { epoch, candidate, voter: directory, last_epoch, log_end, pre_vote };
-            let id = self.send(voter, Request::Vote(vote));
-            votes.asked.insert(id, voter);
+            let vote = VoteRequest { epoch, candidate, voter: voter.directory, last_epoch, log_end, pre_vote };
+            let id = self.send(voter.id, Request::Vote(vote));
+            votes.asked.insert(id, voter.id);
         }
         votes
     }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use model::{BrokerId, Bug, DirectoryId, Offset, Time};
+use model::{BrokerId, Bug, Offset, Time};
 
 use super::membership::Pending;
 use super::message::{BeginEpochRequest, Body, EndEpochRequest, FetchRequest, Refusal, Request};
 use super::positions::Comparison;
 use super::unattached::Unattached;
-use super::voters::{Replica, Voter, VoterSet};
+use super::voters::{Replica, VoterSet};
 use super::{Output, Quorum, QuorumState, Role, Ticket};
 use crate::limits::{QUORUM_FETCH_WAIT_DIVISOR, QUORUM_OBSERVERS_MAX};
 
@@ -16,16 +16,14 @@ use crate::limits::{QUORUM_FETCH_WAIT_DIVISOR, QUORUM_OBSERVERS_MAX};
 pub(super) struct Leader {
     /// Where its first record lies.
     pub(super) epoch_start: Offset,
-    /// Of every voter but itself, and of observers that fetched.
-    pub(super) progress: BTreeMap<BrokerId, Progress>,
+    /// Of every voter but itself, and of observers that fetched: what a node has on another disk is another replica's.
+    pub(super) progress: BTreeMap<Replica, Progress>,
     /// Changes of the voters that are not committed, by rising offset: one at a time.
     pub(super) changes: Vec<Pending>,
 }
 
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Which disk of the node it is.
-    pub(super) directory: Option<DirectoryId>,
     /// It has everything below on its disk; None until it fetched in this epoch.
     pub(super) synced: Option<Offset>,
     pub(super) last_fetch: Time,
@@ -49,7 +47,6 @@ struct Waiting {
 impl Progress {
     pub(super) fn new(now: Time) -> Progress {
         Progress {
-            directory: None,
             synced: None,
             last_fetch: now,
             last_caught_up: None,
@@ -75,31 +72,21 @@ impl Leader {
         if needed == 0 || quorum.config.planted.has(Bug::NoCheckQuorum) {
             return Time(u64::MAX);
         }
-        let others = quorum.voters().iter().filter(|voter| voter.id != quorum.config.id);
-        let mut heard: Vec<Time> = others.map(|voter| self.last_heard(voter)).collect();
+        let others = quorum.other_voters();
+        let heard = others.iter().filter_map(|voter| Some(self.progress.get(voter)?.last_fetch));
+        let mut heard: Vec<Time> = heard.collect();
         heard.sort_unstable_by(|one, other| other.cmp(one));
         heard[needed - 1] + quorum.config.fetch_timeout * 3 / 2
     }
 
-    /// What is known of a voter: of another disk of the same node nothing counts.
-    pub(super) fn progress_of(&self, voter: &Voter) -> Option<&Progress> {
-        let progress = self.progress.get(&voter.id)?;
-        (progress.synced.is_none() || voter.is(Replica { id: voter.id, directory: progress.directory }))
-            .then_some(progress)
-    }
-
-    fn last_heard(&self, voter: &Voter) -> Time {
-        self.progress_of(voter).map_or(Time::ZERO, |progress| progress.last_fetch)
-    }
-
     /// Forgets the observer that was silent longest if there is one too many with `replica`; its waiting fetch has no answer then.
-    fn make_room_for(&mut self, replica: BrokerId, voters: &VoterSet) -> Vec<Ticket> {
+    fn make_room_for(&mut self, replica: Replica, voters: &VoterSet) -> Vec<Ticket> {
         if self.progress.contains_key(&replica) || self.progress.len() < voters.len() + QUORUM_OBSERVERS_MAX {
             return Vec::new();
         }
-        let observers = self.progress.iter().filter(|(id, _)| !voters.contains(**id));
-        let silent = observers.min_by_key(|(_, progress)| progress.last_fetch).map(|(&id, _)| id);
-        let forgotten = silent.and_then(|id| self.progress.remove(&id));
+        let observers = self.progress.iter().filter(|(replica, _)| !voters.has(**replica));
+        let silent = observers.min_by_key(|(_, progress)| progress.last_fetch).map(|(&replica, _)| replica);
+        let forgotten = silent.and_then(|replica| self.progress.remove(&replica));
         forgotten.and_then(|progress| Some(progress.waiting?.ticket)).into_iter().collect()
     }
 
@@ -150,7 +137,7 @@ impl Quorum {
             }
         }
         for voter in silent {
-            self.send(voter, Request::BeginEpoch(BeginEpochRequest { epoch, leader: self.config.id }));
+            self.send(voter.id, Request::BeginEpoch(BeginEpochRequest { epoch, leader: self.config.id }));
         }
     }
 
@@ -165,7 +152,8 @@ impl Quorum {
         if fetch.replica == self.config.id || fetch.offset < Offset::ZERO {
             return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
         }
-        self.heard_from(Replica { id: fetch.replica, directory: fetch.directory });
+        let replica = self.voters().known_as(Replica { id: fetch.replica, directory: fetch.directory });
+        self.heard_from(replica);
         match self.log.compare(fetch.offset, fetch.last_epoch) {
             Comparison::Prefix => {}
             Comparison::Diverges { epoch, end } => return self.reply(ticket, Body::Diverging { epoch, end }),
@@ -173,7 +161,7 @@ impl Quorum {
         }
         let wait = self.config.fetch_timeout / QUORUM_FETCH_WAIT_DIVISOR;
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&fetch.replica) else { return };
+        let Some(progress) = leader.progress.get_mut(&replica) else { return };
         progress.synced = Some(fetch.offset);
         if fetch.offset == self.log.end {
             progress.last_caught_up = Some(self.now);
@@ -187,13 +175,8 @@ impl Quorum {
     pub(super) fn heard_from(&mut self, replica: Replica) {
         let again = self.now + self.config.fetch_timeout / 2;
         let Role::Leader(leader) = &mut self.role else { return };
-        let mut earlier = leader.make_room_for(replica.id, self.voters.current());
-        let progress = leader.progress.entry(replica.id).or_insert_with(|| Progress::new(self.now));
-        if progress.directory != replica.directory {
-            // What the node had on another disk it need not have on this one.
-            let waiting = progress.waiting.take();
-            *progress = Progress { directory: replica.directory, waiting, ..Progress::new(self.now) };
-        }
+        let mut earlier = leader.make_room_for(replica, self.voters.current());
+        let progress = leader.progress.entry(replica).or_insert_with(|| Progress::new(self.now));
         progress.last_fetch = self.now;
         progress.announce_at = again;
         earlier.extend(progress.waiting.take().map(|waiting| waiting.ticket));
@@ -217,7 +200,7 @@ impl Quorum {
             if planted.has(Bug::VotersCountedAsBefore) { self.voters.before() } else { self.voters.current() };
         let mut synced: Vec<Offset> = counted
             .iter()
-            .map(|voter| match leader.progress_of(voter) {
+            .map(|voter| match leader.progress.get(&voter.replica()) {
                 _ if voter.id == self.config.id => self.log.synced,
                 progress => progress.and_then(|progress| progress.synced).unwrap_or(Offset::ZERO),
             })
@@ -257,7 +240,7 @@ impl Quorum {
         let mut ends: Vec<(Offset, BrokerId)> = self
             .other_voters()
             .into_iter()
-            .filter_map(|voter| Some((leader.progress.get(&voter)?.synced.unwrap_or(Offset::ZERO), voter)))
+            .filter_map(|voter| Some((leader.progress.get(&voter)?.synced.unwrap_or(Offset::ZERO), voter.id)))
             .collect();
         ends.sort_unstable_by(|one, other| other.cmp(one));
         let successors: Vec<BrokerId> = ends.into_iter().map(|(_, voter)| voter).collect();

@@ -75,9 +75,11 @@ impl Quorum {
                 if current.contains(voter.id) {
                     return Err(ChangeRefusal::AlreadyVotes);
                 }
-                let progress = leader.progress.get(&voter.id).ok_or(ChangeRefusal::LagsBehind)?;
-                let (id, directory) = (voter.id, progress.directory);
-                if !voter.is(Replica { id, directory }) || !self.is_caught_up(progress) {
+                // Of a node that came back with another disk, the one that it has now is meant.
+                let replicas = leader.progress.iter().filter(|(replica, _)| voter.is(**replica));
+                let newest = replicas.max_by_key(|(_, progress)| progress.last_fetch);
+                let (&Replica { id, directory }, progress) = newest.ok_or(ChangeRefusal::LagsBehind)?;
+                if !self.is_caught_up(progress) {
                     return Err(ChangeRefusal::LagsBehind);
                 }
                 if directory.is_none() && !self.voters.is_configured(id) {
@@ -97,7 +99,7 @@ impl Quorum {
             return Err(ChangeRefusal::LastVoter);
         }
         let heard = changed.iter().filter(|voter| {
-            let progress = leader.progress_of(voter);
+            let progress = leader.progress.get(&voter.replica());
             voter.is(self.replica()) || progress.is_some_and(|progress| self.was_heard(progress))
         });
         // A leader that has committed nothing may have heard nobody either.
@@ -117,8 +119,8 @@ impl Quorum {
         let (epoch, at, now) = (self.state.epoch, self.log.end, self.now);
         let Role::Leader(leader) = &mut self.role else { return };
         leader.changes.push(Pending { at, ticket });
-        for voter in voters.ids().filter(|id| *id != self.config.id) {
-            leader.progress.entry(voter).or_insert_with(|| Progress::new(now));
+        for voter in voters.iter().filter(|voter| voter.id != self.config.id) {
+            leader.progress.entry(voter.replica()).or_insert_with(|| Progress::new(now));
         }
         self.log.append(epoch, at.plus(1));
         self.voters.append(at, voters.clone());

@@ -528,8 +528,8 @@ impl Quorum {
         self.is_voter() && self.voters().len() == 1
     }
 
-    fn other_voters(&self) -> Vec<BrokerId> {
-        self.voters().ids().filter(|&voter| voter != self.config.id).collect()
+    fn other_voters(&self) -> Vec<Replica> {
+        self.voters().iter().filter(|voter| voter.id != self.config.id).map(Voter::replica).collect()
     }
 
     /// Between one and two election timeouts from now, so that seldom two stand at once.

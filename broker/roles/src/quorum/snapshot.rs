@@ -50,7 +50,7 @@ impl Quorum {
             return self.reply(ticket, Body::Refused(Refusal::InvalidRequest));
         }
         // Whoever fetches a snapshot counts as there, or its leader would resign while it does (KAFKA-15489).
-        self.heard_from(Replica { id: fetch.replica, directory: fetch.directory });
+        self.heard_from(self.voters().known_as(Replica { id: fetch.replica, directory: fetch.directory }));
         if !self.log.snapshots.contains(&fetch.snapshot) {
             model::reached!("a snapshot was gone while somebody fetched it");
             return self.reply(ticket, Body::Refused(Refusal::SnapshotNotFound));

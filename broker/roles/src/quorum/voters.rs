@@ -28,6 +28,11 @@ pub struct Voter {
 }
 
 impl Voter {
+    /// What the leader keeps count of it by.
+    pub(super) fn replica(&self) -> Replica {
+        Replica { id: self.id, directory: self.directory }
+    }
+
     /// True if this replica's word is the voter's: with another disk it is not the one that was counted on.
     pub fn is(&self, replica: Replica) -> bool {
         self.id == replica.id && self.directory.is_none_or(|directory| Some(directory) == replica.directory)
@@ -77,6 +82,11 @@ impl VoterSet {
     /// Does this very replica vote?
     pub fn has(&self, replica: Replica) -> bool {
         self.voters.iter().any(|voter| voter.is(replica))
+    }
+
+    /// What a replica is kept count of by: of a voter that was configured it does not matter which disk it has.
+    pub(super) fn known_as(&self, replica: Replica) -> Replica {
+        self.get(replica.id).filter(|voter| voter.is(replica)).map_or(replica, Voter::replica)
     }
 
     /// So many votes decide.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{BrokerId, Endpoint, EpochStart, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
+use model::{BrokerId, DirectoryId, Endpoint, EpochStart, Epochs, LeaderEpoch, Offset, Planted, SnapshotId, Time};
 
 use super::world::World;
 use crate::quorum::*;
@@ -30,6 +30,20 @@ fn voters(ids: &[BrokerId]) -> VoterHistory {
 /// What one of three nodes finds.
 fn recovered(state: QuorumState, log: Positions) -> Recovered {
     Recovered { state, log, voters: voters(&[ONE, TWO, THREE]) }
+}
+
+/// A disk that node 2 was added with, and another one.
+const DISK: Option<DirectoryId> = Some(DirectoryId(7));
+const OTHER_DISK: Option<DirectoryId> = Some(DirectoryId(8));
+
+/// Nodes 1 and 2 of which the second one was added.
+fn added() -> VoterHistory {
+    let voter = |id, directory| Voter { id, directory, endpoint: Endpoint::new("node", 9092) };
+    VoterHistory::recovered(
+        VoterSet::new([voter(ONE, None)]),
+        Some(VoterSet::new([voter(ONE, None), voter(TWO, DISK)])),
+        Vec::new(),
+    )
 }
 
 /// Node 1 of three, in epoch 3, with ten records up to epoch 2.
@@ -230,6 +244,46 @@ fn an_observers_fetch_commits_nothing() {
     step(&mut quorum, 3010, Input::LogSynced { end: Offset(11) });
     let out = step(&mut quorum, 3011, fetch(BrokerId(9), 4, 11, 4));
     assert!(!out.iter().any(|output| matches!(output, Output::HighWatermark { .. })));
+}
+
+#[test]
+fn a_voter_that_comes_back_with_another_disk_counts_for_nothing() {
+    let state = QuorumState { epoch: LeaderEpoch(3), voted_for: None, leader: None };
+    let recovered = Recovered { state, log: Positions::default(), voters: added() };
+    let mut quorum = Quorum::new(config(), recovered, Time(1), 0);
+    let out = step(&mut quorum, 3000, Input::Tick);
+    let (id, _, request) = sends(&out)[0];
+    assert!(matches!(request, Request::Vote(vote) if vote.voter == DISK), "only that disk may vote");
+    let mut out = step(&mut quorum, 3001, answer(id, TWO, 3, None, Body::Vote { granted: true }));
+    let input = persisted(&out);
+    out = step(&mut quorum, 3002, input);
+    let (id, ..) = sends(&out)[0];
+    step(&mut quorum, 3003, answer(id, TWO, 4, None, Body::Vote { granted: true }));
+    assert!(quorum.is_leader());
+    step(&mut quorum, 3004, Input::LogSynced { end: Offset(1) });
+    let fetches = |directory| {
+        let (epoch, offset) = (LeaderEpoch(4), Offset(1));
+        let fetch = FetchRequest { epoch, replica: TWO, directory, offset, last_epoch: epoch };
+        Input::Request { ticket: Ticket(9), request: Request::Fetch(fetch) }
+    };
+    step(&mut quorum, 3005, fetches(OTHER_DISK));
+    assert_eq!(quorum.high_watermark(), Offset::ZERO, "it may lack what the voter had");
+    step(&mut quorum, 3006, fetches(DISK));
+    assert_eq!(quorum.high_watermark(), Offset(1));
+}
+
+#[test]
+fn a_node_gives_no_vote_for_a_disk_that_it_does_not_have() {
+    let state = QuorumState { epoch: LeaderEpoch(3), voted_for: None, leader: None };
+    let config = Config { directory: OTHER_DISK, ..config() };
+    let mut quorum = Quorum::new(config, recovered(state, Positions::default()), Time(1), 0);
+    let request = |voter| {
+        let (epoch, last_epoch, log_end) = (LeaderEpoch(3), LeaderEpoch(2), Offset(10));
+        let vote = VoteRequest { epoch, candidate: TWO, voter, last_epoch, log_end, pre_vote: true };
+        Input::Request { ticket: Ticket(1), request: Request::Vote(vote) }
+    };
+    assert_eq!(body(&step(&mut quorum, 10, request(DISK))), Some(&Body::Refused(Refusal::InvalidVoter)));
+    assert_eq!(body(&step(&mut quorum, 11, request(OTHER_DISK))), Some(&Body::Vote { granted: true }));
 }
 
 #[test]
