@@ -149,13 +149,13 @@ def judge(who, partitions, lines):
 def python_produces(bootstrap):
     """The other direction: what the Python client writes, its callbacks acknowledge."""
     acked = []
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "compression.type": "lz4"})
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "compression.type": "zstd"})
     for number in range(1000):
         producer.produce(TOPIC, f"python {number}", partition=number % PARTITIONS,
                          on_delivery=lambda error, message: acked.append(error))
     if producer.flush(30) or any(error is not None for error in acked) or len(acked) != 1000:
         sys.exit("the Python client's records were not all acknowledged")
-    print("  Python: 1000 records with lz4 acknowledged", flush=True)
+    print("  Python: 1000 records with zstd acknowledged", flush=True)
 
 
 def main():

@@ -16,6 +16,7 @@ mod partition;
 mod placement;
 mod producer;
 mod quorum;
+mod sizes;
 mod throttle;
 
 pub use admin::{Admin, ClusterInfo, NewTopic, Resource, SettingInfo};
@@ -30,3 +31,4 @@ pub use placement::{Election, Move, Target};
 pub use producer::{Acks, Message, Producer, ProducerConfig, Reason, SendError, Sent};
 pub use protocol::records::{Compression, Record, RecordHeader, StoredRecord};
 pub use quorum::{QuorumInfo, QuorumReplica};
+pub use sizes::Sizes;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use client::{Admin, ClientConfig, Move, Target, TopicInfo, TopicPartition};
+use client::{Admin, ClientConfig, Move, Sizes, Target, TopicInfo, TopicPartition};
 use host::Host;
 use host::real::RealHost;
 use model::BrokerId;
@@ -150,28 +150,44 @@ async fn list(admin: &Admin<RealHost>) -> Result<(), Failure> {
     if moves.is_empty() {
         return super::print("no partition is on its way\n");
     }
-    moves.iter().try_for_each(|moving| super::print(&told(moving)))
+    let sizes = admin.sizes(&moves).await.map_err(refused)?;
+    moves.iter().try_for_each(|moving| super::print(&told(moving, &sizes)))
 }
 
-fn told(Move { partition, replicas, adding, removing }: &Move) -> String {
+fn told(moving: &Move, sizes: &Sizes) -> String {
+    let Move { partition, replicas, adding, removing } = moving;
     let joined = |ids: &[BrokerId]| match ids {
         [] => "-".to_owned(),
         ids => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
     };
-    format!("{partition}  held by {}  coming {}  going {}\n", joined(replicas), joined(adding), joined(removing))
+    let copied = moving.percent(sizes).map_or(String::new(), |percent| format!("  {percent} % copied"));
+    format!(
+        "{partition}  held by {}  coming {}  going {}{copied}\n",
+        joined(replicas),
+        joined(adding),
+        joined(removing)
+    )
 }
 
-/// Says how many are left whenever that changes, until none is.
+/// Says how many are left, and how far they are, whenever that changes, until none is.
 async fn watch(host: &RealHost, admin: &Admin<RealHost>, topic: Option<&str>) -> Result<(), Failure> {
     let mut told = None;
     loop {
-        let moves = admin.reassignments().await.map_err(refused)?;
-        let left = moves.iter().filter(|moving| topic.is_none_or(|topic| *moving.partition.topic == *topic)).count();
-        if left == 0 {
+        let mut moves = admin.reassignments().await.map_err(refused)?;
+        moves.retain(|moving| topic.is_none_or(|topic| *moving.partition.topic == *topic));
+        if moves.is_empty() {
             return super::print("all are where they should be\n");
         }
-        if told.replace(left) != Some(left) {
-            super::print(&format!("{left} still on their way\n"))?;
+        let sizes = admin.sizes(&moves).await.map_err(refused)?;
+        let known: Vec<u64> = moves.iter().filter_map(|moving| moving.percent(&sizes)).collect();
+        let copied = match known.len() {
+            0 => String::new(),
+            count => format!(", {} % copied", known.iter().sum::<u64>() / count as u64),
+        };
+        let now = format!("{} still on their way{copied}\n", moves.len());
+        if told.as_ref() != Some(&now) {
+            super::print(&now)?;
+            told = Some(now);
         }
         host.sleep(LOOK_INTERVAL).await;
     }
