@@ -627,8 +627,17 @@ impl Three {
         self.check();
     }
 
-    /// Whoever may be elected has everything that is committed (StrongIsr of the specifications of KIP-320).
+    /// Whoever may be elected has everything that is committed (StrongIsr of the specifications of KIP-320), and nobody shows a reader
+    /// anything else.
     fn check(&self) {
+        for bench in &self.brokers {
+            let read = |replica: &Replica, log: LogView<'_>| {
+                replica.admit_read_near(log, LeaderEpoch::NONE, log.start, Offset::ZERO)
+            };
+            if let Ok(end) = bench.with_log(read) {
+                assert!(self.committed.starts_with(&bench.records[..end.0 as usize]), "shown, and not committed");
+            }
+        }
         for id in &self.metadata.in_sync {
             let bench = &self.brokers[id.0 as usize - 1];
             assert!(bench.records.starts_with(&self.committed), "broker {id} is in sync and lacks a committed record");
@@ -655,7 +664,13 @@ fn is_caught(planted: Planted) -> bool {
 
 #[test]
 fn planted_bugs_of_replication_are_caught() {
-    for bug in [Bug::TruncateToHighWatermark, Bug::HighWatermarkFromFastest, Bug::AckBeforeSync, Bug::GapToldByZombie] {
+    for bug in [
+        Bug::TruncateToHighWatermark,
+        Bug::HighWatermarkFromFastest,
+        Bug::AckBeforeSync,
+        Bug::GapToldByZombie,
+        Bug::FollowerServesUncommitted,
+    ] {
         assert!(is_caught(Planted::NONE.with(bug)), "{}", bug.name());
     }
 }
