@@ -15,6 +15,9 @@ use crate::words::{Chance, Range, Rate};
 
 const NAMES: [&str; 2] = ["orders", "payments"];
 
+/// Records a second of one who sends large ones: with more, their copies on simulated disks are most of what a run takes of memory.
+const LARGE_RATE_MAX: u32 = 100;
+
 pub(super) fn topics() -> impl Strategy<Value = Vec<Topic>> {
     let topic = (1..=3u32, prop_oneof![3 => Just(2), 1 => Just(1)]);
     vec(topic, 1..=NAMES.len()).prop_map(|drawn| {
@@ -59,7 +62,7 @@ fn producer(topics: &[Topic]) -> impl Strategy<Value = Producer> + use<> {
         topic: topic.name,
         acks: Acks::All,
         idempotent: habits.0,
-        rate: Rate::per_second(rate),
+        rate: Rate::per_second(if large.is_some() { rate.min(LARGE_RATE_MAX) } else { rate }),
         during: None,
         starts: None,
         lasts: Some(Range::exactly(LENGTH)),
