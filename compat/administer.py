@@ -33,10 +33,16 @@ def done(futures):
 
 
 def until(what, seconds=20):
-    """Tries until it is true: brokers hear of changes one after the other."""
+    """Tries until it is true: brokers hear of changes one after the other, and one that has not heard says so."""
     deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it never came true"
+    while True:
+        why = None
+        try:
+            if what():
+                return
+        except KafkaException as error:
+            why = error
+        assert time.monotonic() < deadline, f"it never came true: {why}"
         time.sleep(0.1)
 
 

@@ -19,7 +19,6 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cluster import Cluster
-from fifty_faults import IMPATIENT
 
 TOPIC = "lines"
 PARTITIONS = 3
@@ -81,9 +80,7 @@ def produce_with_a_kill(cluster, lines):
     victim = leader_of(cluster.bootstrap, 0)
     cluster.kill(victim)
     print(f"  killed broker {victim}, the leader of partition 0", flush=True)
-    # The next leader is elected meanwhile. librdkafka 2.0, which compares no leader epochs, may else be told of the old one once more by
-    # a broker that is a moment behind, goes back to it, and never leaves it again.
-    time.sleep(4)
+    time.sleep(2)
     cluster.start(victim)
     feeder.join()
     code = kcat.wait(timeout=180)
@@ -166,7 +163,7 @@ def main():
     arguments.add_argument("--broker", required=True)
     broker = arguments.parse_args().broker
     lines = text_lines()
-    with tempfile.TemporaryDirectory() as directory, Cluster(broker, directory, extra=IMPATIENT) as cluster:
+    with tempfile.TemporaryDirectory() as directory, Cluster(broker, directory) as cluster:
         try:
             cluster.start_all()
             create_topic(cluster.bootstrap)

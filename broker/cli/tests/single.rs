@@ -5,7 +5,9 @@
 
 mod support;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use support::{Running, printed, refused, resident_bytes, run, run_with, single};
 
@@ -13,6 +15,43 @@ fn directory() -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").to_str().unwrap().to_owned();
     (directory, data)
+}
+
+/// A request without a client id, framed.
+fn frame(api_key: i16, version: i16, body: &[u8]) -> Vec<u8> {
+    let mut frame = (10 + body.len() as i32).to_be_bytes().to_vec();
+    frame.extend([api_key.to_be_bytes(), version.to_be_bytes()].concat());
+    frame.extend([7_i32.to_be_bytes().as_slice(), &(-1_i16).to_be_bytes(), body].concat());
+    frame
+}
+
+fn answer(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metadata_that_waits_behind_another_answer_is_of_when_it_leaves() {
+    let (_directory, data) = directory();
+    let (_node, address) = single(&data);
+    let create = |topic| printed(run(&["topic", "create", topic, "--bootstrap", &address]));
+    create("orders");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    // Waits for two seconds for the first record of orders/0.
+    let (nobody, wait_ms, bytes_min, bytes_max) = (-1_i32, 2_000_i32, 1_i32, 1_i32 << 20);
+    let mut fetch: Vec<u8> =
+        [nobody, wait_ms, bytes_min, bytes_max].iter().flat_map(|field| field.to_be_bytes()).collect();
+    fetch.extend([&[0][..], &1_i32.to_be_bytes(), &6_i16.to_be_bytes(), b"orders", &1_i32.to_be_bytes()].concat());
+    fetch.extend([&0_i32.to_be_bytes()[..], &0_i64.to_be_bytes(), &bytes_max.to_be_bytes()].concat());
+    let every_topic = [&(-1_i32).to_be_bytes()[..], &[0]].concat();
+    stream.write_all(&[frame(1, 4, &fetch), frame(3, 4, &every_topic)].concat()).unwrap();
+    create("payments");
+    let _fetched = answer(&mut stream);
+    let metadata = answer(&mut stream);
+    assert!(metadata.windows(8).any(|name| name == b"payments"), "it is older than the answer before it");
 }
 
 #[test]
