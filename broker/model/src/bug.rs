@@ -54,7 +54,7 @@ bugs! {
     /// A follower takes an answer by its partition alone, whatever epoch it asked in and whoever leads by now.
     StaleFetchAnswer = "stale-fetch-answer", had: "Kafka (KAFKA-18991)", breaks: "the word of a leader of before is written, or cuts what was committed since";
     /// A leader tells a producer that its batch leaves a gap, and does not make sure that it still leads.
-    GapToldByZombie = "gap-told-by-zombie", had: "Kafka; librdkafka then ends with a fatal error (librdkafka 3584)", breaks: "a producer gives up, or numbers its batches anew and writes twice, over records that are acknowledged and safe";
+    GapToldByZombie = "gap-told-by-zombie", had: "this broker, until fifty faults on real processes showed it; users of librdkafka report the same fatal error (librdkafka 3584)", breaks: "a producer gives up, or numbers its batches anew and writes twice, over records that are acknowledged and safe";
     /// A voter answers before its vote is on disk.
     UnsyncedVote = "unsynced-vote", had: "a rule of Raft's figure 2 that implementations forget first", breaks: "it restarts, votes again, and two lead one epoch";
     /// A voter does not look whether it has voted in this epoch.
