@@ -9,7 +9,7 @@ use model::{BrokerEpoch, BrokerId, Bug, ClusterId, Event, Offset, PartitionId, T
 use parking_lot::{Mutex, RwLock};
 use roles::controller::{FOLLOWER_THROTTLE, Image, LEADER_THROTTLE, Topic};
 use roles::replica::{Assignment, Replica};
-use storage::{Log, LogConfig, StorageError};
+use storage::{Log, LogConfig, RecentBatches, StorageError};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
@@ -25,6 +25,8 @@ use crate::topic_settings::TopicSettings;
 
 /// Bytes of a segment where a trial wants many.
 const TINY_SEGMENT_BYTES: u64 = 4096;
+/// What is kept in memory of what was appended last, of all partitions together: tens of milliseconds of a busy disk.
+const RECENT_BYTES_MAX: usize = 4 << 20;
 
 /// How often the operator is told that a disk refuses.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -44,6 +46,8 @@ pub(crate) struct Node<H: Host> {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) throttles: Throttles,
+    /// What its partitions were given last.
+    recent: Arc<RecentBatches>,
     pub(crate) metrics: Arc<Metrics>,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
     /// When each leader that this node follows last answered.
@@ -76,6 +80,7 @@ impl<H: Host> Node<H> {
             producer_ids: ProducerIds::default(),
             fetch_sessions,
             throttles: Throttles::default(),
+            recent: Arc::new(RecentBatches::new(RECENT_BYTES_MAX)),
             metrics: Arc::default(),
             partitions: RwLock::new(BTreeMap::new()),
             leaders_heard: Mutex::default(),
@@ -343,7 +348,8 @@ impl<H: Host> Node<H> {
         let is_small = buggify!(self.host, "segments were made tiny");
         let segment_bytes = if is_small { TINY_SEGMENT_BYTES } else { settings.log.segment_bytes };
         let config = LogConfig { segment_bytes, planted, ..settings.log };
-        let (log, recovery) = Log::open(self.host.disk(), &directory, config).await?;
+        let (mut log, recovery) = Log::open(self.host.disk(), &directory, config).await?;
+        log.keep_in(self.recent.clone());
         self.host.witness(Event::Recovered {
             partition: id,
             log_start: log.start(),

@@ -253,6 +253,7 @@ impl<H: Host> Partition<H> {
         if planted != Planted::NONE {
             alter_if_planted(planted, &mut stamped);
         }
+        let stamped = stamped.freeze();
         self.append(&mut state, &stamped)?;
         self.traffic.bytes_in.add(stamped.len() as u64);
         self.traffic.records_in.add((state.log.end().0 - base.0).unsigned_abs());
@@ -261,7 +262,7 @@ impl<H: Host> Partition<H> {
             self.host.witness(Event::KeysWritten { partition: self.id, epoch, base, keys });
         }
         if planted.has(Bug::AppendTwice) {
-            let again = place(records, state.log.end(), epoch, append_time)?;
+            let again = place(records, state.log.end(), epoch, append_time)?.freeze();
             self.append(&mut state, &again)?;
         }
         let (ticket, receiver) = expect_answer(&mut state);
@@ -515,8 +516,8 @@ impl<H: Host> Partition<H> {
         self.state.lock().replica.high_watermark()
     }
 
-    fn append(&self, state: &mut MutexGuard<'_, State<H>>, bytes: &[u8]) -> Result<(), PartitionError> {
-        state.log.append(bytes)?;
+    fn append(&self, state: &mut MutexGuard<'_, State<H>>, bytes: &Bytes) -> Result<(), PartitionError> {
+        state.log.append_and_keep(bytes)?;
         for item in batches(bytes) {
             let (header, _) = item?;
             self.host.witness(Event::Appended {

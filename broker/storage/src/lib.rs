@@ -47,6 +47,7 @@ pub mod log_snapshot;
 mod log_start;
 mod producer_snapshot;
 mod producers;
+mod recent;
 mod records;
 mod recovery;
 mod recovery_point;
@@ -62,6 +63,7 @@ pub use compaction::{Compaction, Due, KeptCompaction, PendingSwap, RewrittenBatc
 pub use config::{CleanupPolicy, LogConfig};
 pub use error::StorageError;
 pub use log::Log;
+pub use recent::RecentBatches;
 pub use recovery::Recovery;
 pub use start::{PendingStart, StartKept};
 pub use sync::{PendingSync, SyncedTo};

@@ -1,6 +1,7 @@
 //! A log: batches in the order of their offsets, in segments, the last of which is appended to.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use host::{Disk, File};
@@ -8,6 +9,7 @@ use model::{BatchHeader, Bug, Epochs, LeaderEpoch, Offset, Producers, Timestamp,
 
 use crate::error::Failure;
 use crate::producer_snapshot::Snapshot;
+use crate::recent::RecentBatches;
 use crate::recovery::{self, Recovered, segment_path};
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
@@ -42,6 +44,7 @@ pub struct Log<D: Disk> {
     /// Up to where it is compacted, as its checkpoint says.
     pub(crate) compacted: Option<Offset>,
     pub(crate) syncs_begun: u64,
+    pub(crate) recent: Option<Arc<RecentBatches>>,
     pub(crate) failure: Failure,
 }
 
@@ -72,6 +75,7 @@ impl<D: Disk> Log<D> {
             rewrites: 0,
             compacted: None,
             syncs_begun: 0,
+            recent: None,
             failure: Failure::default(),
         };
         log.synced = log.end();
@@ -84,6 +88,11 @@ impl<D: Disk> Log<D> {
     /// Goes by `config` from now on. What is written stays as it is.
     pub fn reconfigure(&mut self, config: LogConfig) {
         self.config = config;
+    }
+
+    /// Has room in memory for what is appended last.
+    pub fn keep_in(&mut self, recent: Arc<RecentBatches>) {
+        self.recent = Some(recent);
     }
 
     /// The offset of the first record.
@@ -149,6 +158,18 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// As [`Log::append`]; the bytes may stay in memory, too, for those who read them soon.
+    ///
+    /// # Errors
+    /// As for [`Log::append`].
+    pub fn append_and_keep(&mut self, bytes: &Bytes) -> Result<(), StorageError> {
+        self.append(bytes)?;
+        if let (Some(recent), Some(active)) = (&self.recent, self.segments.last_mut()) {
+            active.keep(recent, bytes);
+        }
+        Ok(())
+    }
+
     /// Whole batches from the one that holds `from`, none that begins at or after `below`; at least one, even if larger than
     /// `bytes_max`; none if `from` is the log's end or not below `below`. May stop short at the end of a segment.
     ///
@@ -163,6 +184,10 @@ impl<D: Disk> Log<D> {
             return Ok(Bytes::new());
         }
         let segment = &self.segments[self.segment_of(from)];
+        let recent = self.recent.as_ref().and_then(|recent| segment.read_recent(recent, from, below, bytes_max));
+        if let Some(bytes) = recent {
+            return Ok(bytes);
+        }
         let bytes = segment.read(from, below, bytes_max)?;
         if !self.config.planted.has(Bug::RecoveryTrustsTornTail)
             && let Err((offset, reason)) = self.check(&bytes)

@@ -7,6 +7,7 @@ use host::File;
 use model::{BatchError, BatchHeader, Offset, Timestamp, batches};
 
 use crate::index::{Index, Place};
+use crate::recent::{RecentBatches, Ticket};
 use crate::walk::{HEADER_CHUNK, Walk, WalkError, refused};
 use crate::{LogConfig, StorageError};
 
@@ -33,11 +34,19 @@ pub(crate) struct Segment<F: File> {
     /// The timestamp of its first batch: how old it is, for whoever rolls it by age.
     pub(crate) first_time: Option<Timestamp>,
     /// The last batches, oldest first.
-    tail: VecDeque<Found>,
+    tail: VecDeque<Recent>,
 }
 
 /// A batch and where it stands in its segment.
 type Found = (u64, BatchHeader);
+
+/// One of the last batches of a segment.
+struct Recent {
+    position: u64,
+    header: BatchHeader,
+    /// Where it may still be in memory: in what was put there at once, and at which of its bytes.
+    kept: Option<(Ticket, usize)>,
+}
 
 impl<F: File> Segment<F> {
     pub(crate) fn new(base: Offset, path: String, file: F, config: &LogConfig) -> Segment<F> {
@@ -67,7 +76,7 @@ impl<F: File> Segment<F> {
         if self.tail.len() == TAIL_MAX {
             self.tail.pop_front();
         }
-        self.tail.push_back((self.length, *header));
+        self.tail.push_back(Recent { position: self.length, header: *header, kept: None });
         self.length += header.size as u64;
         self.end = header.end_offset();
     }
@@ -107,7 +116,7 @@ impl<F: File> Segment<F> {
         }
         self.index = index;
         self.is_index_kept = false;
-        self.tail.retain(|(start, _)| *start < position);
+        self.tail.retain(|recent| recent.position < position);
         self.has_surplus |= position < self.length;
         self.length = position;
         self.synced_length = self.synced_length.min(position);
@@ -117,11 +126,63 @@ impl<F: File> Segment<F> {
 
     /// The first batch whose last offset is at or after `offset`.
     pub(crate) fn locate(&self, offset: Offset) -> Result<Option<Found>, StorageError> {
-        if self.tail.front().is_some_and(|(_, first)| first.base_offset <= offset) {
-            let before = self.tail.partition_point(|(_, header)| header.last_offset() < offset);
-            return Ok(self.tail.get(before).copied());
+        if let Some(at) = self.locate_recent(offset) {
+            return Ok(self.tail.get(at).map(|recent| (recent.position, recent.header)));
         }
         self.find(self.index.before(offset), |header| offset <= header.last_offset())
+    }
+
+    /// The same, if one of the last batches is it, or there is none: its number among them.
+    fn locate_recent(&self, offset: Offset) -> Option<usize> {
+        let first = self.tail.front()?;
+        (first.header.base_offset <= offset)
+            .then(|| self.tail.partition_point(|recent| recent.header.last_offset() < offset))
+    }
+
+    /// The batches in `bytes` are the segment's last, and may be had from there.
+    pub(crate) fn keep(&mut self, recent: &RecentBatches, bytes: &Bytes) {
+        let ticket = recent.put(bytes);
+        let begin = self.length - bytes.len() as u64;
+        for batch in self.tail.iter_mut().rev().take_while(|batch| begin <= batch.position) {
+            batch.kept = Some((ticket, (batch.position - begin) as usize));
+        }
+    }
+
+    /// What [`Segment::read`] would give, if all of it is still in memory.
+    pub(crate) fn read_recent(
+        &self,
+        recent: &RecentBatches,
+        from: Offset,
+        below: Offset,
+        bytes_max: usize,
+    ) -> Option<Bytes> {
+        let first = self.locate_recent(from)?;
+        let mut found: Option<Bytes> = None;
+        let mut joined = BytesMut::new();
+        let mut room = bytes_max.max(self.tail.get(first)?.header.size);
+        let fits = |batch: &&Recent| {
+            let fits = batch.header.base_offset < below && batch.header.size <= room;
+            room = room.saturating_sub(batch.header.size);
+            fits
+        };
+        let mut wanted = self.tail.range(first..).take_while(fits).peekable();
+        while let Some(batch) = wanted.next() {
+            let (ticket, begin) = batch.kept?;
+            let mut end = begin + batch.header.size;
+            // Those that came with it lie beside it.
+            while let Some(next) = wanted.next_if(|next| next.kept == Some((ticket, end))) {
+                end += next.header.size;
+            }
+            let part = recent.get(ticket)?.slice(begin..end);
+            match found.take() {
+                None if joined.is_empty() => found = Some(part),
+                before => {
+                    joined.extend(before.iter().flatten());
+                    joined.extend_from_slice(&part);
+                }
+            }
+        }
+        Some(found.unwrap_or_else(|| joined.freeze()))
     }
 
     /// The first batch that has a timestamp at or after `at`, and an offset at or after `from`.

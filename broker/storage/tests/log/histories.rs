@@ -1,10 +1,12 @@
 //! Random lives of a log, beside a list of batches: after any crash it is what it may be, and no mixture of histories.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use model::{BatchHeader, Epochs, LeaderEpoch, Offset, Producers, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
-use storage::SyncedTo;
+use storage::{RecentBatches, SyncedTo};
 
 use crate::batch::{NO_PRODUCER, batch_of};
 use crate::disk::MemoryDisk;
@@ -106,9 +108,20 @@ fn between(part: f64, from: i64, to: i64) -> i64 {
 
 proptest! {
     #[test]
-    fn a_log_is_a_list_of_batches_and_what_was_synced_outlives_everything(steps in steps()) {
+    fn a_log_is_a_list_of_batches_and_what_was_synced_outlives_everything(
+        steps in steps(),
+        memory in prop::option::of(0..3_000usize),
+    ) {
         let disk = MemoryDisk::default();
-        let mut log = open(&disk);
+        let recent = memory.map(|bytes_max| Arc::new(RecentBatches::new(bytes_max)));
+        let open = || {
+            let mut log = open(&disk);
+            if let Some(recent) = &recent {
+                log.keep_in(recent.clone());
+            }
+            log
+        };
+        let mut log = open();
         let mut known: Vec<Known> = Vec::new();
         let mut start = 0;
         // Where a start will find that the log begins.
@@ -136,7 +149,7 @@ proptest! {
                         known.push(Known { base, end, epoch, bytes: batch });
                         base = end;
                     }
-                    log.append(&bytes).unwrap();
+                    log.append_and_keep(&bytes.into()).unwrap();
                 }
                 Step::NextEpoch => epoch += 1,
                 Step::Truncate { to } => {
@@ -188,7 +201,7 @@ proptest! {
                 Step::Crash => {
                     begun = None;
                     drop(log);
-                    log = open(&disk);
+                    log = open();
                     start = kept_start;
                     // The new history is complete or, while its file was not begun, the same.
                     prop_assert_eq!(log.end(), Offset(end.max(start)));
@@ -200,7 +213,7 @@ proptest! {
                     drop(log);
                     let mut random = TestRng::from_seed(prop::test_runner::RngAlgorithm::ChaCha, &seed_bytes(seed));
                     disk.lose_power(|count| random.next_u32() as usize % count);
-                    log = open(&disk);
+                    log = open();
                     start = kept_start;
                     prop_assert!(synced <= log.end(), "synced to {}, recovered to {}", synced, log.end());
                     let recovered = everything(&log);
@@ -213,7 +226,7 @@ proptest! {
                 Step::Close => {
                     let done = log.begin_close().run().now_or_never().unwrap().unwrap();
                     prop_assert_eq!(log.finish_sync(done), Offset(end));
-                    log = open(&disk);
+                    log = open();
                     start = kept_start;
                     begun = None;
                     earlier.clear();

@@ -1,7 +1,9 @@
 //! One sentence a test.
 
+use std::sync::Arc;
+
 use model::{BatchHeader, EpochStart, LeaderEpoch, Offset, Timestamp, batches};
-use storage::{LogConfig, StorageError};
+use storage::{LogConfig, RecentBatches, StorageError};
 
 use crate::batch::{Recipe, batch};
 use crate::disk::MemoryDisk;
@@ -114,6 +116,24 @@ fn segments_roll_and_are_read_as_one_log() {
     assert_eq!(everything(&log), expected);
     drop(log);
     assert_eq!(everything(&open(&disk)), expected);
+}
+
+#[test]
+fn what_was_appended_last_is_read_without_the_disk() {
+    let disk = MemoryDisk::default();
+    let mut log = open(&disk);
+    let mut expected = Vec::new();
+    log.keep_in(Arc::new(RecentBatches::new(1 << 20)));
+    for offset in 0..3 {
+        // Two that lie side by side, and others.
+        let bytes = [batch(2 * offset, 1, 1, 10), batch(2 * offset + 1, 1, 1, 10)].concat();
+        log.append_and_keep(&bytes.clone().into()).unwrap();
+        expected.push(bytes);
+    }
+    disk.names().iter().for_each(|name| disk.overwrite(name, Vec::new()));
+    assert_eq!(log.read(Offset(2), Offset(4), 1_000).unwrap(), expected[1]);
+    let half = expected[1].len() / 2;
+    assert_eq!(log.read(Offset(3), Offset(6), 1_000).unwrap(), expected[1..].concat()[half..]);
 }
 
 #[test]
