@@ -19,7 +19,11 @@ pub(crate) struct Walk<'a, F: File> {
     /// Where the file ends, as far as this walk goes.
     end: u64,
     chunk: usize,
+    /// The batches are larger than a chunk: what lies behind a header is of no use for the next one.
+    is_sparse: bool,
+    /// Room for a chunk, of which so many bytes are read.
     buffer: Vec<u8>,
+    have: usize,
     buffer_position: u64,
 }
 
@@ -41,7 +45,8 @@ pub(crate) fn refused(path: &str, position: u64, error: WalkError) -> StorageErr
 
 impl<'a, F: File> Walk<'a, F> {
     pub(crate) fn new(file: &'a F, position: u64, end: u64, chunk: usize) -> Walk<'a, F> {
-        Walk { file, position, end, chunk, buffer: Vec::new(), buffer_position: position }
+        let (is_sparse, buffer, have) = (false, Vec::new(), 0);
+        Walk { file, position, end, chunk, is_sparse, buffer, have, buffer_position: position }
     }
 
     /// Reads so many bytes at once from now on.
@@ -74,23 +79,26 @@ impl<'a, F: File> Walk<'a, F> {
     /// Goes on to the next batch.
     pub(crate) fn step(&mut self, header: &BatchHeader) {
         self.position += header.size as u64;
+        self.is_sparse = self.chunk < header.size;
         assert!(self.position <= self.end, "a batch that was seen whole ends within the file");
     }
 
     /// `length` bytes from the walk's position on, or as many as there are.
     fn bytes(&mut self, length: usize) -> Result<&[u8], WalkError> {
         let skip = self.position - self.buffer_position;
-        let is_there = skip + length as u64 <= self.buffer.len() as u64;
+        let is_there = skip + length as u64 <= self.have as u64;
         if !is_there {
             let rest = self.end - self.position;
-            let want = rest.min(length.max(self.chunk) as u64) as usize;
-            self.buffer.resize(want, 0);
-            let have = self.file.read_at(self.position, &mut self.buffer).map_err(WalkError::Read)?;
-            self.buffer.truncate(have);
+            let chunk = if self.is_sparse { 0 } else { self.chunk };
+            let want = rest.min(length.max(chunk) as u64) as usize;
+            if self.buffer.len() < want {
+                self.buffer.resize(want, 0);
+            }
+            self.have = self.file.read_at(self.position, &mut self.buffer[..want]).map_err(WalkError::Read)?;
             self.buffer_position = self.position;
         }
         let skip = (self.position - self.buffer_position) as usize;
-        let until = self.buffer.len().min(skip + length);
+        let until = self.have.min(skip + length);
         Ok(&self.buffer[skip..until])
     }
 }
