@@ -5,6 +5,8 @@
 use std::future::Future;
 use std::io;
 
+use crate::FileRange;
+
 /// The files of one host. Cheap to clone.
 ///
 /// Fault model: a process crash keeps all that was written; a loss of power keeps what was synced, the directory entries of
@@ -52,6 +54,12 @@ pub trait File: Clone + Send + Sync + 'static {
 
     /// Writes all of `bytes` at `position`, extending the file where needed.
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// `length` bytes from `position` on, for [`Writer::send_file`](crate::Writer::send_file). None where a file cannot be sent
+    /// without being read.
+    fn range(&self, _position: u64, _length: usize) -> Option<FileRange> {
+        None
+    }
 
     fn length(&self) -> io::Result<u64>;
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use model::{Endpoint, Event, Planted, Time, Timestamp};
 pub use network::{Connection, Listener, Reader, Writer};
+pub use real::FileRange;
 pub use task::{Elapsed, Task, spawn, timeout};
 
 #[doc(hidden)]

@@ -6,6 +6,8 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use model::Endpoint;
 
+use crate::FileRange;
+
 /// Somebody who can be connected to. Dropping it frees the port.
 pub trait Listener: Send + Sync + 'static {
     type Connection: Connection;
@@ -43,6 +45,15 @@ pub trait Writer: Send + 'static {
     /// # Errors
     /// `ConnectionReset` or `BrokenPipe` if the peer is gone.
     fn write(&mut self, parts: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Sends a part of a file, as [`Writer::write`] sends bytes.
+    ///
+    /// # Errors
+    /// As for [`Writer::write`]; `UnexpectedEof` if the file has become shorter; others as the disk gives them.
+    fn send_file(&mut self, range: &FileRange) -> impl Future<Output = io::Result<()>> + Send {
+        let read = range.read();
+        async { self.write(&[read?]).await }
+    }
 
     /// Tells the peer that nothing more will come.
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send;

@@ -22,7 +22,7 @@ use model::{Endpoint, Event, Planted, Time, Timestamp};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::runtime::Handle;
 
-pub use disk::{RealDisk, RealFile};
+pub use disk::{FileRange, RealDisk, RealFile};
 pub use network::{RealConnection, RealListener, RealReader, RealWriter};
 
 use crate::Host;

@@ -3,7 +3,8 @@
 //! ```text
 //! | structure … length | records | structure … length | records | structure |
 //! ```
-//! The structure is written by the message encoder with the large records left empty; then it is cut where they belong.
+//! The structure is written by the message encoder with the large records left empty; then it is cut where they belong. Records that
+//! are *apart* were never in the message: of these only the length is known here.
 
 use bytes::{BufMut, Bytes};
 use proto_kafka::ProtoError;
@@ -20,34 +21,58 @@ const SESSIONS: i16 = 7;
 /// First version that names topics by id.
 const TOPIC_IDS: i16 = 13;
 
-/// Bytes that [`encode`] will not copy.
-pub(crate) fn shared_bytes(response: &FetchResponse) -> usize {
-    let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
-    partitions.filter_map(shared_records).map(Bytes::len).sum()
+/// A piece of a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    Bytes(Bytes),
+    /// The records of the how-many-th partition, which the caller has.
+    Apart(usize),
+}
+
+/// Has the response records that are a part of their own?
+pub(crate) fn has_shared(response: &FetchResponse) -> bool {
+    response.responses.iter().flat_map(|topic| &topic.partitions).any(|partition| shared_records(partition).is_some())
+}
+
+/// By how much the records apart make the response longer than it says. Their lengths by partition; 0: it has none apart.
+pub(crate) fn length_apart(apart: &[usize], version: i16) -> usize {
+    let of_each = |length: &usize| length + length_size(*length, version) - length_size(0, version);
+    apart.iter().filter(|length| 0 < **length).map(of_each).sum()
 }
 
 fn shared_records(partition: &PartitionData) -> Option<&Bytes> {
     partition.records.as_ref().filter(|records| SHARED_RECORDS_MIN <= records.len())
 }
 
-/// Appends the response's body to `out` and gives all of it back as parts.
-pub(crate) fn encode(response: &FetchResponse, version: i16, mut out: Vec<u8>) -> Result<Vec<Bytes>, ProtoError> {
+/// Appends the response's body to `out` and gives all of it back as pieces.
+pub(crate) fn encode(
+    response: &FetchResponse,
+    apart: &[usize],
+    version: i16,
+    mut out: Vec<u8>,
+) -> Result<Vec<Piece>, ProtoError> {
     let emptied = without_shared_records(response);
     let mut structure = Vec::with_capacity(emptied.compute_size(version)?);
     emptied.encode(&mut structure, version)?;
 
-    let mut parts = Vec::new();
+    let mut pieces = Vec::new();
     let mut copied = 0;
+    let mut numbers = 0..;
     let mut topic_start = 4 + if version >= SESSIONS { 6 } else { 0 } + length_size(response.responses.len(), version);
     for (topic, emptied) in response.responses.iter().zip(&emptied.responses) {
         let name_size = if version >= TOPIC_IDS { 16 } else { name_size(topic.topic.len(), version) };
         let mut start = topic_start + name_size + length_size(topic.partitions.len(), version);
-        for (partition, emptied) in topic.partitions.iter().zip(&emptied.partitions) {
-            if let Some(records) = shared_records(partition) {
+        for ((partition, emptied), number) in topic.partitions.iter().zip(&emptied.partitions).zip(&mut numbers) {
+            let large = match (apart.get(number), shared_records(partition)) {
+                (Some(&length), _) if 0 < length => Some((length, Piece::Apart(number))),
+                (_, Some(records)) => Some((records.len(), Piece::Bytes(records.clone()))),
+                (_, None) => None,
+            };
+            if let Some((length, large)) = large {
                 let position = start + records_position(emptied, version)?;
                 out.extend_from_slice(&structure[copied..position]);
-                put_length(&mut out, records.len(), version);
-                parts.extend([std::mem::take(&mut out).into(), records.clone()]);
+                put_length(&mut out, length, version);
+                pieces.extend([Piece::Bytes(std::mem::take(&mut out).into()), large]);
                 copied = position + length_size(0, version);
             }
             start += emptied.compute_size(version)?;
@@ -55,8 +80,8 @@ pub(crate) fn encode(response: &FetchResponse, version: i16, mut out: Vec<u8>) -
         topic_start += emptied.compute_size(version)?;
     }
     out.extend_from_slice(&structure[copied..]);
-    parts.push(out.into());
-    Ok(parts)
+    pieces.push(Piece::Bytes(out.into()));
+    Ok(pieces)
 }
 
 fn without_shared_records(response: &FetchResponse) -> FetchResponse {

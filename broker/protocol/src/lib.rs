@@ -25,6 +25,7 @@ mod response;
 pub use apis::{Api, SUPPORTED, api, api_versions_response, refuse_api_versions};
 pub use call::{CallFormatError, correlation_id, decode_response, encode_request};
 pub use errors::{ErrorCode, NO_ERROR};
+pub use fetch_parts::Piece;
 pub use frame::{FrameError, next_frame};
 pub use request::{Header, Request, RequestError, decode_request};
-pub use response::{EncodeError, Response, encode_response};
+pub use response::{EncodeError, Response, encode_response, encode_response_around};

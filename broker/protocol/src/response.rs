@@ -5,7 +5,7 @@ use proto_kafka::ProtoError;
 use proto_kafka::protocol::{Encodable, HeaderVersion};
 use thiserror::Error;
 
-use crate::fetch_parts;
+use crate::fetch_parts::{self, Piece};
 use crate::messages::*;
 use crate::request::Header;
 
@@ -93,6 +93,23 @@ responses! {
 /// # Errors
 /// If a field is set that the version does not have, or the answer belongs to another API.
 pub fn encode_response(header: &Header, response: &Response) -> Result<Vec<Bytes>, EncodeError> {
+    let pieces = encode_response_around(header, response, &[])?;
+    Ok(pieces
+        .into_iter()
+        .filter_map(|piece| if let Piece::Bytes(bytes) = piece { Some(bytes) } else { None })
+        .collect())
+}
+
+/// As [`encode_response`], of a Fetch response some of whose records somebody else sends, from where they lie: `apart` has their lengths
+/// in bytes by partition, in the response's order; 0, or none: the partition's are in the response.
+///
+/// # Errors
+/// As for [`encode_response`].
+pub fn encode_response_around(
+    header: &Header,
+    response: &Response,
+    apart: &[usize],
+) -> Result<Vec<Piece>, EncodeError> {
     let key = key(response);
     if key as i16 != header.api_key {
         return Err(EncodeError::OtherApi { api_key: header.api_key });
@@ -104,14 +121,14 @@ pub fn encode_response(header: &Header, response: &Response) -> Result<Vec<Bytes
     out.put_i32(header.correlation_id);
     out.put_bytes(0, tagged_fields);
     match response {
-        Response::Fetch(fetch) if 0 < fetch_parts::shared_bytes(fetch) => {
-            let frame_size = 4 + tagged_fields + fetch.compute_size(version).map_err(failed)?;
-            put_length(&mut out, frame_size)?;
-            fetch_parts::encode(fetch, version, out).map_err(failed)
+        Response::Fetch(fetch) if !apart.is_empty() || fetch_parts::has_shared(fetch) => {
+            let size = fetch.compute_size(version).map_err(failed)? + fetch_parts::length_apart(apart, version);
+            put_length(&mut out, 4 + tagged_fields + size)?;
+            fetch_parts::encode(fetch, apart, version, out).map_err(failed)
         }
         _ => {
             encode_body(response, version, &mut out).map_err(failed)?;
-            Ok(vec![end_frame(out)?])
+            Ok(vec![Piece::Bytes(end_frame(out)?)])
         }
     }
 }

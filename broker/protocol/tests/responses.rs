@@ -7,8 +7,8 @@ use proto_kafka::protocol::Encodable;
 use protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData};
 use protocol::messages::*;
 use protocol::{
-    EncodeError, Header, Response, SUPPORTED, api_versions_response, correlation_id, decode_response, encode_response,
-    next_frame, refuse_api_versions,
+    EncodeError, Header, Piece, Response, SUPPORTED, api_versions_response, correlation_id, decode_response,
+    encode_response, encode_response_around, next_frame, refuse_api_versions,
 };
 
 fn header(key: ApiKey, version: i16) -> Header {
@@ -165,5 +165,19 @@ proptest! {
         let header_size = if version >= 12 { 9 } else { 8 };
         prop_assert!(parts[header_size..] == body[..]);
         prop_assert_eq!(i32::from_be_bytes(parts[..4].try_into().unwrap()) as usize, parts.len() - 4);
+
+        // The same if somebody else has the records of every third partition.
+        let (mut left, mut apart) = (fetch, Vec::new());
+        for (number, partition) in left.responses.iter_mut().flat_map(|topic| &mut topic.partitions).enumerate() {
+            let taken = partition.records.as_mut().filter(|_| number % 3 == 0).map(std::mem::take);
+            apart.push(taken.unwrap_or_default());
+        }
+        let lengths: Vec<usize> = apart.iter().map(Bytes::len).collect();
+        let pieces = encode_response_around(&header(ApiKey::Fetch, version), &Response::Fetch(left), &lengths).unwrap();
+        let bytes_of = |piece| match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Apart(number) => apart[number].clone(),
+        };
+        prop_assert!(pieces.into_iter().map(bytes_of).collect::<Vec<_>>().concat() == parts);
     }
 }

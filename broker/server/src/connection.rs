@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
-use host::{Connection, Host, Listener, Reader, Writer, buggify};
+use host::{Connection, FileRange, Host, Listener, Reader, Writer, buggify};
 use model::{Bug, Time};
-use protocol::{FrameError, Header, RequestError, Response, decode_request, encode_response, next_frame};
+use protocol::{FrameError, Header, Piece, RequestError, decode_request, encode_response_around, next_frame};
 use thiserror::Error;
 
 use crate::node::Node;
-use crate::router::{self, Answer};
+use crate::router::{self, Answer, Reply};
 
 /// Requests of one connection whose answers still wait; its next frames stay in the socket meanwhile.
 const REQUESTS_IN_FLIGHT_MAX: usize = 64;
@@ -93,17 +93,17 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
             }
             begin(node, frame, answered, &mut due)?;
         }
-        if let Some((header, since, response)) = take_ready(&mut due) {
-            send(node, &mut writer, &header, since, &response).await?;
+        if let Some((header, since, reply)) = take_ready(&mut due) {
+            send(node, &mut writer, &header, since, &reply).await?;
             answered = Some(node.host.now());
             continue;
         }
         tokio::select! {
             biased;
-            response = front(&mut due) => {
-                // No response: the node is stopping, and the connection with it.
-                if let (Some(Due { header, since, .. }), Some(response)) = (due.pop_front(), response) {
-                    send(node, &mut writer, &header, since, &response).await?;
+            reply = front(&mut due) => {
+                // No reply: the node is stopping, and the connection with it.
+                if let (Some(Due { header, since, .. }), Some(reply)) = (due.pop_front(), reply) {
+                    send(node, &mut writer, &header, since, &reply).await?;
                     answered = Some(node.host.now());
                 }
             }
@@ -121,9 +121,23 @@ async fn send<H: Host>(
     writer: &mut <H::Connection as Connection>::Writer,
     header: &Header,
     since: Time,
-    response: &Response,
+    Reply { response, in_files }: &Reply,
 ) -> Result<(), Hangup> {
-    writer.write(&encode_response(header, response)?).await?;
+    let lengths: Vec<usize> = in_files.iter().map(|range| range.as_ref().map_or(0, FileRange::length)).collect();
+    let mut parts = Vec::new();
+    for piece in encode_response_around(header, response, &lengths)? {
+        match piece {
+            Piece::Bytes(bytes) => parts.push(bytes),
+            Piece::Apart(number) => {
+                writer.write(&parts).await?;
+                parts.clear();
+                if let Some(range) = &in_files[number] {
+                    writer.send_file(range).await?;
+                }
+            }
+        }
+    }
+    writer.write(&parts).await?;
     node.metrics.answered(header.api_key, node.host.now().since(since));
     // A broker may close any connection at any time, as one that is idle or one too many.
     if buggify!(node.host, "a connection was closed after an answer", 0.005) { Err(Hangup::Whim) } else { Ok(()) }
@@ -154,7 +168,7 @@ fn begin<H: Host>(
             if header.api_key == protocol::messages::ApiKey::ApiVersions as i16 =>
         {
             let (header, response) = protocol::refuse_api_versions(&header);
-            due.push_back(Due { header, since, answer: Answer::Now(response) });
+            due.push_back(Due { header, since, answer: Answer::now(response) });
             Ok(())
         }
         Err(error) => Err(error.into()),
@@ -162,10 +176,10 @@ fn begin<H: Host>(
 }
 
 /// The first answer, if it need not wait.
-fn take_ready(due: &mut VecDeque<Due>) -> Option<(Header, Time, Response)> {
+fn take_ready(due: &mut VecDeque<Due>) -> Option<(Header, Time, Reply)> {
     loop {
         match due.pop_front()? {
-            Due { header, since, answer: Answer::Now(response) } => return Some((header, since, response)),
+            Due { header, since, answer: Answer::Now(reply) } => return Some((header, since, reply)),
             Due { answer: Answer::Never, .. } => {}
             waiting @ Due { answer: Answer::Later(_), .. } => {
                 due.push_front(waiting);
@@ -176,9 +190,9 @@ fn take_ready(due: &mut VecDeque<Due>) -> Option<(Header, Time, Response)> {
 }
 
 /// Waits for the first answer; for ever if there is none.
-async fn front(due: &mut VecDeque<Due>) -> Option<Response> {
+async fn front(due: &mut VecDeque<Due>) -> Option<Reply> {
     match due.front_mut() {
-        Some(Due { answer: Answer::Later(response), .. }) => response.await,
+        Some(Due { answer: Answer::Later(reply), .. }) => reply.await,
         Some(Due { answer: Answer::Now(_) | Answer::Never, .. }) | None => std::future::pending().await,
     }
 }

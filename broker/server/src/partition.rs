@@ -25,7 +25,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
     Acks, Assignment, FetchPosition, FollowerFetch, InSyncProposal, Input, LogView, Output, Refusal, Replica, Ticket,
 };
-use storage::{Log, LogConfig, PendingSync, StartKept, StorageError, SyncedTo};
+use storage::{Log, LogConfig, PendingSync, Records, StartKept, StorageError, SyncedTo};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
@@ -53,7 +53,7 @@ pub(crate) type Answer = oneshot::Receiver<Result<Offset, Refusal>>;
 
 /// What a read found.
 pub(crate) struct Read {
-    pub(crate) records: Bytes,
+    pub(crate) records: Records,
     pub(crate) high_watermark: Offset,
     pub(crate) log_start: Offset,
 }
@@ -328,7 +328,7 @@ impl<H: Host> Partition<H> {
         state.replica.admit_read(state.view(self.flush_policy), epoch, offset).ok()?;
         let reader = state.replica.nearer_reader(offset, near)?;
         let (high_watermark, log_start) = (state.replica.high_watermark(), state.log.start());
-        Some((reader, Read { records: Bytes::new(), high_watermark, log_start }))
+        Some((reader, Read { records: Records::default(), high_watermark, log_start }))
     }
 
     /// Whom this replica follows; none if it leads, or nobody does.
@@ -610,8 +610,11 @@ fn read_below<H: Host>(
     below: Offset,
     bytes_max: usize,
 ) -> Result<Read, PartitionError> {
-    let records =
-        if offset < below && bytes_max > 0 { state.log.read(offset, below, bytes_max)? } else { Bytes::new() };
+    let records = if offset < below && bytes_max > 0 {
+        state.log.read_to_send(offset, below, bytes_max)?
+    } else {
+        Records::default()
+    };
     Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use host::Host;
+use host::{FileRange, Host};
 use model::Time;
 use protocol::{Header, Request, Response};
 
@@ -16,18 +16,35 @@ use crate::handlers::{
 };
 use crate::node::Node;
 
+/// An answer, and what is sent with it.
+pub(crate) struct Reply {
+    pub(crate) response: Response,
+    /// Of each partition of a fetch: records that go from their file to the client, in the place of those in the response.
+    pub(crate) in_files: Vec<Option<FileRange>>,
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Reply {
+        Reply { response, in_files: Vec::new() }
+    }
+}
+
 /// How a request is answered.
 pub(crate) enum Answer {
-    Now(Response),
+    Now(Reply),
     /// Its work has begun; none says that no answer is due after all.
-    Later(Pin<Box<dyn Future<Output = Option<Response>> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Option<Reply>> + Send>>),
     /// The client asked for none (acks=0).
     Never,
 }
 
 impl Answer {
-    pub(crate) fn later(response: impl Future<Output = Response> + Send + 'static) -> Answer {
-        Answer::Later(Box::pin(async move { Some(response.await) }))
+    pub(crate) fn now(reply: impl Into<Reply>) -> Answer {
+        Answer::Now(reply.into())
+    }
+
+    pub(crate) fn later(reply: impl Future<Output: Into<Reply>> + Send + 'static) -> Answer {
+        Answer::Later(Box::pin(async move { Some(reply.await.into()) }))
     }
 }
 
@@ -35,29 +52,29 @@ impl Answer {
 pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, answered: Option<Time>, request: Request) -> Answer {
     let version = header.version;
     match request {
-        Request::ApiVersions(request) => Answer::Now(api_versions::handle(version, &request)),
+        Request::ApiVersions(request) => Answer::now(api_versions::handle(version, &request)),
         Request::Metadata(request) => metadata::handle(node, version, request),
         Request::Produce(request) => produce::handle(node, request),
         Request::Fetch(request) => fetch::handle(node, version, answered, request),
-        Request::ListOffsets(request) => Answer::Now(list_offsets::handle(node, version, request)),
-        Request::OffsetForLeaderEpoch(request) => Answer::Now(offset_for_leader_epoch::handle(node, request)),
-        Request::DescribeLogDirs(request) => Answer::Now(describe_log_dirs::handle(node, &request)),
+        Request::ListOffsets(request) => Answer::now(list_offsets::handle(node, version, request)),
+        Request::OffsetForLeaderEpoch(request) => Answer::now(offset_for_leader_epoch::handle(node, request)),
+        Request::DescribeLogDirs(request) => Answer::now(describe_log_dirs::handle(node, &request)),
         Request::CreateTopics(request) => create_topics::handle(node, version, request),
         Request::DeleteRecords(request) => delete_records::handle(node, &request),
         Request::InitProducerId(request) => init_producer_id::handle(node, request),
         Request::AllocateProducerIds(request) => allocate_producer_ids::handle(node, request),
-        Request::DescribeProducers(request) => Answer::Now(describe_producers::handle(node, request)),
-        Request::DescribeCluster(request) => Answer::Now(describe_cluster::handle(node, version, &request)),
+        Request::DescribeProducers(request) => Answer::now(describe_producers::handle(node, request)),
+        Request::DescribeCluster(request) => Answer::now(describe_cluster::handle(node, version, &request)),
         Request::DeleteTopics(request) => delete_topics::handle(node, version, request),
         Request::CreatePartitions(request) => create_partitions::handle(node, request),
-        Request::DescribeTopicPartitions(request) => Answer::Now(describe_topic_partitions::handle(node, &request)),
-        Request::DescribeConfigs(request) => Answer::Now(describe_configs::handle(node, &request)),
+        Request::DescribeTopicPartitions(request) => Answer::now(describe_topic_partitions::handle(node, &request)),
+        Request::DescribeConfigs(request) => Answer::now(describe_configs::handle(node, &request)),
         Request::IncrementalAlterConfigs(request) => alter_configs::handle_incremental(node, request),
         Request::AlterConfigs(request) => alter_configs::handle_whole(node, request),
-        Request::ListConfigResources(request) => Answer::Now(list_config_resources::handle(node, version, &request)),
+        Request::ListConfigResources(request) => Answer::now(list_config_resources::handle(node, version, &request)),
         Request::ElectLeaders(request) => elect_leaders::handle(node, version, request),
         Request::AlterPartitionReassignments(request) => reassignments::handle_alter(node, version, request),
-        Request::ListPartitionReassignments(request) => Answer::Now(reassignments::handle_list(node, &request)),
+        Request::ListPartitionReassignments(request) => Answer::now(reassignments::handle_list(node, &request)),
         Request::UnregisterBroker(request) => unregister_broker::handle(node, request),
         Request::AddRaftVoter(request) => raft_voters::handle_add(node, request),
         Request::RemoveRaftVoter(request) => raft_voters::handle_remove(node, request),

@@ -93,6 +93,12 @@ impl Index {
         after.checked_sub(1).map(|last| self.places[last])
     }
 
+    /// The last batch that is known to begin at or before `position`. None: the first one.
+    pub(crate) fn before_position(&self, position: u64) -> Option<Place> {
+        let after = self.places.partition_point(|place| place.position <= position);
+        after.checked_sub(1).map(|last| self.places[last])
+    }
+
     /// As [`Index::before`], of the first batch that has a timestamp at or after `at`.
     pub(crate) fn before_time(&self, at: Timestamp) -> Option<Place> {
         let after = self.moments.partition_point(|moment| moment.latest < at);

@@ -13,6 +13,7 @@ use crate::recent::RecentBatches;
 use crate::recovery::{self, Recovered, segment_path};
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
+use crate::sent::Records;
 use crate::{LogConfig, Recovery, StorageError, compaction, index_files, timestamps};
 
 /// The log of one replica. Its owner keeps it under a lock: nothing but [`Log::open`] and a [`PendingSync`](crate::PendingSync)
@@ -176,18 +177,50 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `OutOfRange` if `from` is not in the log; `Corrupt` or `Unreadable` if the disk does not give back what was written.
     pub fn read(&self, from: Offset, below: Offset, bytes_max: usize) -> Result<Bytes, StorageError> {
+        let Some(segment) = self.segment_to_read(from, below)? else { return Ok(Bytes::new()) };
+        match self.read_recent(segment, from, below, bytes_max) {
+            Some(recent) => Ok(recent),
+            None => self.read_and_check(segment, from, below, bytes_max),
+        }
+    }
+
+    /// As [`Log::read`], for somebody who only sends them: many that are not in memory stay where they are. Whoever gets those must
+    /// look whether they are whole.
+    ///
+    /// # Errors
+    /// As for [`Log::read`].
+    pub fn read_to_send(&self, from: Offset, below: Offset, bytes_max: usize) -> Result<Records, StorageError> {
+        let Some(segment) = self.segment_to_read(from, below)? else { return Ok(Records::default()) };
+        if let Some(recent) = self.read_recent(segment, from, below, bytes_max) {
+            return Ok(recent.into());
+        }
+        match segment.range(from, below, bytes_max)? {
+            Some(range) => Ok(Records::InFile(range)),
+            None => Ok(self.read_and_check(segment, from, below, bytes_max)?.into()),
+        }
+    }
+
+    /// The segment that has the first batch; none if there is nothing to read.
+    fn segment_to_read(&self, from: Offset, below: Offset) -> Result<Option<&Segment<D::File>>, StorageError> {
         self.failure.check()?;
         if from < self.start() || self.end() < from {
             return Err(StorageError::OutOfRange { offset: from, start: self.start(), end: self.end() });
         }
-        if from == self.end() || below <= from {
-            return Ok(Bytes::new());
-        }
-        let segment = &self.segments[self.segment_of(from)];
-        let recent = self.recent.as_ref().and_then(|recent| segment.read_recent(recent, from, below, bytes_max));
-        if let Some(bytes) = recent {
-            return Ok(bytes);
-        }
+        let is_empty = from == self.end() || below <= from;
+        Ok((!is_empty).then(|| &self.segments[self.segment_of(from)]))
+    }
+
+    fn read_recent(&self, segment: &Segment<D::File>, from: Offset, below: Offset, bytes_max: usize) -> Option<Bytes> {
+        segment.read_recent(self.recent.as_ref()?, from, below, bytes_max)
+    }
+
+    fn read_and_check(
+        &self,
+        segment: &Segment<D::File>,
+        from: Offset,
+        below: Offset,
+        bytes_max: usize,
+    ) -> Result<Bytes, StorageError> {
         let bytes = segment.read(from, below, bytes_max)?;
         if !self.config.planted.has(Bug::RecoveryTrustsTornTail)
             && let Err((offset, reason)) = self.check(&bytes)

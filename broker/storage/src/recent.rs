@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn what_came_first_goes_first_when_there_is_no_more_room() {
         let recent = RecentBatches::new(10);
-        let [first, second, third] = [&b"aaaa"[..], b"bbbb", b"cccc"].map(|bytes| recent.put(&Bytes::from_static(bytes)));
+        let [first, second, third] =
+            [&b"aaaa"[..], b"bbbb", b"cccc"].map(|bytes| recent.put(&Bytes::from_static(bytes)));
         assert_eq!(recent.get(first), None);
         assert_eq!(recent.get(second), Some(Bytes::from_static(b"bbbb")));
         assert_eq!(recent.get(third), Some(Bytes::from_static(b"cccc")));

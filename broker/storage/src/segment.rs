@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use host::File;
+use host::{File, FileRange};
 use model::{BatchError, BatchHeader, Offset, Timestamp, batches};
 
 use crate::index::{Index, Place};
@@ -13,6 +13,9 @@ use crate::{LogConfig, StorageError};
 
 /// Batches at a segment's end whose place is known without reading: whoever keeps up reads these.
 const TAIL_MAX: usize = 16;
+
+/// Fewer bytes are read and looked at before they are sent: that costs little, and finds rot early.
+const SENT_BYTES_MIN: u64 = 64 << 10;
 
 pub(crate) struct Segment<F: File> {
     pub(crate) base: Offset,
@@ -259,6 +262,36 @@ impl<F: File> Segment<F> {
         }
         bytes.truncate(whole);
         Ok(bytes.freeze())
+    }
+
+    /// Those of [`Segment::read`], to be sent as they lie in the file. None if they are few, or the disk has no such way.
+    pub(crate) fn range(
+        &self,
+        from: Offset,
+        below: Offset,
+        bytes_max: usize,
+    ) -> Result<Option<FileRange>, StorageError> {
+        let Some((position, first)) = self.locate(from)? else { return Ok(None) };
+        let most = position + bytes_max.max(first.size) as u64;
+        if below <= first.base_offset || most < position + SENT_BYTES_MIN {
+            return Ok(None);
+        }
+        let limit = self.position_of_first_from(below)?;
+        let end = if limit <= most { limit } else { self.last_end_up_to(most, position)? };
+        let length = (end - position) as usize;
+        Ok(if position + SENT_BYTES_MIN <= end { self.file.range(position, length) } else { None })
+    }
+
+    /// Where the last batch ends that does so at or before `most`, which lies behind the batch at `position`.
+    fn last_end_up_to(&self, most: u64, position: u64) -> Result<u64, StorageError> {
+        let known = self.index.before_position(most).map_or(0, |place| place.position);
+        let mut walk = Walk::new(&self.file, known.max(position), self.length, HEADER_CHUNK);
+        while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))?
+            && walk.position() + header.size as u64 <= most
+        {
+            walk.step(&header);
+        }
+        Ok(walk.position())
     }
 
     pub(crate) fn read_exactly(&self, position: u64, length: usize) -> Result<BytesMut, StorageError> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::sync::{Kind, Syncer};
@@ -23,6 +24,30 @@ pub struct RealDisk {
 pub struct RealFile {
     file: Arc<File>,
     syncer: Syncer,
+}
+
+/// A part of an open file. What it has may be sent or read later, whatever becomes of the file's name meanwhile.
+#[derive(Clone, Debug)]
+pub struct FileRange {
+    pub(super) file: Arc<File>,
+    pub(super) position: u64,
+    pub(super) length: usize,
+}
+
+impl FileRange {
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the file has become shorter; others as the disk gives them.
+    pub fn read(&self) -> io::Result<Bytes> {
+        let mut bytes = BytesMut::zeroed(self.length);
+        self.file.read_exact_at(&mut bytes, self.position)?;
+        Ok(bytes.freeze())
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the Host is where files are touched")]
@@ -136,6 +161,10 @@ impl disk::File for RealFile {
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, position)
+    }
+
+    fn range(&self, position: u64, length: usize) -> Option<FileRange> {
+        Some(FileRange { file: self.file.clone(), position, length })
     }
 
     fn length(&self) -> io::Result<u64> {

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use model::Endpoint;
+#[cfg(target_os = "linux")]
+use rustix::fs::sendfile;
 use tokio::io::AsyncWriteExt;
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::network;
+use crate::{FileRange, network};
 
 /// Room made before a read: a frame of a usual size comes in one piece.
 const READ_BYTES: usize = 16 << 10;
@@ -188,6 +192,25 @@ impl network::Writer for RealWriter {
         Ok(())
     }
 
+    /// By the kernel, from the page cache to the socket.
+    #[cfg(target_os = "linux")]
+    async fn send_file(&mut self, range: &FileRange) -> io::Result<()> {
+        let FileRange { file, position, length } = range;
+        let (stream, mut position, end) = (self.0.as_ref(), *position, *position + *length as u64);
+        while position < end {
+            stream.writable().await?;
+            let rest = (end - position) as usize;
+            let sent = stream.try_io(Interest::WRITABLE, || Ok(sendfile(stream, file, Some(&mut position), rest)?));
+            match sent {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     async fn shutdown(&mut self) -> io::Result<()> {
         self.0.shutdown().await
     }
@@ -213,6 +236,9 @@ fn unknown_name(host: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+    use std::sync::Arc;
+
     use super::*;
     use crate::{Connection as _, Listener as _, Reader as _, Writer as _};
 
@@ -243,6 +269,33 @@ mod tests {
         };
         let ((), received) = tokio::join!(sending, receiving);
         assert!(received == sent, "{} bytes of {}", received.len(), sent.len());
+    }
+
+    #[tokio::test]
+    async fn a_part_of_a_file_is_sent_as_it_lies_there() {
+        let (near, far) = pair().await;
+        let (_near_reader, mut writer) = near.split();
+        let (mut reader, _far_writer) = far.split();
+        let bytes: Vec<u8> = (0..5_000_000u32).map(|at| (at / 7) as u8).collect();
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let file = Arc::new(file);
+        let range = |position, length| FileRange { file: file.clone(), position, length };
+        let sending = async {
+            writer.write(&[Bytes::from_static(b"before")]).await.unwrap();
+            writer.send_file(&range(3, 4_999_000)).await.unwrap();
+            let beyond = writer.send_file(&range(4_999_990, 11)).await.unwrap_err();
+            assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+            writer.shutdown().await.unwrap();
+        };
+        let receiving = async {
+            let mut received = BytesMut::new();
+            while reader.read(&mut received).await.unwrap() != 0 {}
+            received
+        };
+        let ((), received) = tokio::join!(sending, receiving);
+        assert!(received == [b"before", &bytes[3..4_999_003], &bytes[4_999_990..]].concat());
+        assert!(range(3, 4_999_000).read().unwrap() == bytes[3..4_999_003]);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
 use protocol::messages::topic_name;
+use storage::Records;
 
 use super::*;
 
@@ -98,7 +99,7 @@ fn records_errors_their_end_and_a_parting_are_always_told() {
     let id = world.begin_of(at(0), 1, true);
     let error = || PartitionAnswer { error_code: 6, high_watermark: -1, log_start: -1, ..PartitionAnswer::default() };
     let parting = || PartitionAnswer { parting: Some((LeaderEpoch(1), Offset(2))), ..quiet(0) };
-    let records = || PartitionAnswer { records: Bytes::from_static(b"records"), ..quiet(0) };
+    let records = || PartitionAnswer { records: Bytes::from_static(b"records").into(), ..quiet(0) };
     let told: [(fn() -> PartitionAnswer, bool); 9] = [
         (error, true),
         (error, true),
@@ -188,7 +189,7 @@ fn whoever_was_served_is_behind_the_others_next_time() {
     let mut world = World::new(10);
     let id = world.begin_of(at(0), 3, false);
     let first_has_records = |index| PartitionAnswer {
-        records: if index == 0 { Bytes::from_static(b"records") } else { Bytes::new() },
+        records: if index == 0 { Bytes::from_static(b"records").into() } else { Records::default() },
         ..quiet(0)
     };
     world.fetch(at(0), &request(id, 1, &[]), false, first_has_records).unwrap();

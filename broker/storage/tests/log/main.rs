@@ -10,6 +10,7 @@ mod inspect;
 mod keyed;
 mod producers;
 mod recovery;
+mod sending;
 mod sentences;
 mod start;
 

@@ -1,9 +1,11 @@
 //! What a fetch is answered about one partition, before it takes the shape that the wire has for it.
 
 use bytes::Bytes;
+use host::FileRange;
 use model::{BrokerId, LeaderEpoch, Offset};
 use protocol::NO_ERROR;
 use protocol::messages::fetch_response::{EpochEndOffset, LeaderIdAndEpoch, PartitionData};
+use storage::Records;
 
 use crate::handlers::wire_id;
 
@@ -13,7 +15,7 @@ pub(crate) struct PartitionAnswer {
     pub(crate) error_code: i16,
     pub(crate) high_watermark: i64,
     pub(crate) log_start: i64,
-    pub(crate) records: Bytes,
+    pub(crate) records: Records,
     /// The follower's log parts from the leader's, which ends this epoch here.
     pub(crate) parting: Option<(LeaderEpoch, Offset)>,
     /// Who is to be asked instead: a follower in the consumer's rack (KIP-392).
@@ -28,16 +30,21 @@ impl PartitionAnswer {
         self.error_code != NO_ERROR || self.parting.is_some() || self.nearer.is_some()
     }
 
-    pub(crate) fn into_wire(self, partition: i32) -> PartitionData {
+    /// What lies in a file is left out, and comes beside it.
+    pub(crate) fn into_wire(self, partition: i32) -> (PartitionData, Option<FileRange>) {
+        let (records, in_file) = match self.records {
+            Records::InMemory(bytes) => (bytes, None),
+            Records::InFile(range) => (Bytes::new(), Some(range)),
+        };
         let data = PartitionData::default()
             .with_partition_index(partition)
             .with_error_code(self.error_code)
             .with_high_watermark(self.high_watermark)
             .with_last_stable_offset(self.high_watermark)
             .with_log_start_offset(self.log_start)
-            .with_records(Some(self.records))
+            .with_records(Some(records))
             .with_preferred_read_replica(wire_id(self.nearer));
-        match (self.parting, self.leader) {
+        let data = match (self.parting, self.leader) {
             (Some((epoch, end)), _) => {
                 data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0))
             }
@@ -45,6 +52,7 @@ impl PartitionAnswer {
                 LeaderIdAndEpoch::default().with_leader_id(wire_id(leader)).with_leader_epoch(epoch.0),
             ),
             (None, None) => data,
-        }
+        };
+        (data, in_file)
     }
 }

@@ -5,7 +5,7 @@ mod answer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::{Host, buggify, timeout};
+use host::{FileRange, Host, buggify, timeout};
 use model::{BrokerEpoch, BrokerId, Offset, PartitionId, Time};
 use protocol::messages::fetch_response::FetchableTopicResponse;
 use protocol::messages::{FetchRequest, FetchResponse, uuid};
@@ -21,7 +21,7 @@ use crate::fetch_sessions::{Answered, Asked, Context, Key, Topic};
 use crate::metrics::Traffic;
 use crate::node::Node;
 use crate::partition::{Partition, PartitionError, Read, Watcher};
-use crate::router::Answer;
+use crate::router::{Answer, Reply};
 
 /// Bytes of records in one answer, whatever the request says: what one answer may cost in memory.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
@@ -61,7 +61,7 @@ pub(crate) fn handle<H: Host>(
     let (context, asked) = match node.fetch_sessions.begin(now, version, &request, is_followers) {
         Ok(begun) => begun,
         Err(error) => {
-            return Answer::Now(Response::Fetch(FetchResponse::default().with_error_code(error.code())));
+            return Answer::now(Response::Fetch(FetchResponse::default().with_error_code(error.code())));
         }
     };
     let fetch = Fetch {
@@ -77,7 +77,7 @@ pub(crate) fn handle<H: Host>(
         changed: (0 < request.max_wait_ms).then(Arc::default),
     };
     match fetch.attempt(Look::First) {
-        Attempt::Enough(answers) => Answer::Now(fetch.answer(answers)),
+        Attempt::Enough(answers) => Answer::now(fetch.answer(answers)),
         Attempt::TooLittle(answers) => Answer::later(fetch.until_there_is_enough(answers)),
     }
 }
@@ -162,7 +162,7 @@ fn resolve<H: Host>(node: &Node<H>, asked: Vec<(Key, Asked)>) -> Vec<Wanted<H>> 
 
 impl<H: Host> Fetch<H> {
     /// Tries again at every change of a partition that was asked for, until there is enough or the time is up.
-    async fn until_there_is_enough(self, mut answers: Vec<PartitionAnswer>) -> Response {
+    async fn until_there_is_enough(self, mut answers: Vec<PartitionAnswer>) -> Reply {
         let Some(changed) = self.changed.clone() else { return self.answer(answers) };
         loop {
             if buggify!(self.node.host, "a fetch was answered before there was enough", 0.05) {
@@ -300,7 +300,7 @@ impl<H: Host> Fetch<H> {
         PartitionAnswer { log_start: log_start.0, leader, ..failed(error_code(error)) }
     }
 
-    fn answer(self, answers: Vec<PartitionAnswer>) -> Response {
+    fn answer(self, answers: Vec<PartitionAnswer>) -> Reply {
         for (wanted, answer) in self.wanted.iter().zip(&answers) {
             if let Ok(partition) = &wanted.found {
                 self.count_throttled(partition, answer.records.len());
@@ -320,18 +320,27 @@ impl<H: Host> Fetch<H> {
         let mut answered: Vec<Answered> = answered.collect();
         let ended = node.fetch_sessions.end(node.host.now(), &self.context, &mut answered, || node.host.entropy());
         let response = FetchResponse::default();
-        Response::Fetch(match ended {
-            Ok(id) => response.with_session_id(id).with_responses(by_topic(answered)),
-            Err((error, id)) => response.with_session_id(id).with_error_code(error.code()),
-        })
+        match ended {
+            Ok(id) => {
+                let (topics, in_files) = by_topic(answered);
+                let response = Response::Fetch(response.with_session_id(id).with_responses(topics));
+                Reply { response, in_files }
+            }
+            Err((error, id)) => Response::Fetch(response.with_session_id(id).with_error_code(error.code())).into(),
+        }
     }
 }
 
-/// Partitions that stand beside each other share their topic.
-fn by_topic(answered: Vec<Answered>) -> Vec<FetchableTopicResponse> {
+/// Partitions that stand beside each other share their topic. Beside them, by partition, what is to be sent from its file.
+fn by_topic(answered: Vec<Answered>) -> (Vec<FetchableTopicResponse>, Vec<Option<FileRange>>) {
+    let mut in_files = Vec::new();
     let mut topics: Vec<(Topic, FetchableTopicResponse)> = Vec::new();
-    for Answered { key, answer, .. } in answered {
-        let partition = answer.into_wire(key.index);
+    for (number, Answered { key, answer, .. }) in answered.into_iter().enumerate() {
+        let (partition, in_file) = answer.into_wire(key.index);
+        if in_file.is_some() {
+            in_files.resize(number, None);
+            in_files.push(in_file);
+        }
         match topics.last_mut().filter(|(topic, _)| *topic == key.topic) {
             Some((_, topic)) => topic.partitions.push(partition),
             None => {
@@ -344,7 +353,7 @@ fn by_topic(answered: Vec<Answered>) -> Vec<FetchableTopicResponse> {
             }
         }
     }
-    topics.into_iter().map(|(_, topic)| topic).collect()
+    (topics.into_iter().map(|(_, topic)| topic).collect(), in_files)
 }
 
 fn found(Read { records, high_watermark, log_start }: Read) -> PartitionAnswer {
