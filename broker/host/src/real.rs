@@ -3,7 +3,7 @@
 //! This is the one room under `broker/` in which the real world may be touched.
 //!
 //! ```text
-//!  network.rs  tokio's TCP                        sync.rs     one thread that makes written bytes safe, in groups
+//!  network.rs  tokio's TCP, and sendfile          sync.rs     one thread that makes written bytes safe, in groups
 //!  disk.rs     positional reads and writes, here  witness.rs  what the broker says of itself, for logs
 //! ```
 
