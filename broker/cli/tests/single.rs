@@ -106,6 +106,23 @@ fn what_was_produced_is_consumed_in_order_and_again_after_a_kill() {
 }
 
 #[test]
+fn what_memory_has_no_room_for_is_sent_from_its_file_as_it_was() {
+    let (_directory, data) = directory();
+    let (_node, address) = single(&data);
+    let to = ["--bootstrap", &address];
+    printed(run(&["topic", "create", "orders", to[0], to[1]]));
+    // Three times what is kept in memory.
+    let input = (0..120_000).fold(String::new(), |mut input, number| {
+        writeln!(input, "{number:0100}").unwrap();
+        input
+    });
+    let output = run_with(&["produce", "orders", to[0], to[1]], &input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = printed(run(&["consume", "orders", to[0], to[1]]));
+    assert!(read == input, "{} bytes of {}", read.len(), input.len());
+}
+
+#[test]
 fn deleted_records_are_gone_for_good_and_offsets_stay() {
     let (_directory, data) = directory();
     let (node, address) = single(&data);
