@@ -1,7 +1,7 @@
 //! What a broker finds on its disk: logs, metadata records, its vote, its identity, and what its operator wrote.
 
 use futures_util::FutureExt;
-use model::{Offset, Timestamp};
+use model::{MetadataVersion, Offset, Timestamp};
 use roles::controller::Record;
 use roles::quorum::QuorumState;
 use storage::{Log, LogConfig};
@@ -44,8 +44,9 @@ fn log(point: &[u8], segment: &[u8]) {
 
 /// A record of the metadata log: what is read is written, and read again as the same.
 pub(crate) fn metadata(data: &[u8]) {
-    if let Ok(record) = Record::decode(data) {
-        assert_eq!(Record::decode(&record.encode()), Ok(record));
+    if let Ok(record) = Record::decode(data, MetadataVersion::NEWEST) {
+        let _by_an_older_release = Record::decode(data, MetadataVersion::OLDEST);
+        assert_eq!(Record::decode(&record.encode(), MetadataVersion::NEWEST), Ok(record));
     }
 }
 

@@ -16,6 +16,7 @@ mod in_sync_set_is_sane;
 mod indexes_equal_a_scan;
 mod leaders_count_what_followers_have;
 mod metadata_agrees;
+mod metadata_is_understood;
 mod nothing_comes_from_nowhere;
 mod offsets_keep_their_order;
 mod one_leader_an_epoch;
@@ -107,6 +108,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::new(producer_state_is_its_rebuild::ProducerStateIsItsRebuild::new(expectations.flush_on_commit)),
         Box::<compaction_keeps_the_last::CompactionKeepsTheLast>::default(),
         Box::<metadata_agrees::MetadataAgrees>::default(),
+        Box::<metadata_is_understood::MetadataIsUnderstood>::default(),
         Box::<snapshots_stand_for_the_committed::SnapshotsStandForTheCommitted>::default(),
         Box::<quorum_commits_by_majority::QuorumCommitsByMajority>::default(),
         Box::<voters_change_one_at_a_time::VotersChangeOneAtATime>::default(),

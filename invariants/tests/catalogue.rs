@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use evidence::{Action, Claims, History, Key, MicroOperation, NodeName, Recorder, Table, Value, What};
 use invariants::{Expectations, Outcome, Verdict, Watch, check};
-use model::{Event, LeaderEpoch, LogStartReason, Offset, PartitionId, Time};
+use model::{
+    BrokerEpoch, BrokerId, Event, LeaderEpoch, LogStartReason, MetadataVersion, MetadataVersions, Offset, PartitionId,
+    Time,
+};
 use tale::{P, Tale, brokers, expectations};
 
 /// A promise, what breaks it, and what is much like that and legal.
@@ -102,6 +105,7 @@ const PAIRS: &[Pair] = &[
     ),
     ("the quorum commits by majority", || quorum(&[1]), || quorum(&[1, 2])),
     ("voters change one at a time", || changes_voters(1), || changes_voters(3)),
+    ("every broker reads the metadata", || raises_to(1), || raises_to(2)),
     ("a deposed controller steps down", || deposed(false), || deposed(true)),
     ("what waits is answered", || owes(3), || owes(0)),
     (
@@ -140,6 +144,14 @@ fn quorum(synced: &[i32]) -> Tale {
     let synced =
         synced.iter().fold(begun, |tale, &n| tale.says(n, appended.clone()).says(n, Event::Synced { partition, end }));
     synced.says(1, Event::HighWatermarkAdvanced { partition, epoch, to: end })
+}
+
+/// The level is raised to 2, and a broker is registered that reads versions up to `newest`.
+fn raises_to(newest: u16) -> Tale {
+    let versions = MetadataVersions::up_to(MetadataVersion(newest));
+    let registered = Event::BrokerRegistered { broker: BrokerId(2), epoch: BrokerEpoch(4), versions };
+    let raised = Event::LevelFinalized { level: MetadataVersion(2) };
+    Tale::begin().says(1, registered).says(1, raised).applied(1, 5, 5)
 }
 
 /// The leader of a quorum of three removes a voter when so much of its log is committed, and another one when that is.

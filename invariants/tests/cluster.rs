@@ -6,14 +6,18 @@ mod tale;
 
 use evidence::{Entry, Harm, History, NodeName, What};
 use invariants::{Outcome, Watch};
-use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
+use model::{
+    BrokerEpoch, BrokerId, Event, LeaderEpoch, MetadataVersion, MetadataVersions, Offset, PartitionEpoch, PartitionId,
+    Time, TopicId,
+};
 use tale::{P, Tale, brokers, expectations, outcome};
 
 /// Broker `n` applies that these broker processes are registered, none of them fenced.
 fn with_brokers(tale: Tale, n: i32, registered: &[(i32, i64)]) -> Tale {
     registered.iter().fold(tale, |tale, &(broker, epoch)| {
         let (broker, epoch) = (BrokerId(broker), BrokerEpoch(epoch));
-        tale.says(n, Event::BrokerRegistered { broker, epoch }).says(n, Event::BrokerUnfenced { broker })
+        let versions = MetadataVersions::default();
+        tale.says(n, Event::BrokerRegistered { broker, epoch, versions }).says(n, Event::BrokerUnfenced { broker })
     })
 }
 
@@ -43,7 +47,8 @@ fn a_fenced_broker_leads_nothing_and_is_in_sync_only_if_nobody_leads() {
     two().says(1, fenced(2)).applied(1, 6, 6).breaks(PROMISE);
     two().says(1, fenced(1)).applied(1, 6, 6).breaks(PROMISE);
     // A new process is fenced until it has caught up.
-    let again = Event::BrokerRegistered { broker: BrokerId(2), epoch: BrokerEpoch(20) };
+    let versions = MetadataVersions::default();
+    let again = Event::BrokerRegistered { broker: BrokerId(2), epoch: BrokerEpoch(20), versions };
     two().says(1, again).applied(1, 6, 6).breaks(PROMISE);
     // The set changes in the same batch; and nobody is left but the fenced one.
     two().says(1, fenced(2)).state(1, 1, 1, 1, &[1]).applied(1, 7, 7).keeps();
@@ -347,4 +352,27 @@ fn voters_change_one_at_a_time_and_not_before_a_leader_has_committed() {
     changes(ready(), &[1, 4]).breaks(PROMISE); // Two go, and one comes.
     let verdicts = changes(ready(), &[1, 2, 3, 4]).keeps();
     assert_eq!(outcome(&verdicts, PROMISE), Outcome::Kept);
+}
+
+#[test]
+fn nothing_is_newer_than_the_finalized_level_and_every_registered_broker_reads_that() {
+    const PROMISE: &str = "every broker reads the metadata";
+    let two = MetadataVersion(2);
+    let registers = |tale: Tale, broker, newest| {
+        let versions = MetadataVersions::up_to(MetadataVersion(newest));
+        tale.says(1, Event::BrokerRegistered { broker: BrokerId(broker), epoch: BrokerEpoch(10), versions })
+    };
+    let raised = |tale: Tale| tale.says(1, Event::LevelFinalized { level: two });
+    let newer = |tale: Tale| tale.says(1, Event::NewerRecordApplied { level: two });
+    let mixed = || registers(registers(Tale::begin(), 1, 1), 2, 2).applied(1, 5, 5);
+    newer(mixed()).breaks(PROMISE);
+    raised(mixed()).applied(1, 6, 6).breaks(PROMISE);
+    registers(raised(Tale::begin()).applied(1, 1, 1), 1, 1).applied(1, 2, 2).breaks(PROMISE);
+    // The level is raised when everybody has been replaced, or is gone; then the newer is read by all.
+    let replaced = newer(raised(registers(mixed(), 1, 2)).applied(1, 7, 7)).applied(1, 8, 8).keeps();
+    assert_eq!(outcome(&replaced, PROMISE), Outcome::Kept);
+    let gone = mixed().says(1, Event::BrokerUnregistered { broker: BrokerId(1) });
+    newer(raised(gone).applied(1, 7, 7)).keeps();
+    // A snapshot tells the new level and who registered in either order.
+    registers(raised(mixed()), 1, 2).applied(1, 9, 9).keeps();
 }

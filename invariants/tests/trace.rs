@@ -32,6 +32,7 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
         "snapshots stand for what was committed",
         "the quorum commits by majority",
         "voters change one at a time",
+        "every broker reads the metadata",
         "a deposed controller steps down",
         "what waits is answered",
     ];

@@ -130,8 +130,19 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
             let what = format!("goes by a snapshot of metadata below {end}, image {digest:016x}");
             Telling::new('s', Transition, what).on(quorum).epoch(*epoch).high(*end)
         }
-        Event::BrokerRegistered { broker, epoch } => {
-            Telling::new('r', Transition, format!("registers {} ({epoch})", names.node(*broker))).on(quorum)
+        Event::LevelFinalized { level } => {
+            Telling::new('^', Transition, format!("learns: metadata is of version {level}")).on(quorum)
+        }
+        Event::NewerRecordApplied { level } => {
+            Telling::new('m', Flow, format!("applies what only metadata version {level} says")).on(quorum)
+        }
+        Event::BrokerRegistered { broker, epoch, versions } => {
+            let who = names.node(*broker);
+            Telling::new('r', Transition, format!("registers {who} ({epoch}), which reads versions {versions}"))
+                .on(quorum)
+        }
+        Event::BrokerUnregistered { broker } => {
+            Telling::new('x', Transition, format!("unregisters {}", names.node(*broker))).on(quorum)
         }
         Event::BrokerFenced { broker } => {
             Telling::new('!', Transition, format!("fences {}", names.node(*broker))).on(quorum)

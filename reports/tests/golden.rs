@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use evidence::{Entry, NodeName, What};
 use invariants::{Outcome, Verdict};
-use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time, TopicId};
+use model::{
+    BrokerEpoch, BrokerId, Event, LeaderEpoch, MetadataVersions, Offset, PartitionEpoch, PartitionId, Time, TopicId,
+};
 use reports::{Run, Stats, View, json, page, terminal};
 use scenarios::{Reach, catalogue};
 
@@ -68,7 +70,11 @@ fn entries() -> Vec<Entry> {
     trace.saw(430, "broker 3", Event::QuorumLeader { epoch: epoch(1), log_end: offset(0) });
     trace.saw(431, "broker 1", Event::QuorumFollower { epoch: epoch(1), leader: BrokerId(3) });
     trace.saw(431, "broker 2", Event::QuorumFollower { epoch: epoch(1), leader: BrokerId(3) });
-    trace.saw(440, "broker 3", Event::BrokerRegistered { broker: BrokerId(1), epoch: BrokerEpoch(2) });
+    trace.saw(
+        440,
+        "broker 3",
+        Event::BrokerRegistered { broker: BrokerId(1), epoch: BrokerEpoch(2), versions: MetadataVersions::default() },
+    );
     trace.saw(700, "broker 1", changed(Some(1), 0, &[1, 2, 3]));
     trace.saw(701, "broker 1", leads(0, 0, 0));
     trace.saw(702, "broker 2", changed(Some(1), 0, &[1, 2, 3]));

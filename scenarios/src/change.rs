@@ -35,6 +35,8 @@ pub enum ChangeKind {
     AddVoter(u32),
     /// This node votes no more; it runs on.
     RemoveVoter(u32),
+    /// The metadata is brought to this level.
+    UpdateFeatures(u16),
 }
 
 /// More partitions for a topic.
@@ -109,6 +111,9 @@ struct ChangeFile {
     /// This node, by number, votes on the metadata no more; it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remove_voter: Option<u32>,
+    /// The metadata is brought to this level: up when every node knows it, or down without loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    update_features: Option<u16>,
 }
 
 impl TryFrom<ChangeFile> for Change {
@@ -127,11 +132,12 @@ impl TryFrom<ChangeFile> for Change {
             file.delete_records.map(ChangeKind::DeleteRecords),
             file.add_voter.map(ChangeKind::AddVoter),
             file.remove_voter.map(ChangeKind::RemoveVoter),
+            file.update_features.map(ChangeKind::UpdateFeatures),
         ]
         .into_iter()
         .flatten();
         let help = "write one of delete_topic, remake_topic, add_partitions, alter_topic, reassign, cancel_reassignment, \
-                    elect_preferred, elect_unclean, delete_records, add_voter and remove_voter";
+                    elect_preferred, elect_unclean, delete_records, add_voter, remove_voter and update_features";
         let kind = kinds.next().ok_or_else(|| WordError::new("nothing says what changes", help).pack())?;
         if kinds.next().is_some() {
             return Err(WordError::new("two things change at once", help).pack());
@@ -155,6 +161,7 @@ impl From<Change> for ChangeFile {
             delete_records: None,
             add_voter: None,
             remove_voter: None,
+            update_features: None,
         };
         match change.kind {
             ChangeKind::DeleteTopic(topic) => file.delete_topic = Some(topic),
@@ -168,6 +175,7 @@ impl From<Change> for ChangeFile {
             ChangeKind::DeleteRecords(topic) => file.delete_records = Some(topic),
             ChangeKind::AddVoter(node) => file.add_voter = Some(node),
             ChangeKind::RemoveVoter(node) => file.remove_voter = Some(node),
+            ChangeKind::UpdateFeatures(level) => file.update_features = Some(level),
         }
         file
     }
@@ -186,7 +194,7 @@ impl Change {
             ChangeKind::Reassign(reassign) => Some(&reassign.topic),
             ChangeKind::AddPartitions(more) => Some(&more.topic),
             ChangeKind::AlterTopic(alter) => Some(&alter.topic),
-            ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_) => None,
+            ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_) | ChangeKind::UpdateFeatures(_) => None,
         }
     }
 
@@ -218,6 +226,7 @@ impl std::fmt::Display for Change {
             ChangeKind::DeleteRecords(topic) => write!(f, "the records of topic {topic} are deleted"),
             ChangeKind::AddVoter(node) => write!(f, "node {node} votes on the metadata"),
             ChangeKind::RemoveVoter(node) => write!(f, "node {node} votes on the metadata no more"),
+            ChangeKind::UpdateFeatures(level) => write!(f, "the metadata is brought to version {level}"),
             ChangeKind::AddPartitions(more) => write!(f, "topic {} gets {} partitions", more.topic, more.to),
             ChangeKind::AlterTopic(alter) => {
                 let settings: Vec<String> =

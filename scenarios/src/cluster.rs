@@ -178,6 +178,8 @@ pub const SERVER_KEYS: &[ServerKey] = &[
     number("max.incremental.fetch.session.cache.slots", 0),
     number("controlled.shutdown.max.wait.ms", 0),
     number("producer.id.expiration.ms", 1),
+    // Of the program, not of its configuration: a node runs as one of this release, which knows metadata up to this version.
+    number("release", 1),
 ];
 
 /// A topic, created before the workload begins.

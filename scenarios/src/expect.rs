@@ -261,6 +261,7 @@ pub const PROMISES: &[&str] = &[
     "nothing comes from nowhere",
     "the quorum commits by majority",
     "voters change one at a time",
+    "every broker reads the metadata",
     "a deposed controller steps down",
     "what waits is answered",
     "clients read only what is committed",

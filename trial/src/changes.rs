@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Admin, ClientError, Election, NewTopic, Resource, TopicPartition};
+use client::{Admin, ClientError, Election, LevelUpdate, NewTopic, Resource, TopicPartition};
 use evidence::What;
 use host::Host;
-use model::{BrokerId, Endpoint, Time};
+use model::{BrokerId, Endpoint, MetadataVersion, Time};
 use parking_lot::Mutex;
 use scenarios::{Change, ChangeKind, Scenario, Throughput, Topic};
 use sim::{SimHost, World};
@@ -141,6 +141,15 @@ async fn make(
         ChangeKind::RemoveVoter(node) => {
             let node = BrokerId(i32::try_from(*node).unwrap_or(i32::MAX));
             until_done(host, || admin.remove_voter(node)).await;
+        }
+        ChangeKind::UpdateFeatures(level) => {
+            let level = MetadataVersion(*level);
+            until_done(host, async || {
+                let is_lower = level < admin.describe_features().await?.finalized;
+                let update = if is_lower { LevelUpdate::Downgrade } else { LevelUpdate::Upgrade };
+                admin.update_level(level, update, false).await
+            })
+            .await;
         }
         ChangeKind::DeleteRecords(name) => {
             for index in (0..).take(topic.map_or(0, |topic| topic.partitions as usize)) {

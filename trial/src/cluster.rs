@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use model::{BrokerId, ClusterId, Endpoint};
+use model::{BrokerId, ClusterId, Endpoint, MetadataVersion};
 use scenarios::{Cluster, ConfigValue, FlushPolicy};
 use server::{Config, ReplicaSelector, Voter};
 
@@ -105,6 +105,7 @@ pub(crate) fn set(config: &mut Config, key: &str, value: &ConfigValue) {
         "max.connections" => config.connections_max = size(),
         "max.incremental.fetch.session.cache.slots" => config.fetch_session_slots_max = size(),
         "controlled.shutdown.max.wait.ms" => config.controlled_shutdown_wait_max = millis(),
+        "release" => config.metadata_version_max = MetadataVersion(u16::try_from(number()).unwrap_or(u16::MAX)),
         "producer.id.expiration.ms" => config.producer_silence_max = millis(),
         of_topics => {
             if let Err(refused) = config.topic_defaults.set(of_topics, &value.to_string()) {

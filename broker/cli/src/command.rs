@@ -6,6 +6,7 @@ mod completion;
 mod config;
 mod consume;
 mod elect;
+mod features;
 mod log;
 mod produce;
 mod quorum;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Elect(elect::Elect),
     Unregister(unregister::Unregister),
     Quorum(quorum::Quorum),
+    Features(features::Features),
     Produce(produce::Produce),
     Consume(consume::Consume),
     Config(config::Config),
@@ -46,6 +48,7 @@ impl Command {
             Command::Elect(command) => command.run(),
             Command::Unregister(command) => command.run(),
             Command::Quorum(command) => command.run(),
+            Command::Features(command) => command.run(),
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
             Command::Config(command) => command.run(),

@@ -2,10 +2,9 @@
 
 use host::Host;
 use model::Endpoint;
-use protocol::messages::{ApiKey, ApiVersionsRequest, RequestMessage, string};
-use protocol::{ErrorCode, NO_ERROR};
+use protocol::messages::{ApiKey, RequestMessage};
 
-use crate::{CallError, Channel, ClientConfig, ClientError};
+use crate::{CallError, Channel, ClientConfig, ClientError, features};
 
 /// What this client asks with, oldest and newest version. Topics go by name everywhere, so Fetch ends at 12.
 const SPOKEN: &[(ApiKey, i16, i16)] = &[
@@ -26,6 +25,7 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::DescribeLogDirs, 1, 4),
     (ApiKey::DescribeQuorum, 0, 2),
     (ApiKey::DescribeCluster, 0, 1),
+    (ApiKey::UpdateFeatures, 0, 2),
     (ApiKey::UnregisterBroker, 0, 0),
     (ApiKey::AddRaftVoter, 0, 0),
     (ApiKey::RemoveRaftVoter, 0, 0),
@@ -70,15 +70,7 @@ impl<H: Host> Node<H> {
     /// Connects and agrees on versions (KIP-35, KIP-511).
     pub(crate) async fn connect(host: &H, endpoint: &Endpoint, config: &ClientConfig) -> Result<Node<H>, CallError> {
         let mut channel = Channel::connect(host, endpoint, &config.client_id, config.connect_timeout).await?;
-        let request = ApiVersionsRequest::default()
-            .with_client_software_name(string(env!("CARGO_PKG_NAME")))
-            .with_client_software_version(string(env!("CARGO_PKG_VERSION")));
-        let unsent = |error: CallError| CallError::Connect(format!("{endpoint}: {error}"));
-        let answer = channel.call(3, &request, config.connect_timeout).await.map_err(unsent)?;
-        // A refusal of version 3 names the ranges all the same.
-        if answer.error_code != NO_ERROR && answer.error_code != ErrorCode::UnsupportedVersion.code() {
-            return Err(CallError::Connect(format!("{endpoint} refuses ApiVersions with error {}", answer.error_code)));
-        }
+        let answer = features::api_versions(&mut channel, endpoint, config).await?;
         let ranges = answer.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version));
         Ok(Node { channel, versions: Versions::agree(ranges) })
     }

@@ -159,22 +159,26 @@ bugs! {
     ThrottleInSync = "throttle-in-sync", had: "what KIP-73 exempts: producers wait for those in sync", breaks: "a move that was to be in nobody's way starves the replicas that producers wait for";
     /// A snapshot leaves out which producer ids were given away.
     SnapshotForgetsProducerIds = "snapshot-forgets-producer-ids", had: "a record kind that its image forgets (KAFKA-13968 and its kin)", breaks: "two nodes hold different metadata, and two producers one id";
+    /// The controller writes what only the newest metadata version can say, whatever level the cluster is at.
+    NewerRecordsBelowLevel = "newer-records-below-level", had: "what the gates of metadata.version are for (KIP-778)", breaks: "a node of the release before misreads the metadata, or stops";
+    /// The level is raised, and nobody looks whether every node knows the next one.
+    LevelRaisedTooEarly = "level-raised-too-early", had: "inter.broker.protocol.version, which only the operator's care looked after before KIP-584", breaks: "a node of the release before cannot read the metadata any more";
 }
 
 /// The bugs that are planted in one host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Planted(u64);
+pub struct Planted(u128);
 
 impl Planted {
     /// Nothing planted: what every real host has.
     pub const NONE: Planted = Planted(0);
 
     pub fn with(self, bug: Bug) -> Planted {
-        Planted(self.0 | (1 << bug as u64))
+        Planted(self.0 | (1 << bug as u128))
     }
 
     pub fn has(self, bug: Bug) -> bool {
-        self.0 & (1 << bug as u64) != 0
+        self.0 & (1 << bug as u128) != 0
     }
 }
 
@@ -184,7 +188,7 @@ mod tests {
 
     #[test]
     fn every_bug_has_its_own_bit() {
-        assert!(Bug::ALL.len() <= 64);
+        assert!(Bug::ALL.len() <= 128);
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, Timestamp, TopicId};
+use crate::{
+    BrokerEpoch, BrokerId, LeaderEpoch, MetadataVersion, MetadataVersions, Offset, PartitionEpoch, PartitionId,
+    ProducerId, Timestamp, TopicId,
+};
 
 /// Why a log begins later than it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,10 +115,25 @@ pub enum Event {
         content: u32,
     },
 
+    /// Metadata is at this level from here on.
+    LevelFinalized {
+        level: MetadataVersion,
+    },
+    /// A record was applied on this node that only nodes of this level read rightly.
+    NewerRecordApplied {
+        level: MetadataVersion,
+    },
+
     // Brokers as the active controller sees them.
+    /// A process of a broker made itself known, which reads metadata of these versions.
     BrokerRegistered {
         broker: BrokerId,
         epoch: BrokerEpoch,
+        versions: MetadataVersions,
+    },
+    /// A broker is gone for good.
+    BrokerUnregistered {
+        broker: BrokerId,
     },
     BrokerFenced {
         broker: BrokerId,

@@ -9,6 +9,7 @@ mod endpoint;
 mod epochs;
 mod event;
 mod ids;
+mod metadata_version;
 mod producers;
 mod time;
 
@@ -24,6 +25,7 @@ pub use ids::{
     BrokerEpoch, BrokerId, ClusterId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId,
     SnapshotId, TopicId,
 };
+pub use metadata_version::{MetadataVersion, MetadataVersions};
 pub use producers::{
     Admission, PRODUCER_BATCHES_KEPT, Producer, ProducerBatch, ProducerStamp, Producers, SequenceError, sequence_after,
 };

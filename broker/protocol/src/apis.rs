@@ -5,6 +5,8 @@
 //! record batches are understood (KAFKA-18659); and an ApiVersions request of a version that is too new is answered with
 //! version 0 and error 35, from which the client learns what to ask instead (KIP-511).
 
+use model::MetadataVersion;
+
 use crate::errors::{ErrorCode, NO_ERROR};
 use crate::messages::{ApiKey, ApiVersionsResponse, api_versions_response::ApiVersion};
 use crate::request::Header;
@@ -20,6 +22,22 @@ pub struct Api {
     pub max: i16,
     /// The oldest version that clients are told of; none if the API is between nodes and not told of at all.
     advertised_min: Option<i16>,
+}
+
+impl Api {
+    /// The newest version that a program serves which knows metadata up to `newest`; none if it does not have the API.
+    pub fn newest(&self, newest: MetadataVersion) -> Option<i16> {
+        match self.key {
+            ApiKey::AddRaftVoter | ApiKey::RemoveRaftVoter => newest.has_voters().then_some(self.max),
+            // What follows tells voters apart by their disks, and where a leader listens that was not configured (KIP-853).
+            ApiKey::Fetch if !newest.has_voters() => Some(16),
+            ApiKey::FetchSnapshot | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch if !newest.has_voters() => {
+                Some(0)
+            }
+            ApiKey::DescribeQuorum if !newest.has_voters() => Some(1),
+            _ => Some(self.max),
+        }
+    }
 }
 
 const fn for_clients(key: ApiKey, min: i16, max: i16) -> Api {
@@ -60,6 +78,7 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::DescribeQuorum, 0, 2),
     between_nodes(ApiKey::AlterPartition, 2, 3),
     between_nodes(ApiKey::FetchSnapshot, 0, 1),
+    for_clients(ApiKey::UpdateFeatures, 0, 2),
     for_clients(ApiKey::DescribeCluster, 0, 2),
     for_clients(ApiKey::DescribeProducers, 0, 0),
     between_nodes(ApiKey::BrokerRegistration, 0, 4),
@@ -77,21 +96,21 @@ pub fn api(key: i16) -> Option<&'static Api> {
     SUPPORTED.iter().find(|api| api.key as i16 == key)
 }
 
-/// The answer to an ApiVersions request that we understand. It names no features: we have none that a client could ask for.
-pub fn api_versions_response() -> ApiVersionsResponse {
-    answer(NO_ERROR)
+/// The answer to an ApiVersions request that we understand, of a program that knows metadata up to `newest`. It names no features.
+pub fn api_versions_response(newest: MetadataVersion) -> ApiVersionsResponse {
+    answer(newest, NO_ERROR)
 }
 
 /// The answer to an ApiVersions request of a version that we do not speak: error 35, written as version 0 (KIP-511).
-pub fn refuse_api_versions(header: &Header) -> (Header, Response) {
+pub fn refuse_api_versions(newest: MetadataVersion, header: &Header) -> (Header, Response) {
     let header = Header { version: 0, ..header.clone() };
-    (header, Response::ApiVersions(answer(ErrorCode::UnsupportedVersion.code())))
+    (header, Response::ApiVersions(answer(newest, ErrorCode::UnsupportedVersion.code())))
 }
 
-fn answer(error_code: i16) -> ApiVersionsResponse {
+fn answer(newest: MetadataVersion, error_code: i16) -> ApiVersionsResponse {
     let advertised = SUPPORTED.iter().filter_map(|api| {
-        let min = api.advertised_min?;
-        Some(ApiVersion::default().with_api_key(api.key as i16).with_min_version(min).with_max_version(api.max))
+        let (min, max) = (api.advertised_min?, api.newest(newest)?);
+        Some(ApiVersion::default().with_api_key(api.key as i16).with_min_version(min).with_max_version(max))
     });
     ApiVersionsResponse::default().with_error_code(error_code).with_api_keys(advertised.collect())
 }
@@ -111,10 +130,20 @@ mod tests {
 
     #[test]
     fn produce_is_advertised_from_zero_and_nothing_between_nodes_is() {
-        let answer = api_versions_response();
+        let answer = api_versions_response(MetadataVersion::NEWEST);
         let find = |key: ApiKey| answer.api_keys.iter().find(|entry| entry.api_key == key as i16);
         assert_eq!(find(ApiKey::Produce).map(|entry| (entry.min_version, entry.max_version)), Some((0, 12)));
         assert_eq!(find(ApiKey::Vote), None);
         assert_eq!(find(ApiKey::AlterPartition), None);
+    }
+
+    #[test]
+    fn a_program_of_an_older_level_does_not_have_what_came_later() {
+        let answer = api_versions_response(MetadataVersion(1));
+        let newest = |key: ApiKey| {
+            answer.api_keys.iter().find(|entry| entry.api_key == key as i16).map(|entry| entry.max_version)
+        };
+        assert_eq!((newest(ApiKey::Fetch), newest(ApiKey::AddRaftVoter)), (Some(16), None));
+        assert_eq!(newest(ApiKey::Metadata), Some(13));
     }
 }

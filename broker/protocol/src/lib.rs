@@ -27,5 +27,5 @@ pub use call::{CallFormatError, correlation_id, decode_response, encode_request}
 pub use errors::{ErrorCode, NO_ERROR};
 pub use fetch_parts::Piece;
 pub use frame::{FrameError, next_frame};
-pub use request::{Header, Request, RequestError, decode_request};
+pub use request::{Header, Request, RequestError, decode_request, decode_request_as};
 pub use response::{EncodeError, Response, encode_response, encode_response_around};

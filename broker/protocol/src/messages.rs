@@ -21,7 +21,7 @@ pub use proto_kafka::messages::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse,
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
     ProducerId as WireProducerId, RemoveRaftVoterRequest, RemoveRaftVoterResponse, TopicName, UnregisterBrokerRequest,
-    UnregisterBrokerResponse, VoteRequest, VoteResponse,
+    UnregisterBrokerResponse, UpdateFeaturesRequest, UpdateFeaturesResponse, VoteRequest, VoteResponse,
 };
 /// The parts of each message, by the message's name: `fetch_response::PartitionData`.
 pub use proto_kafka::messages::{
@@ -39,7 +39,8 @@ pub use proto_kafka::messages::{
     incremental_alter_configs_response, list_config_resources_request, list_config_resources_response,
     list_offsets_request, list_offsets_response, list_partition_reassignments_request,
     list_partition_reassignments_response, metadata_request, metadata_response, offset_for_leader_epoch_request,
-    offset_for_leader_epoch_response, produce_request, produce_response, vote_request, vote_response,
+    offset_for_leader_epoch_response, produce_request, produce_response, update_features_request,
+    update_features_response, vote_request, vote_response,
 };
 /// What every request structure is: it knows its key and its response.
 pub use proto_kafka::protocol::Request as RequestMessage;

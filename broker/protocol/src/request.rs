@@ -1,6 +1,7 @@
 //! Requests: bytes of a frame to a header and one message.
 
 use bytes::{Buf, Bytes};
+use model::MetadataVersion;
 use proto_kafka::messages::RequestHeader;
 use proto_kafka::protocol::{Decodable, HeaderVersion};
 use thiserror::Error;
@@ -89,6 +90,7 @@ requests! {
     DescribeCluster(DescribeClusterRequest),
     BrokerRegistration(BrokerRegistrationRequest),
     BrokerHeartbeat(BrokerHeartbeatRequest),
+    UpdateFeatures(UpdateFeaturesRequest),
     UnregisterBroker(UnregisterBrokerRequest),
     AddRaftVoter(AddRaftVoterRequest),
     RemoveRaftVoter(RemoveRaftVoterRequest),
@@ -102,11 +104,19 @@ requests! {
 /// # Errors
 /// See [`RequestError`]; each says what to do with the connection.
 pub fn decode_request(frame: Bytes) -> Result<(Header, Request), RequestError> {
+    decode_request_as(MetadataVersion::NEWEST, frame)
+}
+
+/// Reads one frame as a program does that knows metadata up to `newest`, and the requests that came with it.
+///
+/// # Errors
+/// As [`decode_request`].
+pub fn decode_request_as(newest: MetadataVersion, frame: Bytes) -> Result<(Header, Request), RequestError> {
     let mut header = prefix(&frame)?;
-    let Some(api) = apis::api(header.api_key) else {
+    let Some((api, max)) = apis::api(header.api_key).and_then(|api| Some((api, api.newest(newest)?))) else {
         return Err(RequestError::UnknownApi { header });
     };
-    if !(api.min..=api.max).contains(&header.version) {
+    if !(api.min..=max).contains(&header.version) {
         return Err(RequestError::UnsupportedVersion { header });
     }
     let mut body = Bounded::new(frame, STRUCTURE_BYTES_MAX);

@@ -79,6 +79,7 @@ responses! {
     DescribeCluster(DescribeClusterResponse),
     BrokerRegistration(BrokerRegistrationResponse),
     BrokerHeartbeat(BrokerHeartbeatResponse),
+    UpdateFeatures(UpdateFeaturesResponse),
     UnregisterBroker(UnregisterBrokerResponse),
     AddRaftVoter(AddRaftVoterResponse),
     RemoveRaftVoter(RemoveRaftVoterResponse),

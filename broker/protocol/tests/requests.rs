@@ -3,6 +3,7 @@
 mod samples;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use model::MetadataVersion;
 use proptest::prelude::*;
 use protocol::messages::*;
 use protocol::{
@@ -98,7 +99,7 @@ fn a_null_client_id_and_tagged_fields_of_the_header_are_taken() {
 #[test]
 fn an_api_versions_request_that_is_too_new_is_answered_in_version_zero() {
     let header = Header { api_key: 18, version: 99, correlation_id: 8, client_id: None };
-    let (header, response) = refuse_api_versions(&header);
+    let (header, response) = refuse_api_versions(MetadataVersion::NEWEST, &header);
     let parts = encode_response(&header, &response).unwrap();
     let bytes = parts.concat();
     // No tagged fields in the header; error 35; then an array with a plain length, and its first entry: Produce from 0.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what does not hold here fails the test, as it should")]
 
 use bytes::{Bytes, BytesMut};
+use model::MetadataVersion;
 use proptest::prelude::*;
 use proto_kafka::protocol::Encodable;
 use protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData};
@@ -70,6 +71,7 @@ every_response_comes_through! {
     ElectLeaders(ElectLeadersRequest, ElectLeadersResponse),
     AlterPartitionReassignments(AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse),
     ListPartitionReassignments(ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse),
+    UpdateFeatures(UpdateFeaturesRequest, UpdateFeaturesResponse),
     UnregisterBroker(UnregisterBrokerRequest, UnregisterBrokerResponse),
     AddRaftVoter(AddRaftVoterRequest, AddRaftVoterResponse),
     RemoveRaftVoter(RemoveRaftVoterRequest, RemoveRaftVoterResponse),
@@ -89,21 +91,24 @@ every_response_comes_through! {
 #[test]
 fn the_answer_to_api_versions_never_has_tagged_fields_in_its_header() {
     for version in 0..=4 {
-        let frame = frame(&header(ApiKey::ApiVersions, version), &Response::ApiVersions(api_versions_response()));
+        let frame = frame(
+            &header(ApiKey::ApiVersions, version),
+            &Response::ApiVersions(api_versions_response(MetadataVersion::NEWEST)),
+        );
         // Right behind the correlation id stands the error, and behind it the length of the list.
-        let count = u8::try_from(api_versions_response().api_keys.len()).unwrap();
+        let count = u8::try_from(api_versions_response(MetadataVersion::NEWEST).api_keys.len()).unwrap();
         let list_length = if version >= 3 { vec![count + 1] } else { vec![0, 0, 0, count] };
         let expected = [&[0, 0, 0, 41, 0, 0], &list_length[..]].concat();
         assert!(frame.starts_with(&expected), "version {version}");
         let read = decode_response::<ApiVersionsRequest>(version, frame).unwrap();
-        assert_eq!(read, api_versions_response());
+        assert_eq!(read, api_versions_response(MetadataVersion::NEWEST));
     }
 }
 
 #[test]
 fn a_client_that_asked_too_new_a_version_reads_the_refusal() {
     let asked = header(ApiKey::ApiVersions, 4);
-    let (answered, response) = refuse_api_versions(&asked);
+    let (answered, response) = refuse_api_versions(MetadataVersion::NEWEST, &asked);
     let read = decode_response::<ApiVersionsRequest>(4, frame(&answered, &response)).unwrap();
     assert_eq!(read.error_code, 35);
     assert!(read.api_keys.iter().any(|api| api.api_key == 18 && api.max_version == 4));

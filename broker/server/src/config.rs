@@ -5,7 +5,7 @@ pub(crate) mod keys;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use model::{BrokerId, ClusterId, Endpoint};
+use model::{BrokerId, ClusterId, Endpoint, MetadataVersion};
 use roles::controller::{TopicDefaults, TopicSetting};
 
 /// When an append is safe enough to speak of.
@@ -116,6 +116,9 @@ pub struct Config {
     pub producer_silence_max: Duration,
     /// `max.incremental.fetch.session.cache.slots`
     pub fetch_session_slots_max: usize,
+    /// What this program knows of metadata, and of the requests that came with it. Nothing that an operator writes changes it: a trial runs
+    /// nodes as those of an earlier release by it.
+    pub metadata_version_max: MetadataVersion,
     /// `controlled.shutdown.max.wait.ms` (ours): how long an orderly stop waits for leaders to move.
     pub controlled_shutdown_wait_max: Duration,
 }
@@ -167,6 +170,7 @@ impl Config {
             connections_max: 10_000,
             producer_silence_max: Duration::from_secs(86_400),
             fetch_session_slots_max: 1_000,
+            metadata_version_max: MetadataVersion::NEWEST,
             controlled_shutdown_wait_max: Duration::from_secs(10),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use bytes::{Bytes, BytesMut};
 use host::{Connection, FileRange, Host, Listener, Reader, Writer, buggify};
 use model::{Bug, Time};
-use protocol::{FrameError, Header, Piece, RequestError, decode_request, encode_response_around, next_frame};
+use protocol::{FrameError, Header, Piece, RequestError, decode_request_as, encode_response_around, next_frame};
 use thiserror::Error;
 
 use crate::node::Node;
@@ -156,7 +156,8 @@ fn begin<H: Host>(
     due: &mut VecDeque<Due>,
 ) -> Result<(), Hangup> {
     let since = node.host.now();
-    match decode_request(frame) {
+    let newest = node.config.metadata_version_max;
+    match decode_request_as(newest, frame) {
         Ok((mut header, request)) => {
             let answer = router::route(node, &header, answered, request);
             // A slice of the request, which would stay in memory until the answer.
@@ -167,7 +168,7 @@ fn begin<H: Host>(
         Err(RequestError::UnsupportedVersion { header })
             if header.api_key == protocol::messages::ApiKey::ApiVersions as i16 =>
         {
-            let (header, response) = protocol::refuse_api_versions(&header);
+            let (header, response) = protocol::refuse_api_versions(newest, &header);
             due.push_back(Due { header, since, answer: Answer::now(response) });
             Ok(())
         }

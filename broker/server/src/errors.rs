@@ -75,6 +75,8 @@ pub(crate) fn controller_code(refusal: &controller::Refusal) -> i16 {
         Refusal::NoReassignmentInProgress => ErrorCode::NoReassignmentInProgress,
         Refusal::InvalidReplicaAssignment(_) => ErrorCode::InvalidReplicaAssignment,
         Refusal::InvalidConfig(_) => ErrorCode::InvalidConfig,
+        Refusal::InvalidLevel(_) => ErrorCode::InvalidUpdateVersion,
+        Refusal::UnsupportedVersion(_) => ErrorCode::UnsupportedVersion,
         Refusal::PolicyViolation { .. } => ErrorCode::PolicyViolation,
     }
     .code()

@@ -67,6 +67,16 @@ pub enum StartError {
     Metadata(String),
     #[error("a disk failed, and nothing that was written to it since can be trusted: {0}")]
     Storage(String),
+    #[error("this release is too old for the cluster: {0}")]
+    Release(String),
+}
+
+/// Why a node cannot go on.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    Disk(String),
+    /// The cluster says what this release does not know.
+    Release(String),
 }
 
 fn explain(error: &std::io::Error) -> String {
@@ -140,7 +150,8 @@ pub async fn run<H: Host>(
     };
     drop(tasks);
     match failure {
-        Some(failure) => Err(StartError::Storage(failure)),
+        Some(Failure::Disk(failure)) => Err(StartError::Storage(failure)),
+        Some(Failure::Release(failure)) => Err(StartError::Release(failure)),
         None => {
             node.close().await;
             Ok(())

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, buggify};
-use model::BrokerEpoch;
-use protocol::messages::broker_registration_request::Listener;
+use model::{BrokerEpoch, MetadataVersion, MetadataVersions};
+use protocol::messages::broker_registration_request::{Feature, Listener};
 use protocol::messages::{BrokerHeartbeatRequest, BrokerId as WireBrokerId, BrokerRegistrationRequest, Uuid, string};
 use protocol::{ErrorCode, NO_ERROR};
 use tokio::sync::watch;
 
+use crate::Failure;
+use crate::handlers::api_versions::on_the_wire;
 use crate::node::Node;
 
 const REGISTRATION_VERSION: i16 = 1;
@@ -49,15 +51,27 @@ async fn register<H: Host>(node: &Node<H>, incarnation: u128) -> BrokerEpoch {
         .with_name(string("PLAINTEXT"))
         .with_host(string(&advertised.host))
         .with_port(advertised.port);
+    let known = MetadataVersions::up_to(node.config.metadata_version_max);
+    let feature = Feature::default()
+        .with_name(string(MetadataVersion::FEATURE))
+        .with_min_supported_version(on_the_wire(known.oldest))
+        .with_max_supported_version(on_the_wire(known.newest));
     let request = BrokerRegistrationRequest::default()
         .with_broker_id(WireBrokerId(node.config.node_id.0))
         .with_cluster_id(string(&node.cluster_id.0))
         .with_incarnation_id(Uuid::from_u128(incarnation))
         .with_listeners(vec![listener])
+        .with_features(vec![feature])
         .with_rack(node.config.rack.as_deref().map(string));
     loop {
         match node.controller.call(REGISTRATION_VERSION, &request).await {
             Ok(response) if response.error_code == NO_ERROR => return BrokerEpoch(response.broker_epoch),
+            Ok(response) if response.error_code == ErrorCode::UnsupportedVersion.code() => {
+                node.fail(Failure::Release(format!(
+                    "the controller refuses this broker, since it knows metadata.version {known} and the cluster is at another: run a newer release here"
+                )));
+                std::future::pending().await
+            }
             Ok(response) => {
                 let error = ErrorCode::try_from_code(response.error_code);
                 tracing::debug!(?error, "the controller refused our registration");

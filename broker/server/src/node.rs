@@ -12,6 +12,7 @@ use roles::replica::{Assignment, Replica};
 use storage::{Log, LogConfig, RecentBatches, StorageError};
 use tokio::sync::{mpsc, watch};
 
+use crate::Failure;
 use crate::config::Config;
 use crate::controller_channel::ControllerChannel;
 use crate::directories;
@@ -54,8 +55,8 @@ pub(crate) struct Node<H: Host> {
     leaders_heard: Mutex<BTreeMap<BrokerId, Time>>,
     /// When the operator was last told of a disk.
     warned: Mutex<Option<Time>>,
-    /// A disk that failed for good stops the node: the first failure is kept.
-    pub(crate) failed: watch::Sender<Option<String>>,
+    /// What stops the node: the first failure is kept.
+    pub(crate) failed: watch::Sender<Option<Failure>>,
 }
 
 impl<H: Host> Node<H> {
@@ -138,12 +139,17 @@ impl<H: Host> Node<H> {
         }
         if storage.is_final() {
             self.host.witness(Event::StorageFailed { partition });
-            self.failed.send_if_modified(|failed| {
-                let is_first = failed.is_none();
-                failed.get_or_insert_with(|| storage.to_string());
-                is_first
-            });
+            self.fail(Failure::Disk(storage.to_string()));
         }
+    }
+
+    /// The node cannot go on. Its first reason is kept.
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.failed.send_if_modified(|failed| {
+            let is_first = failed.is_none();
+            failed.get_or_insert(failure);
+            is_first
+        });
     }
 
     /// A full disk fails every request; its operator hears of it once in a while.

@@ -12,7 +12,7 @@ use crate::handlers::{
     create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
     describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
     init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, quorum,
-    raft_voters, reassignments, unregister_broker,
+    raft_voters, reassignments, unregister_broker, update_features,
 };
 use crate::node::Node;
 
@@ -52,7 +52,7 @@ impl Answer {
 pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, answered: Option<Time>, request: Request) -> Answer {
     let version = header.version;
     match request {
-        Request::ApiVersions(request) => Answer::now(api_versions::handle(version, &request)),
+        Request::ApiVersions(request) => Answer::now(api_versions::handle(node, version, &request)),
         Request::Metadata(request) => metadata::handle(node, version, request),
         Request::Produce(request) => produce::handle(node, request),
         Request::Fetch(request) => fetch::handle(node, version, answered, request),
@@ -76,6 +76,7 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, answered: Opt
         Request::AlterPartitionReassignments(request) => reassignments::handle_alter(node, version, request),
         Request::ListPartitionReassignments(request) => Answer::now(reassignments::handle_list(node, &request)),
         Request::UnregisterBroker(request) => unregister_broker::handle(node, request),
+        Request::UpdateFeatures(request) => update_features::handle(node, version, request),
         Request::AddRaftVoter(request) => raft_voters::handle_add(node, request),
         Request::RemoveRaftVoter(request) => raft_voters::handle_remove(node, request),
         Request::AlterPartition(request) => alter_partition::handle(node, request),

@@ -191,7 +191,7 @@ impl Promise for InSyncSetIsSane {
                 image.replicas.retain(|partition, _| partition.topic != *topic);
                 Ok(())
             }
-            Event::BrokerRegistered { broker, epoch } => {
+            Event::BrokerRegistered { broker, epoch, .. } => {
                 let image = self.images.entry(node).or_default();
                 image.brokers.insert(*broker, (*epoch, true));
                 image.is_changed = true;

@@ -535,7 +535,10 @@ impl World {
             | Event::MetadataApplied { .. }
             | Event::SnapshotTaken { .. }
             | Event::SnapshotLoaded { .. }
+            | Event::LevelFinalized { .. }
+            | Event::NewerRecordApplied { .. }
             | Event::BrokerRegistered { .. }
+            | Event::BrokerUnregistered { .. }
             | Event::BrokerFenced { .. }
             | Event::BrokerUnfenced { .. }
             | Event::InSyncProposed { .. }

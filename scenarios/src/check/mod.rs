@@ -87,6 +87,10 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
         ChangeKind::DeleteRecords(_) => "delete_records",
         ChangeKind::AddVoter(node) => return may_vote(scenario, here("add_voter"), *node),
         ChangeKind::RemoveVoter(node) => return may_vote(scenario, here("remove_voter"), *node),
+        ChangeKind::UpdateFeatures(0) => {
+            return wrong(here("update_features"), "there is no level 0 of the metadata", "levels begin at 1");
+        }
+        ChangeKind::UpdateFeatures(_) => return Ok(()),
     };
     let Some(topic) = change.topic() else { return Ok(()) };
     let Some(declared) = scenario.topic(topic) else {

@@ -54,6 +54,7 @@ const AVAILABLE: &str = "available again within a bound after healing";
 const COMPACTION: &str = "compaction keeps the last value of each key";
 const COUNT: &str = "leaders count what followers have";
 const SNAPSHOTS: &str = "snapshots stand for what was committed";
+const UNDERSTOOD: &str = "every broker reads the metadata";
 const VOTERS: &str = "voters change one at a time";
 const REBUILD: &str = "producer state equals its rebuild";
 
@@ -90,6 +91,8 @@ tales! {
     snapshot_forgets_producer_ids: told(Bug::SnapshotForgetsProducerIds, "voter-sleeps-while-snapshots-go", 3, &[METADATA]),
     voters_twice_at_once: told(Bug::VotersTwiceAtOnce, "voters-move-to-other-nodes", 3, &[VOTERS]),
     voters_counted_as_before: told(Bug::VotersCountedAsBefore, "voters-move-to-other-nodes", 5, &[MAJORITY]),
+    newer_records_below_level: told(Bug::NewerRecordsBelowLevel, "release-is-rolled-out", 5, &[UNDERSTOOD, METADATA]),
+    level_raised_too_early: told(Bug::LevelRaisedTooEarly, "release-is-rolled-out", 5, &[UNDERSTOOD]),
     voters_before_commit: told(Bug::VotersBeforeCommit, "voters-change-under-new-leaders", 10, &[VOTERS]),
     gap_in_sequences: told(Bug::GapInSequences, "no-number-is-left-out", 10, &[ORDER]),
 }

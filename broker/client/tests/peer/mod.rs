@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use host::real::RealHost;
 use host::{Connection, Host, Listener, Reader, Task, Writer};
-use model::{Admission, BatchHeader, Endpoint, LeaderEpoch, Offset, Producers, patch_batch};
+use model::{Admission, BatchHeader, Endpoint, LeaderEpoch, MetadataVersion, Offset, Producers, patch_batch};
 use protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
@@ -128,7 +128,7 @@ async fn serve(host: RealHost, connection: <RealHost as Host>::Connection, id: i
 /// None hangs up.
 async fn answer(host: &RealHost, id: i32, state: &Arc<Mutex<State>>, request: Request) -> Option<Response> {
     match request {
-        Request::ApiVersions(_) => Some(Response::ApiVersions(api_versions_response())),
+        Request::ApiVersions(_) => Some(Response::ApiVersions(api_versions_response(MetadataVersion::NEWEST))),
         Request::InitProducerId(_) => {
             let mut state = state.lock().unwrap();
             state.producer_ids += 1;

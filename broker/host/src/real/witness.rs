@@ -7,7 +7,9 @@ pub(super) fn log(event: &Event) {
     match event {
         Event::QuorumLeader { epoch, log_end } => info!(%epoch, %log_end, "leads the metadata quorum"),
         Event::QuorumFollower { epoch, leader } => info!(%epoch, %leader, "follows the leader of the metadata quorum"),
-        Event::BrokerRegistered { broker, epoch } => info!(%broker, broker_epoch = %epoch, "broker registered"),
+        Event::BrokerRegistered { broker, epoch, .. } => info!(%broker, broker_epoch = %epoch, "broker registered"),
+        Event::BrokerUnregistered { broker } => info!(%broker, "broker unregistered"),
+        Event::LevelFinalized { level } => info!(%level, "the cluster's metadata.version is another"),
         Event::BrokerFenced { broker } => warn!(%broker, "broker fenced: it leads nothing and serves nobody"),
         Event::BrokerUnfenced { broker } => info!(%broker, "broker unfenced"),
         Event::BecameLeader { partition, epoch, log_end, high_watermark } => {

@@ -143,6 +143,12 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
             frame(version, &request.with_listeners(vec![listener]))
         }
         ApiKey::RemoveRaftVoter => frame(version, &RemoveRaftVoterRequest::default().with_voter_id(4)),
+        ApiKey::UpdateFeatures => {
+            let update = update_features_request::FeatureUpdateKey::default()
+                .with_feature(string("metadata.version"))
+                .with_max_version_level(2);
+            frame(version, &UpdateFeaturesRequest::default().with_feature_updates(vec![update]))
+        }
         ApiKey::UnregisterBroker => frame(version, &UnregisterBrokerRequest::default().with_broker_id(BrokerId(3))),
         ApiKey::DescribeConfigs => {
             let resource = describe_configs_request::DescribeConfigsResource::default()

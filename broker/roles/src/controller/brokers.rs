@@ -8,11 +8,12 @@ use super::{Controller, Decision, Heartbeat, HeartbeatReply, Image, Record, Refu
 
 impl Controller {
     /// A new process of a broker puts an end to the one before, at once: what that one still asks is void.
-    pub(super) fn register_broker(&self, registrant: &Registrant) -> Decision {
+    pub(super) fn register_broker(&self, registrant: &Registrant) -> Result<Decision, Refusal> {
+        self.check_versions(registrant)?;
         if let Some(known) = self.image.brokers.get(&registrant.broker)
             && known.incarnation == registrant.incarnation
         {
-            return Decision { records: Vec::new(), reply: Reply::Registered { epoch: known.epoch } };
+            return Ok(Decision { records: Vec::new(), reply: Reply::Registered { epoch: known.epoch } });
         }
         if self.image.brokers.get(&registrant.broker).is_some_and(|known| !known.fenced) {
             model::reached!("a new process of a broker came before the old one's session ended");
@@ -25,6 +26,7 @@ impl Controller {
             incarnation: registrant.incarnation,
             endpoint: registrant.endpoint.clone(),
             rack: registrant.rack.clone(),
+            versions: Some(registrant.versions),
         }));
         if !self.settings.answers_after_sync {
             draft.distrust(registrant.broker);
@@ -32,7 +34,7 @@ impl Controller {
         if !self.settings.planted.has(Bug::RestartKeepsLeadership) {
             draft.settle_partitions_of(&[registrant.broker]);
         }
-        Decision { records: draft.records, reply: Reply::Registered { epoch } }
+        Ok(Decision { records: draft.records, reply: Reply::Registered { epoch } })
     }
 
     pub(super) fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Decision, Refusal> {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId};
+use model::{
+    BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, Offset, PartitionEpoch,
+    PartitionId, ProducerId, TopicId,
+};
 
 use super::{Record, Refusal};
 
@@ -18,6 +21,7 @@ pub enum Command {
     ElectLeaders(ElectLeaders),
     Reassign(Reassign),
     UnregisterBroker(BrokerId),
+    UpdateLevel(UpdateLevel),
     /// Gives partitions back to their preferred leaders. Due at [`Controller::deadline`](super::Controller::deadline) too.
     BalanceLeaders,
     /// A broker wants ids to hand out to idempotent producers (AllocateProducerIds, KIP-730).
@@ -37,6 +41,8 @@ pub struct Registrant {
     pub incarnation: u128,
     pub endpoint: Endpoint,
     pub rack: Option<String>,
+    /// The metadata that it reads.
+    pub versions: MetadataVersions,
 }
 
 /// A broker keeps its session (BrokerHeartbeat, KIP-631).
@@ -151,6 +157,24 @@ pub struct Reassignment {
     pub replicas: Option<Vec<BrokerId>>,
 }
 
+/// The level of the metadata is to change (UpdateFeatures, KIP-584, KIP-778).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateLevel {
+    pub level: MetadataVersion,
+    pub change: LevelChange,
+    /// What each voter said that it knows.
+    pub controllers: Vec<(BrokerId, MetadataVersions)>,
+    pub validate_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LevelChange {
+    Raise,
+    /// Only if a lower level can tell all that there is.
+    LowerWithoutLoss,
+    LowerWithLoss,
+}
+
 /// A topic, as a client calls it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopicReference {
@@ -199,6 +223,7 @@ pub enum Reply {
     /// In the order asked.
     Reassigned(Vec<Result<(), Refusal>>),
     Unregistered,
+    LevelUpdated,
     LeadersBalanced,
     /// In the order asked.
     PartitionsCreated(Vec<Result<(), Refusal>>),

@@ -1,25 +1,45 @@
 //! A decision in the making: records, and the image as they would leave it.
 
-use model::{BrokerId, Bug, PartitionId, Planted};
+use model::{BrokerId, Bug, MetadataVersion, PartitionId, Planted};
 
 use super::record::{BrokerChange, PartitionChange, UnregisterBroker};
-use super::{Image, Partition, Record, TopicDefaults, TopicSetting};
+use super::{Image, Partition, Record, Settings, TopicDefaults, TopicSetting};
 
 pub(super) struct Draft {
     pub(super) image: Image,
     pub(super) records: Vec<Record>,
     pub(super) planted: Planted,
     defaults: TopicDefaults,
+    /// What this program knows.
+    newest: MetadataVersion,
 }
 
 impl Draft {
-    pub(super) fn new(image: &Image, planted: Planted, defaults: &TopicDefaults) -> Draft {
-        Draft { image: image.clone(), records: Vec::new(), planted, defaults: defaults.clone() }
+    pub(super) fn new(image: &Image, settings: &Settings) -> Draft {
+        Draft {
+            image: image.clone(),
+            records: Vec::new(),
+            planted: settings.planted,
+            defaults: settings.topic_defaults.clone(),
+            newest: settings.metadata_version_max,
+        }
     }
 
-    pub(super) fn push(&mut self, record: Record) {
+    pub(super) fn push(&mut self, mut record: Record) {
+        if let Record::PartitionChange(change) = &mut record {
+            change.last_leader = self.last_leader(change);
+        }
         self.image.apply(&record);
         self.records.push(record);
+    }
+
+    /// Who led a partition last, if it is left without a leader by `change` and metadata of this level can tell.
+    fn last_leader(&self, change: &PartitionChange) -> Option<BrokerId> {
+        let level =
+            if self.planted.has(Bug::NewerRecordsBelowLevel) { self.newest } else { self.image.metadata_version() };
+        let id = PartitionId { topic: change.topic, index: change.index };
+        let before = self.image.partition(id).filter(|_| level.has_last_leaders() && change.leader.is_none())?;
+        before.leader.or(before.last_leader)
     }
 
     /// Fences a registered broker, or takes the fence away, and settles its partitions.
@@ -95,6 +115,12 @@ impl Draft {
         setting.sources(&self.image, topic, &self.defaults).first().is_some_and(|(_, value)| *value == "true")
     }
 
+    /// Whom an unclean election takes: who led last, if that one is there, since it has the most; else the first that is.
+    pub(super) fn any_live(&self, partition: &Partition) -> Option<BrokerId> {
+        let last = partition.last_leader.filter(|last| partition.replicas.contains(last));
+        last.into_iter().chain(partition.replicas.iter().copied()).find(|&replica| self.image.is_active(replica))
+    }
+
     /// The change that a partition needs, if any: who is not active leaves the in-sync set, unless nobody would be left. Then the set
     /// stays as it is and nobody leads: whatever was committed, each of its members has, and the first to be back may lead
     /// (as in KIP-966). Only an active member of the set leads.
@@ -121,8 +147,7 @@ impl Draft {
             }
         }
         if leader.is_none() && self.elects_unclean(id) {
-            let live = partition.replicas.iter().copied().find(|&replica| self.image.is_active(replica));
-            if let Some(any) = live {
+            if let Some(any) = self.any_live(partition) {
                 model::reached!("a replica that was not in sync was elected, since its topic allows it");
                 (leader, in_sync) = (Some(any), vec![any]);
             }
@@ -153,5 +178,6 @@ pub(super) fn changed(
         replicas: None,
         adding: None,
         removing: None,
+        last_leader: None,
     }
 }

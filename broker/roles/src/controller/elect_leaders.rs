@@ -86,7 +86,7 @@ fn elect(draft: &Draft, election: Election, id: PartitionId) -> Result<Partition
             if partition.leader.is_some() {
                 return Err(Refusal::ElectionNotNeeded);
             }
-            let any = partition.replicas.iter().copied().find(may_lead).ok_or(Refusal::NoEligibleLeader)?;
+            let any = draft.any_live(partition).ok_or(Refusal::NoEligibleLeader)?;
             model::reached!("a replica that was not in sync was elected by order");
             Ok(changed(id, partition, Some(any), vec![any], false))
         }

@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionEpoch, PartitionId, ProducerId, TopicId};
+use model::{
+    BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, Offset, PartitionEpoch,
+    PartitionId, ProducerId, TopicId,
+};
 
 use super::fold::Fold;
 use super::record::{
-    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, Record, RegisterBroker, RemoveTopic, TopicConfig,
-    TopicRecord, UnregisterBroker,
+    BrokerChange, BrokerConfig, FeatureLevel, PartitionChange, PartitionRecord, Record, RegisterBroker, RemoveTopic,
+    TopicConfig, TopicRecord, UnregisterBroker,
 };
 use crate::quorum::VoterSet;
 
@@ -29,6 +32,8 @@ pub struct Image {
     pub voters: Option<Arc<VoterSet>>,
     /// The first producer id that no broker has.
     pub next_producer_id: ProducerId,
+    /// The level that metadata is at, if a record ever said.
+    pub(super) level: Option<MetadataVersion>,
     /// The sum of the hashes of all that is above but `end`: kept up with each change, the same in any order of changes.
     pub(super) digest: u64,
 }
@@ -40,6 +45,8 @@ pub struct Registration {
     pub incarnation: u128,
     pub endpoint: Endpoint,
     pub rack: Option<String>,
+    /// The metadata that it reads.
+    pub versions: MetadataVersions,
     /// May not lead, nor be in sync: it has not caught up with the metadata, or went silent.
     pub fenced: bool,
     pub in_controlled_shutdown: bool,
@@ -68,6 +75,8 @@ pub struct Partition {
     pub leader: Option<BrokerId>,
     pub leader_epoch: LeaderEpoch,
     pub partition_epoch: PartitionEpoch,
+    /// Who led it last, where nobody does: it has the most, or nobody knows who has (KIP-966).
+    pub last_leader: Option<BrokerId>,
 }
 
 impl Partition {
@@ -100,6 +109,7 @@ impl Image {
             Record::UnregisterBroker(broker) => self.unregister_broker(*broker),
             Record::Voters(voters) => self.take_voters(voters),
             Record::ProducerIds(ids) => self.take_producer_ids(ids.next),
+            Record::FeatureLevel(level) => self.take_level(level),
         }
         self.end = self.end.plus(1);
     }
@@ -152,6 +162,7 @@ impl Image {
             incarnation: register.incarnation,
             endpoint: register.endpoint.clone(),
             rack: register.rack.clone(),
+            versions: register.versions.unwrap_or_default(),
             fenced: true,
             in_controlled_shutdown: false,
         };
@@ -198,6 +209,7 @@ impl Image {
             leader: record.leader,
             leader_epoch: record.leader_epoch,
             partition_epoch: record.partition_epoch,
+            last_leader: None,
         };
         let entering = Fold::of(&(record.topic, record.index, &partition));
         Arc::make_mut(topic).partitions.push(partition);
@@ -222,6 +234,7 @@ impl Image {
                 list.clone_from(changed);
             }
         }
+        partition.last_leader = change.last_leader.or(partition.last_leader).filter(|_| change.leader.is_none());
         partition.leader = change.leader;
         partition.leader_epoch = change.leader_epoch;
         partition.partition_epoch = change.partition_epoch;
@@ -234,6 +247,28 @@ impl Image {
             self.leaves(&("voters", before));
         }
         self.enters(&("voters", voters));
+    }
+
+    /// A lower level has no word for what came with a later one: that is forgotten.
+    fn take_level(&mut self, FeatureLevel { level, .. }: &FeatureLevel) {
+        if let Some(before) = self.level.replace(*level) {
+            self.leaves(&("level", before));
+        }
+        self.enters(&("level", level));
+        if level.has_last_leaders() {
+            return;
+        }
+        let led_before = self.partitions().filter(|(_, partition)| partition.last_leader.is_some());
+        let forgotten: Vec<PartitionId> = led_before.map(|(id, _)| id).collect();
+        for PartitionId { topic, index } in forgotten {
+            let partitions = self.topics.get_mut(&topic).map(|topic| &mut Arc::make_mut(topic).partitions);
+            if let Some(partition) = partitions.and_then(|partitions| partitions.get_mut(index as usize)) {
+                let before = Fold::of(&(topic, index, &*partition));
+                partition.last_leader = None;
+                let after = Fold::of(&(topic, index, &*partition));
+                self.replaces(before, after);
+            }
+        }
     }
 
     fn take_producer_ids(&mut self, next: ProducerId) {
@@ -319,6 +354,7 @@ mod tests {
             endpoint,
             rack: None,
             epoch: None,
+            versions: None,
         })
     }
 

@@ -24,6 +24,7 @@ mod create_topics;
 mod delete_topics;
 mod draft;
 mod elect_leaders;
+mod features;
 mod fold;
 mod image;
 mod placement;
@@ -40,20 +41,20 @@ mod topic_settings;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{BrokerId, Planted, Time};
+use model::{BrokerId, MetadataVersion, Planted, Time};
 
 pub use self::broker_settings::{BROKER_SETTINGS, BrokerSetting, FOLLOWER_THROTTLE, LEADER_THROTTLE};
 pub use self::command::{
     AlterConfigs, AlterPartition, Command, ConfigChanges, ConfigOperation, ConfigResource, CreatePartitions,
-    CreateTopics, CreatedTopic, Decision, ElectLeaders, Election, Heartbeat, HeartbeatReply, InSyncChange,
-    MorePartitions, NewTopic, PartitionState, Reassign, Reassignment, Registrant, Reply, TopicReference,
+    CreateTopics, CreatedTopic, Decision, ElectLeaders, Election, Heartbeat, HeartbeatReply, InSyncChange, LevelChange,
+    MorePartitions, NewTopic, PartitionState, Reassign, Reassignment, Registrant, Reply, TopicReference, UpdateLevel,
 };
 pub use self::create_topics::check_topic_name;
 use self::draft::Draft;
 pub use self::image::{Image, Partition, Registration, Topic};
 pub use self::record::{
-    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, ProducerIds, Record, RecordError, RegisterBroker,
-    RemoveTopic, TopicConfig, TopicRecord, UnregisterBroker,
+    BrokerChange, BrokerConfig, FeatureLevel, PartitionChange, PartitionRecord, ProducerIds, Record, RecordError,
+    RegisterBroker, RemoveTopic, TopicConfig, TopicRecord, UnregisterBroker,
 };
 pub use self::refusal::Refusal;
 pub use self::throttled::is_throttled;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub topic_defaults: TopicDefaults,
     /// `auto.leader.rebalance.enable`; none: leaders stay where they are.
     pub leader_imbalance: Option<LeaderImbalance>,
+    /// The newest level of the metadata that this program knows.
+    pub metadata_version_max: MetadataVersion,
     pub planted: Planted,
 }
 
@@ -121,6 +124,7 @@ impl Controller {
             | Command::ElectLeaders(_)
             | Command::Reassign(_)
             | Command::UnregisterBroker(_)
+            | Command::UpdateLevel(_)
             | Command::BalanceLeaders
             | Command::ExpireSessions => {}
         }
@@ -137,7 +141,7 @@ impl Controller {
     /// What to do about `command`; `chance` is 64 random bits.
     pub fn decide(&self, now: Time, chance: u64, command: &Command) -> Result<Decision, Refusal> {
         match command {
-            Command::RegisterBroker(registrant) => Ok(self.register_broker(registrant)),
+            Command::RegisterBroker(registrant) => self.register_broker(registrant),
             Command::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
             Command::AlterPartition(request) => self.alter_partition(request),
             Command::CreateTopics(request) => self.create_topics(chance, request),
@@ -148,6 +152,7 @@ impl Controller {
             Command::ElectLeaders(request) => Ok(self.elect_leaders(request)),
             Command::Reassign(request) => Ok(self.reassign(request)),
             Command::UnregisterBroker(broker) => self.unregister_broker(*broker),
+            Command::UpdateLevel(request) => self.update_level(request),
             Command::BalanceLeaders => Ok(self.balance_leaders()),
             Command::ExpireSessions => Ok(self.expire_sessions(now)),
         }
@@ -186,7 +191,7 @@ impl Controller {
     }
 
     fn draft(&self) -> Draft {
-        Draft::new(&self.image, self.settings.planted, &self.settings.topic_defaults)
+        Draft::new(&self.image, &self.settings)
     }
 
     fn check(&self, record: &Record) {
@@ -202,7 +207,8 @@ impl Controller {
             | Record::RemoveTopic(_)
             | Record::UnregisterBroker(_)
             | Record::Voters(_)
-            | Record::ProducerIds(_) => return,
+            | Record::ProducerIds(_)
+            | Record::FeatureLevel(_) => return,
         };
         let Some(partition) = self.image.partition(model::PartitionId { topic: id.0, index: id.1 }) else { return };
         assert!(!partition.in_sync.is_empty());

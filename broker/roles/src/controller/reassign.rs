@@ -114,6 +114,7 @@ pub(super) fn difference(draft: &Draft, id: PartitionId, before: &Partition, nex
         replicas: Some(next.replicas),
         adding: Some(next.adding),
         removing: Some(next.removing),
+        last_leader: None,
     }
 }
 

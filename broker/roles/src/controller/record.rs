@@ -3,13 +3,16 @@
 //! Each is the value of one record in a batch, in CBOR (RFC 8949): `[kind, {field number: value, …}]`. Evolution:
 //! - a field has a number for good; a new field is an `Option` under a new number;
 //! - a reader skips fields that it does not know and takes an absent one as `None`;
-//! - a kind that it does not know is an error: to skip a fact would make its image another one. So a new kind may be written only
-//!   when every voter and broker of the cluster reads it.
+//! - a kind that it does not know is an error: to skip a fact would make its image another one. So what is new may be written only
+//!   when every voter and broker of the cluster reads it: when the level is finalized that has it ([`Record::level`]).
 //!
 //! The records of one decision stand in one batch, so that an image never shows half of it.
 
 use minicbor::{Decode, Encode};
-use model::{BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, PartitionEpoch, ProducerId, TopicId};
+use model::{
+    BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, PartitionEpoch, ProducerId,
+    TopicId,
+};
 use thiserror::Error;
 
 use crate::quorum::VoterSet;
@@ -43,6 +46,8 @@ pub enum Record {
     Voters(#[n(0)] VoterSet),
     #[n(16)]
     ProducerIds(#[n(0)] ProducerIds),
+    #[n(17)]
+    FeatureLevel(#[n(0)] FeatureLevel),
 }
 
 /// A process of a broker made itself known. Its epoch is this record's offset (KIP-631); it starts fenced.
@@ -61,6 +66,9 @@ pub struct RegisterBroker {
     /// Its epoch, in a snapshot alone: there its place does not tell it.
     #[n(4)]
     pub epoch: Option<BrokerEpoch>,
+    /// The metadata that it reads; none: only that of the first level.
+    #[n(5)]
+    pub versions: Option<MetadataVersions>,
 }
 
 /// A registered broker may serve, may not serve, or is about to leave. `None` leaves a side as it is.
@@ -133,6 +141,9 @@ pub struct PartitionChange {
     pub adding: Option<Vec<BrokerId>>,
     #[n(8)]
     pub removing: Option<Vec<BrokerId>>,
+    /// Who led it last, where nobody does now. Since the second level.
+    #[n(9)]
+    pub last_leader: Option<BrokerId>,
 }
 
 /// A topic's own setting; `None` takes it back to the default.
@@ -191,10 +202,35 @@ pub struct ProducerIds {
     pub next: ProducerId,
 }
 
+/// A feature of the cluster is at another level from here on (KIP-584).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct FeatureLevel {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub level: MetadataVersion,
+}
+
+impl FeatureLevel {
+    /// The metadata is at this level.
+    pub fn of(level: MetadataVersion) -> FeatureLevel {
+        FeatureLevel { name: MetadataVersion::FEATURE.into(), level }
+    }
+}
+
 /// Bytes of the metadata log that are no record of this version.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("a metadata record cannot be read ({0}): a newer version may have written it; run that version here")]
-pub struct RecordError(String);
+pub enum RecordError {
+    #[error("a metadata record cannot be read ({0}): a newer version may have written it; run that version here")]
+    Unreadable(String),
+    #[error("the cluster's {feature} is {level}, and this release knows {known}: run a newer release here")]
+    Level { feature: String, level: MetadataVersion, known: MetadataVersions },
+    #[error(
+        "a metadata record needs metadata.version {needs}, and this release knows {known}: run a newer release here"
+    )]
+    Newer { needs: MetadataVersion, known: MetadataVersions },
+}
 
 impl Record {
     pub fn encode(&self) -> Vec<u8> {
@@ -203,10 +239,47 @@ impl Record {
         })
     }
 
+    /// As a program reads it that knows metadata up to `newest`.
+    ///
     /// # Errors
-    /// If the bytes are no record, or one of a kind that this version does not know.
-    pub fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
-        minicbor::decode(bytes).map_err(|error| RecordError(error.to_string()))
+    /// If the bytes are no record, one of a kind that this program does not know, or one that finalizes a level that it does not know.
+    pub fn decode(bytes: &[u8], newest: MetadataVersion) -> Result<Record, RecordError> {
+        let record: Record = minicbor::decode(bytes).map_err(|error| RecordError::Unreadable(error.to_string()))?;
+        let known = MetadataVersions::up_to(newest);
+        match record {
+            Record::FeatureLevel(FeatureLevel { name, level })
+                if name != MetadataVersion::FEATURE || !known.contains(level) =>
+            {
+                Err(RecordError::Level { feature: name, level, known })
+            }
+            Record::Voters(_) if !newest.has_voters() => Err(RecordError::Newer { needs: record.level(), known }),
+            // A field of a later level is skipped.
+            Record::PartitionChange(change) if !newest.has_last_leaders() => {
+                Ok(Record::PartitionChange(PartitionChange { last_leader: None, ..change }))
+            }
+            record => Ok(record),
+        }
+    }
+
+    /// The first level that has it.
+    pub fn level(&self) -> MetadataVersion {
+        match self {
+            Record::Voters(_) | Record::PartitionChange(PartitionChange { last_leader: Some(_), .. }) => {
+                MetadataVersion(2)
+            }
+            Record::NoOp
+            | Record::RegisterBroker(_)
+            | Record::BrokerChange(_)
+            | Record::Topic(_)
+            | Record::Partition(_)
+            | Record::PartitionChange(_)
+            | Record::TopicConfig(_)
+            | Record::BrokerConfig(_)
+            | Record::RemoveTopic(_)
+            | Record::UnregisterBroker(_)
+            | Record::ProducerIds(_)
+            | Record::FeatureLevel(_) => MetadataVersion::OLDEST,
+        }
     }
 }
 
@@ -224,7 +297,12 @@ mod tests {
             endpoint: Endpoint::new("three", 9092),
             rack: Some("north".into()),
             epoch: None,
+            versions: Some(MetadataVersions::up_to(MetadataVersion::NEWEST)),
         })
+    }
+
+    fn read(bytes: &[u8]) -> Result<Record, RecordError> {
+        Record::decode(bytes, MetadataVersion::NEWEST)
     }
 
     #[test]
@@ -239,6 +317,7 @@ mod tests {
             replicas: Some(vec![BrokerId(2), BrokerId(5)]),
             adding: None,
             removing: Some(Vec::new()),
+            last_leader: Some(BrokerId(5)),
         });
         let voter = |id, directory: Option<u128>| Voter {
             id: BrokerId(id),
@@ -246,8 +325,9 @@ mod tests {
             endpoint: Endpoint::new("node", 9092),
         };
         let voters = Record::Voters(VoterSet::new([voter(1, None), voter(4, Some(u128::MAX - 1))]));
-        for record in [Record::NoOp, registration(), partition, voters] {
-            assert_eq!(Record::decode(&record.encode()), Ok(record));
+        let level = Record::FeatureLevel(FeatureLevel::of(MetadataVersion::NEWEST));
+        for record in [Record::NoOp, registration(), partition, voters, level] {
+            assert_eq!(read(&record.encode()), Ok(record));
         }
     }
 
@@ -260,14 +340,47 @@ mod tests {
         encoder.u8(77).unwrap().str("a field of tomorrow").unwrap();
         let change =
             BrokerChange { broker: BrokerId(1), epoch: BrokerEpoch(5), fenced: None, in_controlled_shutdown: None };
-        assert_eq!(Record::decode(&bytes), Ok(Record::BrokerChange(change)));
+        assert_eq!(read(&bytes), Ok(Record::BrokerChange(change)));
     }
 
     #[test]
     fn a_kind_of_a_later_version_is_refused() {
         let mut bytes = Vec::new();
         minicbor::Encoder::new(&mut bytes).array(2).unwrap().u32(99).unwrap().array(0).unwrap();
-        assert!(Record::decode(&bytes).is_err());
-        assert!(Record::decode(&registration().encode()[..5]).is_err());
+        assert!(read(&bytes).is_err());
+        assert!(read(&registration().encode()[..5]).is_err());
+    }
+
+    #[test]
+    fn a_program_of_an_older_level_stops_at_what_it_does_not_know_and_skips_its_fields() {
+        let of_before = |record: &Record| Record::decode(&record.encode(), MetadataVersion(1));
+        let raised = Record::FeatureLevel(FeatureLevel::of(MetadataVersion(2)));
+        let told = of_before(&raised).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "the cluster's metadata.version is 2, and this release knows 1 to 1: run a newer release here"
+        );
+        let stays = Record::FeatureLevel(FeatureLevel::of(MetadataVersion(1)));
+        assert_eq!(of_before(&stays), Ok(stays));
+        let other = Record::FeatureLevel(FeatureLevel { name: "tomorrow".into(), level: MetadataVersion(1) });
+        assert!(read(&other.encode()).is_err(), "a feature that nobody here knows changes what records mean");
+        let voters = Record::Voters(VoterSet::new([]));
+        assert!(matches!(of_before(&voters), Err(RecordError::Newer { needs: MetadataVersion(2), .. })));
+        let change = |last_leader| {
+            Record::PartitionChange(PartitionChange {
+                topic: TopicId(9),
+                index: 0,
+                in_sync: vec![BrokerId(2)],
+                leader: None,
+                leader_epoch: LeaderEpoch(3),
+                partition_epoch: PartitionEpoch(8),
+                replicas: None,
+                adding: None,
+                removing: None,
+                last_leader,
+            })
+        };
+        assert_eq!(of_before(&change(Some(BrokerId(2)))), Ok(change(None)));
+        assert_eq!((change(Some(BrokerId(2))).level(), change(None).level()), (MetadataVersion(2), MetadataVersion(1)));
     }
 }

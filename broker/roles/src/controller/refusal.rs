@@ -51,6 +51,10 @@ pub enum Refusal {
     InvalidReplicaAssignment(String),
     #[error("{0}")]
     InvalidConfig(String),
+    #[error("{0}")]
+    InvalidLevel(String),
+    #[error("{0}")]
+    UnsupportedVersion(String),
     #[error("one request may create {max} partitions, not {asked}: split it")]
     PolicyViolation { asked: usize, max: usize },
 }

@@ -4,16 +4,18 @@ use model::{BrokerEpoch, BrokerId, Bug, Offset, PartitionId, Planted, ProducerId
 
 use super::image::{Image, Partition, Registration, Topic};
 use super::record::{
-    BrokerChange, BrokerConfig, PartitionChange, PartitionRecord, ProducerIds, Record, RegisterBroker, TopicConfig,
-    TopicRecord,
+    BrokerChange, BrokerConfig, FeatureLevel, PartitionChange, PartitionRecord, ProducerIds, Record, RegisterBroker,
+    TopicConfig, TopicRecord,
 };
 
 impl Image {
     /// Records from which [`Image::from_records`] makes this image again.
     pub fn records(&self, planted: Planted) -> Vec<Record> {
         // Whatever an image comes to hold must be told here too, or this does not compile.
-        let Image { end: _, brokers, topics, topic_ids: _, broker_configs, voters, next_producer_id, digest: _ } = self;
-        let mut records = Vec::new();
+        let Image { end: _, brokers, topics, topic_ids: _, broker_configs, voters, next_producer_id, level, digest: _ } =
+            self;
+        // First of all, so that whoever does not know the level reads no further.
+        let mut records: Vec<Record> = level.map(FeatureLevel::of).map(Record::FeatureLevel).into_iter().collect();
         for (&broker, registration) in brokers {
             tell_broker(broker, registration, &mut records);
         }
@@ -43,13 +45,14 @@ impl Image {
 }
 
 fn tell_broker(broker: BrokerId, registration: &Registration, records: &mut Vec<Record>) {
-    let Registration { epoch, incarnation, endpoint, rack, fenced, in_controlled_shutdown } = registration;
+    let Registration { epoch, incarnation, endpoint, rack, versions, fenced, in_controlled_shutdown } = registration;
     records.push(Record::RegisterBroker(RegisterBroker {
         broker,
         incarnation: *incarnation,
         endpoint: endpoint.clone(),
         rack: rack.clone(),
         epoch: Some(*epoch),
+        versions: Some(*versions),
     }));
     records.push(Record::BrokerChange(BrokerChange {
         broker,
@@ -72,7 +75,8 @@ fn tell_topic(topic: &Topic, records: &mut Vec<Record>) {
 }
 
 fn tell_partition(id: PartitionId, partition: &Partition, records: &mut Vec<Record>) {
-    let Partition { replicas, in_sync, adding, removing, leader, leader_epoch, partition_epoch } = partition;
+    let Partition { replicas, in_sync, adding, removing, leader, leader_epoch, partition_epoch, last_leader } =
+        partition;
     let PartitionId { topic, index } = id;
     records.push(Record::Partition(PartitionRecord {
         topic,
@@ -83,7 +87,7 @@ fn tell_partition(id: PartitionId, partition: &Partition, records: &mut Vec<Reco
         leader_epoch: *leader_epoch,
         partition_epoch: *partition_epoch,
     }));
-    if partition.is_moving() {
+    if partition.is_moving() || last_leader.is_some() {
         records.push(Record::PartitionChange(PartitionChange {
             topic,
             index,
@@ -94,6 +98,7 @@ fn tell_partition(id: PartitionId, partition: &Partition, records: &mut Vec<Reco
             replicas: None,
             adding: Some(adding.clone()),
             removing: Some(removing.clone()),
+            last_leader: *last_leader,
         }));
     }
 }

@@ -37,6 +37,8 @@ pub enum ChangeRefusal {
     /// The node to be added has no directory of its own name: it is a broker and nothing else.
     NoController,
     LastVoter,
+    /// Metadata of the cluster's level cannot tell who votes.
+    BelowLevel,
     /// Of the voters that there would be, no majority has been heard of late: nothing would ever be committed.
     NoMajority,
     /// Its leader is none any more: the change may still be committed.

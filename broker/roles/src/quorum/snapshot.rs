@@ -143,13 +143,18 @@ impl Cadence {
 
     /// So many bytes of committed metadata were applied.
     pub fn applied(&mut self, now: Time, bytes: u64) {
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
         self.since.get_or_insert(now);
     }
 
     /// A snapshot has all that was applied before it was begun.
     pub fn begun(&mut self) {
         (self.bytes, self.since) = (0, None);
+    }
+
+    /// One is due at once, of what was applied.
+    pub fn hurry(&mut self) {
+        self.bytes = self.bytes.max(self.bytes_max).max(1);
     }
 
     pub fn is_due(&self, now: Time) -> bool {
@@ -219,6 +224,8 @@ mod tests {
         assert!(cadence.is_due(Time(20)));
         cadence.begun();
         assert!(!cadence.is_due(Time(1_000)));
+        cadence.hurry();
+        assert!(cadence.is_due(Time(1_000)));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use host::Host;
-use model::{BrokerId, Endpoint};
+use model::{BrokerId, Endpoint, MetadataVersion, MetadataVersions};
 use protocol::messages::{BrokerRegistrationRequest, BrokerRegistrationResponse};
 use protocol::{ErrorCode, Response};
-use roles::controller::{Command, Registrant, Reply};
+use roles::controller::{Command, Refusal, Registrant, Reply};
 
+use super::api_versions::versions;
 use crate::errors::submit_code;
+use crate::metadata::SubmitError;
 use crate::node::Node;
 use crate::router::Answer;
 
@@ -28,15 +30,27 @@ async fn register<H: Host>(node: &Node<H>, request: BrokerRegistrationRequest) -
         return Err(ErrorCode::InconsistentClusterId.code());
     }
     let listener = request.listeners.first().ok_or(ErrorCode::InvalidRegistration.code())?;
+    let told = request.features.iter().find(|feature| feature.name.as_str() == MetadataVersion::FEATURE);
+    let versions = match told {
+        Some(told) => versions(told.min_supported_version, told.max_supported_version)
+            .ok_or(ErrorCode::InvalidRegistration.code())?,
+        None => MetadataVersions::default(),
+    };
     let registrant = Registrant {
         broker: BrokerId(request.broker_id.0),
         incarnation: request.incarnation_id.as_u128(),
         endpoint: Endpoint::new(listener.host.to_string(), listener.port),
         rack: request.rack.map(|rack| rack.to_string()),
+        versions,
     };
     match node.metadata.submit(Command::RegisterBroker(registrant)).await {
         Ok(Reply::Registered { epoch }) => Ok(epoch.0),
         Ok(_) => Err(ErrorCode::UnknownServerError.code()),
-        Err(error) => Err(submit_code(&error)),
+        Err(error) => {
+            if let SubmitError::Refused(Refusal::UnsupportedVersion(why)) = &error {
+                tracing::warn!(why, "refused a broker");
+            }
+            Err(submit_code(&error))
+        }
     }
 }

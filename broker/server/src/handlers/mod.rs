@@ -30,6 +30,7 @@ pub(crate) mod quorum;
 pub(crate) mod raft_voters;
 pub(crate) mod reassignments;
 pub(crate) mod unregister_broker;
+pub(crate) mod update_features;
 
 use model::BrokerId;
 use protocol::messages;

@@ -94,6 +94,10 @@ fn refused(refusal: ChangeRefusal) -> Undecided {
             ErrorCode::InvalidRequest,
             "the node is a broker and nothing else: give it process.roles = \"broker,controller\" and start it again",
         ),
+        ChangeRefusal::BelowLevel => (
+            ErrorCode::UnsupportedVersion,
+            "metadata.version is below 2, which changes of the voters need: when every node runs this release, raise it with broker features upgrade",
+        ),
         ChangeRefusal::LastVoter => (ErrorCode::InvalidRequest, "it is the last voter: add another one first"),
         ChangeRefusal::NoMajority => (
             ErrorCode::RequestTimedOut,

@@ -1,8 +1,8 @@
 //! What committed metadata makes true on this node: the image, record by record, and the facts that are witnessed.
 
 use host::Host;
-use model::{BrokerId, Event, PartitionId};
-use roles::controller::{Image, Partition, Record};
+use model::{BrokerId, Event, MetadataVersion, PartitionId};
+use roles::controller::{Image, Partition, Record, Registration};
 
 use super::log::CommittedBatch;
 
@@ -18,6 +18,12 @@ pub(super) fn apply<H: Host>(host: &H, image: &mut Image, batch: &CommittedBatch
 /// Puts the image of a snapshot in the place of `image`, and tells what is different.
 pub(super) fn replace<H: Host>(host: &H, image: &mut Image, loaded: Image) {
     let before = std::mem::replace(image, loaded);
+    if image.metadata_version() != before.metadata_version() {
+        host.witness(Event::LevelFinalized { level: image.metadata_version() });
+    }
+    for (&broker, _) in before.brokers.iter().filter(|(id, _)| !image.brokers.contains_key(id)) {
+        host.witness(Event::BrokerUnregistered { broker });
+    }
     for (&topic, _) in before.topics.iter().filter(|(id, _)| !image.topics.contains_key(id)) {
         host.witness(Event::TopicRemoved { topic });
     }
@@ -28,7 +34,7 @@ pub(super) fn replace<H: Host>(host: &H, image: &mut Image, loaded: Image) {
         let epoch = registration.epoch;
         let known = before.brokers.get(&broker).filter(|known| known.epoch == epoch);
         if known.is_none() {
-            host.witness(Event::BrokerRegistered { broker, epoch });
+            host.witness(Event::BrokerRegistered { broker, epoch, versions: registration.versions });
         }
         match (known.is_none_or(|known| known.fenced), registration.fenced) {
             (false, true) => host.witness(Event::BrokerFenced { broker }),
@@ -48,13 +54,26 @@ pub(super) fn replace<H: Host>(host: &H, image: &mut Image, loaded: Image) {
 }
 
 fn apply_record<H: Host>(host: &H, image: &mut Image, record: &Record) {
+    let level = record.level();
+    if MetadataVersion::OLDEST < level {
+        host.witness(Event::NewerRecordApplied { level });
+    }
     match record {
         Record::NoOp
         | Record::TopicConfig(_)
         | Record::BrokerConfig(_)
-        | Record::UnregisterBroker(_)
         | Record::Voters(_)
         | Record::ProducerIds(_) => image.apply(record),
+        Record::FeatureLevel(feature) => {
+            image.apply(record);
+            host.witness(Event::LevelFinalized { level: feature.level });
+        }
+        Record::UnregisterBroker(unregister) => {
+            image.apply(record);
+            if !image.brokers.contains_key(&unregister.broker) {
+                host.witness(Event::BrokerUnregistered { broker: unregister.broker });
+            }
+        }
         Record::Topic(made) => {
             image.apply(record);
             host.witness(Event::TopicMade { topic: made.id, name: made.name.clone() });
@@ -66,7 +85,8 @@ fn apply_record<H: Host>(host: &H, image: &mut Image, record: &Record) {
         Record::RegisterBroker(register) => {
             image.apply(record);
             if let Some(registration) = image.brokers.get(&register.broker) {
-                host.witness(Event::BrokerRegistered { broker: register.broker, epoch: registration.epoch });
+                let Registration { epoch, versions, .. } = *registration;
+                host.witness(Event::BrokerRegistered { broker: register.broker, epoch, versions });
             }
         }
         Record::BrokerChange(change) => {

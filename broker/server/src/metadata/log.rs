@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use host::Host;
 use model::{
-    BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, Offset, PartitionId, SnapshotId, Timestamp, batches,
-    mark_control, patch_batch,
+    BatchHeader, Bug, Event, LeaderEpoch, LogStartReason, MetadataVersion, Offset, PartitionId, SnapshotId, Timestamp,
+    batches, mark_control, patch_batch,
 };
 use protocol::records::{self, Compression, DecodeError, ProducerFields, batch_records};
 use roles::controller::{Record, RecordError};
@@ -13,6 +13,7 @@ use storage::{Log, LogConfig, PendingStart, PendingSync, Recovery, StartKept, St
 use thiserror::Error;
 
 use super::wire::{self, VotersError};
+use crate::config::Config;
 
 /// Bytes that are read at once, for a follower or to apply.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -34,6 +35,8 @@ pub(super) struct MetadataLog<H: Host> {
     host: H,
     directory: String,
     log: Log<H::Disk>,
+    /// What this program knows.
+    newest: MetadataVersion,
 }
 
 /// The records of one batch.
@@ -47,15 +50,13 @@ pub(super) struct CommittedBatch {
 
 impl<H: Host> MetadataLog<H> {
     /// What was found must be told once it is in step with the snapshots.
-    pub(super) async fn open(
-        host: &H,
-        log_directory: &str,
-        segment_bytes: u64,
-    ) -> Result<(MetadataLog<H>, Recovery), StorageError> {
-        let directory = format!("{log_directory}/{}-{}", wire::TOPIC, PartitionId::METADATA.index);
+    pub(super) async fn open(host: &H, config: &Config) -> Result<(MetadataLog<H>, Recovery), StorageError> {
+        let directory = format!("{}/{}-{}", config.log_directory, wire::TOPIC, PartitionId::METADATA.index);
+        let newest = config.metadata_version_max;
+        let segment_bytes = config.metadata_segment_bytes;
         let config = LogConfig { segment_bytes, planted: host.planted(), ..LogConfig::default() };
         let (log, recovery) = Log::open(host.disk(), &directory, config).await?;
-        Ok((MetadataLog { host: host.clone(), directory, log }, recovery))
+        Ok((MetadataLog { host: host.clone(), directory, log, newest }, recovery))
     }
 
     pub(super) fn witness_recovered(&self, recovery: Recovery) {
@@ -65,6 +66,11 @@ impl<H: Host> MetadataLog<H> {
             log_end: self.log.end(),
             cut_bytes: recovery.cut_bytes,
         });
+    }
+
+    /// What this program knows.
+    pub(super) fn newest(&self) -> MetadataVersion {
+        self.newest
     }
 
     pub(super) fn directory(&self) -> &str {
@@ -115,7 +121,7 @@ impl<H: Host> MetadataLog<H> {
                 let (header, batch) = batch.map_err(StorageError::from)?;
                 position = header.end_offset();
                 if from <= header.base_offset {
-                    let voters = wire::voters_of(&header, bytes.slice_ref(batch))?;
+                    let voters = wire::voters_of(&header, bytes.slice_ref(batch), self.newest)?;
                     changes.extend(voters.map(|voters| (header.base_offset, voters)));
                 }
             }
@@ -234,7 +240,7 @@ impl<H: Host> MetadataLog<H> {
             let mut stored = Vec::new();
             batch_records(&header, bytes.slice(position..position + header.size), &mut stored)?;
             let values = stored.into_iter().map(|stored| stored.record.value.unwrap_or_default());
-            let records = values.map(|value| Record::decode(&value)).collect::<Result<Vec<_>, _>>()?;
+            let records = values.map(|value| Record::decode(&value, self.newest)).collect::<Result<Vec<_>, _>>()?;
             let (bytes, timestamp) = (header.size as u64, header.max_timestamp);
             committed.push(CommittedBatch { base: header.base_offset, records, bytes, timestamp });
             position += header.size;

@@ -35,6 +35,7 @@ use self::peers::Peers;
 use self::snapshots::Snapshots;
 use self::task::{Call, Leadership, MetadataTask, Parts};
 use self::wire::Answered;
+use crate::Failure;
 use crate::config::{Config, FlushPolicy};
 use crate::data_directory::DataDirectory;
 
@@ -71,6 +72,8 @@ pub(crate) enum OpenError {
          well, empty this one's data directory and start it again"
     )]
     SnapshotMissing { directory: String, start: Offset },
+    #[error("this release is too old for its snapshot of the metadata: {0}")]
+    SnapshotTooNew(String),
 }
 
 pub(crate) struct Metadata<H: Host> {
@@ -81,7 +84,7 @@ pub(crate) struct Metadata<H: Host> {
     calls: mpsc::Sender<Call>,
     images: watch::Receiver<Arc<Image>>,
     leadership: watch::Receiver<Leadership>,
-    failed: watch::Receiver<Option<String>>,
+    failed: watch::Receiver<Option<Failure>>,
     _task: Arc<Task>,
 }
 
@@ -108,7 +111,7 @@ impl<H: Host> Metadata<H> {
     }
 
     /// Turns to a reason when this node's metadata cannot go on: its disk failed, or its log cannot be understood.
-    pub(crate) fn failed(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn failed(&self) -> watch::Receiver<Option<Failure>> {
         self.failed.clone()
     }
 
@@ -250,7 +253,7 @@ pub(crate) async fn open<H: Host>(
     directory: &DataDirectory,
     host: &H,
 ) -> Result<Metadata<H>, OpenError> {
-    let (mut log, recovery) = MetadataLog::open(host, &config.log_directory, config.metadata_segment_bytes).await?;
+    let (mut log, recovery) = MetadataLog::open(host, config).await?;
     let (snapshots, loaded) = Snapshots::open(config, host, &mut log).await?;
     log.witness_recovered(recovery);
     let mut image = Image::default();
@@ -294,7 +297,9 @@ pub(crate) async fn open<H: Host>(
     let cluster_id = string(&directory.cluster_id.0);
     // No request of the quorum is worth more than a follower's whole patience.
     let patience = config.quorum_fetch_timeout.min(config.request_timeout);
-    let (mut peers, answers) = Peers::new(host, config.node_id, cluster_id.clone(), patience);
+    let newest = config.metadata_version_max;
+    let (mut peers, answers) = Peers::new(host, config.node_id, newest, cluster_id.clone(), patience);
+    peers.speak(image.metadata_version());
     for voter in configured.iter().chain(quorum.voters().iter()) {
         peers.reach(voter.id, &voter.endpoint);
     }
@@ -316,6 +321,7 @@ pub(crate) async fn open<H: Host>(
             check_interval: config.leader_imbalance_check_interval,
             percentage_max: config.leader_imbalance_percentage,
         }),
+        metadata_version_max: newest,
         planted: host.planted(),
     };
     let task = MetadataTask::new(Parts {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use client::Channel;
 use host::{Host, Task, buggify, spawn};
-use model::{BrokerId, Endpoint};
+use model::{BrokerId, Endpoint, MetadataVersion};
 use protocol::messages::StrBytes;
 use roles::quorum::{Request, RequestId};
 use tokio::sync::mpsc;
@@ -31,16 +31,26 @@ pub(super) struct Peers<H: Host> {
     host: H,
     /// This node.
     id: BrokerId,
+    /// What this program knows.
+    newest: MetadataVersion,
+    /// What all of them know.
+    level: MetadataVersion,
     cluster_id: StrBytes,
     timeout: Duration,
     answers: mpsc::Sender<Answer>,
     reached: BTreeMap<BrokerId, Reached>,
 }
 
+struct Question {
+    id: RequestId,
+    level: MetadataVersion,
+    request: PeerRequest,
+}
+
 /// A peer's task, which ends with this.
 struct Reached {
     endpoint: Endpoint,
-    queue: mpsc::Sender<(RequestId, PeerRequest)>,
+    queue: mpsc::Sender<Question>,
     _task: Task,
 }
 
@@ -49,11 +59,20 @@ impl<H: Host> Peers<H> {
     pub(super) fn new(
         host: &H,
         id: BrokerId,
+        newest: MetadataVersion,
         cluster_id: StrBytes,
         timeout: Duration,
     ) -> (Peers<H>, mpsc::Receiver<Answer>) {
         let (answers, received) = mpsc::channel(QUEUE_LENGTH_MAX);
-        (Peers { host: host.clone(), id, cluster_id, timeout, answers, reached: BTreeMap::new() }, received)
+        let level = MetadataVersion::OLDEST;
+        let peers =
+            Peers { host: host.clone(), id, newest, level, cluster_id, timeout, answers, reached: BTreeMap::new() };
+        (peers, received)
+    }
+
+    /// Everybody knows metadata of this level, and the requests that came with it.
+    pub(super) fn speak(&mut self, level: MetadataVersion) {
+        self.level = level;
     }
 
     /// This peer listens there from now on. What was asked of it elsewhere has no answer.
@@ -67,6 +86,7 @@ impl<H: Host> Peers<H> {
             id,
             endpoint: endpoint.clone(),
             client_id: format!("quorum-{}", self.id),
+            newest: self.newest,
             timeout: self.timeout,
             channel: None,
             answers: self.answers.clone(),
@@ -87,8 +107,10 @@ impl<H: Host> Peers<H> {
 
     /// False if the request cannot be sent at all; else an [`Answer`] will come. `leader_at`: see [`wire::request`].
     pub(super) fn send(&self, id: RequestId, to: BrokerId, request: Request, leader_at: Option<&Endpoint>) -> bool {
-        let request = wire::request(&self.cluster_id, to, request, leader_at);
-        self.reached.get(&to).is_some_and(|reached| reached.queue.try_send((id, request)).is_ok())
+        let level = self.level;
+        let request = wire::request(&self.cluster_id, level, to, request, leader_at);
+        let question = Question { id, level, request };
+        self.reached.get(&to).is_some_and(|reached| reached.queue.try_send(question).is_ok())
     }
 }
 
@@ -97,15 +119,16 @@ struct Peer<H: Host> {
     id: BrokerId,
     endpoint: Endpoint,
     client_id: String,
+    newest: MetadataVersion,
     timeout: Duration,
     channel: Option<Channel<H>>,
     answers: mpsc::Sender<Answer>,
 }
 
 impl<H: Host> Peer<H> {
-    async fn run(mut self, mut queue: mpsc::Receiver<(RequestId, PeerRequest)>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Question>) {
         let mut next = queue.recv().await;
-        while let Some((id, request)) = next.take() {
+        while let Some(Question { id, level, request }) = next.take() {
             let response = tokio::select! {
                 biased;
                 newer = queue.recv() => {
@@ -113,7 +136,7 @@ impl<H: Host> Peer<H> {
                     next = newer;
                     None
                 }
-                response = self.call(request) => {
+                response = self.call(level, request) => {
                     response.filter(|_| !buggify!(self.host, "a voter's answer was lost", 0.05))
                 }
             };
@@ -126,7 +149,7 @@ impl<H: Host> Peer<H> {
         }
     }
 
-    async fn call(&mut self, request: PeerRequest) -> Option<Answered> {
+    async fn call(&mut self, level: MetadataVersion, request: PeerRequest) -> Option<Answered> {
         // Taken out, so that a call that is overtaken leaves no channel with an answer still to come.
         let channel = match self.channel.take() {
             Some(channel) => Ok(channel),
@@ -139,23 +162,24 @@ impl<H: Host> Peer<H> {
                 return None;
             }
         };
-        let timeout = self.timeout;
+        let (timeout, newest) = (self.timeout, self.newest);
         let answer = match request {
             PeerRequest::Vote(request) => {
                 channel.call(wire::VOTE_VERSION, &request, timeout).await.map(|answer| wire::vote_answered(&answer))
             }
             PeerRequest::BeginEpoch(request) => channel
-                .call(wire::BEGIN_EPOCH_VERSION, &request, timeout)
+                .call(wire::version_at(level), &request, timeout)
                 .await
                 .map(|answer| wire::begin_answered(&answer)),
             PeerRequest::EndEpoch(request) => {
-                channel.call(wire::END_EPOCH_VERSION, &request, timeout).await.map(|answer| wire::end_answered(&answer))
+                channel.call(wire::version_at(level), &request, timeout).await.map(|answer| wire::end_answered(&answer))
             }
             PeerRequest::Fetch(request) => {
-                channel.call(wire::fetch_version(&request), &request, timeout).await.map(wire::fetch_answered)
+                let version = wire::fetch_version(&request);
+                channel.call(version, &request, timeout).await.map(|answer| wire::fetch_answered(answer, newest))
             }
             PeerRequest::FetchSnapshot(request) => {
-                channel.call(wire::FETCH_SNAPSHOT_VERSION, &request, timeout).await.map(wire::fetch_snapshot_answered)
+                channel.call(wire::version_at(level), &request, timeout).await.map(wire::fetch_snapshot_answered)
             }
         };
         match answer {

@@ -10,7 +10,9 @@
 
 use bytes::{Bytes, BytesMut};
 use minicbor::{Decode, Encode};
-use model::{BatchError, BatchHeader, LeaderEpoch, Offset, Planted, SnapshotId, Timestamp, batches, patch_batch};
+use model::{
+    BatchError, BatchHeader, LeaderEpoch, MetadataVersion, Offset, Planted, SnapshotId, Timestamp, batches, patch_batch,
+};
 use protocol::records::{self, Compression, DecodeError, ProducerFields, batch_records};
 use roles::controller::{Image, Record, RecordError};
 use thiserror::Error;
@@ -34,6 +36,13 @@ pub(super) enum SnapshotError {
     Version(u32),
     #[error("it is not whole")]
     Torn,
+}
+
+impl SnapshotError {
+    /// It is whole, and of a newer release: to pass it over would be to pass over what the cluster agreed on.
+    pub(super) fn is_of_a_newer_release(&self) -> bool {
+        matches!(self, SnapshotError::Record(_) | SnapshotError::Version(_))
+    }
 }
 
 #[derive(Encode, Decode)]
@@ -79,8 +88,8 @@ pub(super) fn encode(image: &Image, snapshot: SnapshotId, latest: Timestamp, pla
     writer.bytes.freeze()
 }
 
-/// What `bytes` say, if they are the whole of this snapshot.
-pub(super) fn decode(bytes: &Bytes, snapshot: SnapshotId) -> Result<Content, SnapshotError> {
+/// What `bytes` say to a program that knows metadata up to `newest`, if they are the whole of this snapshot.
+pub(super) fn decode(bytes: &Bytes, snapshot: SnapshotId, newest: MetadataVersion) -> Result<Content, SnapshotError> {
     let mut values: Vec<Bytes> = Vec::new();
     let mut end = Offset::ZERO;
     let mut last_position = 0;
@@ -108,7 +117,7 @@ pub(super) fn decode(bytes: &Bytes, snapshot: SnapshotId) -> Result<Content, Sna
     if !is_whole || position < bytes.len() {
         return Err(SnapshotError::Torn);
     }
-    let records = records.iter().map(|value| Record::decode(value)).collect::<Result<Vec<_>, _>>()?;
+    let records = records.iter().map(|value| Record::decode(value, newest)).collect::<Result<Vec<_>, _>>()?;
     Ok(Content { image: Image::from_records(&records, snapshot.end), latest: Timestamp(header.latest) })
 }
 
@@ -145,7 +154,7 @@ fn frame(content: &impl Encode<()>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use model::TopicId;
-    use roles::controller::TopicRecord;
+    use roles::controller::{FeatureLevel, TopicRecord};
 
     use super::*;
 
@@ -158,6 +167,10 @@ mod tests {
         Image::from_records(&records, SNAPSHOT.end)
     }
 
+    fn read(bytes: &Bytes, snapshot: SnapshotId) -> Result<Content, SnapshotError> {
+        decode(bytes, snapshot, MetadataVersion::NEWEST)
+    }
+
     fn encoded(topics: u128) -> Bytes {
         encode(&image(topics), SNAPSHOT, LATEST, Planted::NONE)
     }
@@ -165,7 +178,7 @@ mod tests {
     #[test]
     fn a_snapshot_reads_back_whatever_its_size() {
         for topics in [0, 1, 999, 1000, 2500] {
-            let content = decode(&encoded(topics), SNAPSHOT).unwrap();
+            let content = read(&encoded(topics), SNAPSHOT).unwrap();
             assert_eq!((content.image, content.latest), (image(topics), LATEST));
         }
     }
@@ -174,15 +187,25 @@ mod tests {
     fn one_that_is_cut_or_changed_anywhere_or_is_another_is_refused() {
         let whole = encoded(3);
         for at in 0..whole.len() {
-            assert!(decode(&whole.slice(..at), SNAPSHOT).is_err(), "cut at {at}");
+            assert!(read(&whole.slice(..at), SNAPSHOT).is_err(), "cut at {at}");
             let mut rotten = whole.to_vec();
             rotten[at] ^= 1;
-            assert!(decode(&rotten.into(), SNAPSHOT).is_err(), "byte {at}");
+            assert!(read(&rotten.into(), SNAPSHOT).is_err(), "byte {at}");
         }
         let twice = [&whole[..], &whole[..]].concat();
-        assert!(decode(&twice.into(), SNAPSHOT).is_err());
+        assert!(read(&twice.into(), SNAPSHOT).is_err());
         for other in [SnapshotId { end: Offset(4999), ..SNAPSHOT }, SnapshotId { epoch: LeaderEpoch(8), ..SNAPSHOT }] {
-            assert!(decode(&whole, other).is_err());
+            assert!(read(&whole, other).is_err());
         }
+    }
+
+    #[test]
+    fn a_snapshot_of_a_later_level_is_no_damaged_one() {
+        let records = [Record::FeatureLevel(FeatureLevel::of(MetadataVersion(2)))];
+        let bytes = encode(&Image::from_records(&records, SNAPSHOT.end), SNAPSHOT, LATEST, Planted::NONE);
+        assert_eq!(read(&bytes, SNAPSHOT).unwrap().image.metadata_version(), MetadataVersion(2));
+        let refused = decode(&bytes, SNAPSHOT, MetadataVersion(1)).err().unwrap();
+        assert!(refused.is_of_a_newer_release(), "{refused}");
+        assert!(!read(&bytes.slice(..9), SNAPSHOT).err().unwrap().is_of_a_newer_release());
     }
 }

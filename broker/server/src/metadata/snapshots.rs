@@ -9,7 +9,7 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use host::{Host, buggify};
-use model::{Bug, Event, LogStartReason, Offset, PartitionId, SnapshotId, Timestamp};
+use model::{Bug, Event, LogStartReason, MetadataVersion, Offset, PartitionId, SnapshotId, Timestamp};
 use roles::controller::Image;
 use roles::quorum::{Body, Cadence, Keeping, Kept, Piece, Refusal};
 use storage::{PendingStart, StartKept, StorageError, log_snapshot};
@@ -30,6 +30,8 @@ pub(super) struct Snapshots<H: Host> {
     directory: String,
     /// What is on disk, oldest first.
     kept: Vec<Kept>,
+    /// What this program knows.
+    newest: MetadataVersion,
     cadence: Cadence,
     keeping: Keeping,
     /// The timestamp of the last record that was applied.
@@ -61,6 +63,8 @@ pub(super) enum Done {
     },
     /// It is not whole, or there is no room for it.
     Refused(SnapshotId),
+    /// A newer release wrote it.
+    TooNew(String),
 }
 
 impl<H: Host> Snapshots<H> {
@@ -79,6 +83,7 @@ impl<H: Host> Snapshots<H> {
             host: host.clone(),
             directory: log.directory().to_owned(),
             kept: Vec::new(),
+            newest: log.newest(),
             cadence: Cadence::new(bytes_max, (!interval.is_zero()).then_some(interval)),
             keeping: Keeping {
                 bytes_max: u64::try_from(retention_bytes).ok(),
@@ -87,7 +92,7 @@ impl<H: Host> Snapshots<H> {
             latest: Timestamp(-1),
             received: BytesMut::new(),
         };
-        let newest = snapshots.find().map_err(|error| StorageError::of(log.directory(), &error))?;
+        let newest = snapshots.find()?;
         match (&newest, snapshots.kept.last()) {
             (Some((content, checksum)), Some(&Kept { snapshot, latest, .. })) if log.start() <= snapshot.end => {
                 snapshots.latest = latest;
@@ -113,15 +118,19 @@ impl<H: Host> Snapshots<H> {
     }
 
     /// Reads what is on disk; what is not whole is passed over. The newest one's content, with the checksum of its bytes.
-    fn find(&mut self) -> io::Result<Option<(Content, u32)>> {
+    fn find(&mut self) -> Result<Option<(Content, u32)>, OpenError> {
         let disk = self.host.disk();
+        let failed = |error: io::Error| StorageError::of(&self.directory, &error);
         let mut newest = None;
-        for snapshot in log_snapshot::list(disk, &self.directory)? {
-            let bytes = log_snapshot::read(disk, &self.directory, snapshot)?;
-            match snapshot::decode(&bytes, snapshot) {
+        for snapshot in log_snapshot::list(disk, &self.directory).map_err(failed)? {
+            let bytes = log_snapshot::read(disk, &self.directory, snapshot).map_err(failed)?;
+            match snapshot::decode(&bytes, snapshot, self.newest) {
                 Ok(content) => {
                     self.kept.push(Kept { snapshot, bytes: bytes.len() as u64, latest: content.latest });
                     newest = Some((content, snapshot::checksum(&bytes)));
+                }
+                Err(error) if error.is_of_a_newer_release() => {
+                    return Err(OpenError::SnapshotTooNew(error.to_string()));
                 }
                 Err(error) => {
                     tracing::warn!(%snapshot, directory = self.directory, %error, "a snapshot of the metadata is of no use");
@@ -149,6 +158,11 @@ impl<H: Host> Snapshots<H> {
     /// When one is due if nothing else is applied.
     pub(super) fn deadline(&self) -> Option<model::Time> {
         self.cadence.deadline()
+    }
+
+    /// One is due now: the next start is to find no record of a level that is none any more.
+    pub(super) fn hurry(&mut self) {
+        self.cadence.hurry();
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -236,10 +250,11 @@ impl<H: Host> Snapshots<H> {
     /// All of it has come: proves that it is whole, and makes it and the log's start behind it outlive a loss of power.
     pub(super) fn install(&mut self, snapshot: SnapshotId, start: Option<PendingStart<H::Disk>>) -> Work<Done> {
         let bytes = std::mem::take(&mut self.received).freeze();
-        let (host, directory) = (self.host.clone(), self.directory.clone());
+        let (host, directory, newest) = (self.host.clone(), self.directory.clone(), self.newest);
         Box::pin(async move {
-            let content = match snapshot::decode(&bytes, snapshot) {
+            let content = match snapshot::decode(&bytes, snapshot, newest) {
                 Ok(content) => content,
+                Err(error) if error.is_of_a_newer_release() => return Ok(Done::TooNew(error.to_string())),
                 Err(error) => {
                     tracing::warn!(%snapshot, %error, "the leader's snapshot of the metadata is refused");
                     return Ok(Done::Refused(snapshot));

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, buggify};
-use model::{BrokerId, Bug, Endpoint, Event, LeaderEpoch, Offset, PartitionId, SnapshotId, Time};
-use roles::controller::{Command, Image, Record, Settings};
+use model::{BrokerId, Bug, Endpoint, Event, LeaderEpoch, MetadataVersion, Offset, PartitionId, SnapshotId, Time};
+use roles::controller::{Command, FeatureLevel, Image, Record, Settings};
 use roles::quorum::{
     Body, ChangeRefusal, Description, Input, Output, Quorum, QuorumState, Request, RequestId, Response, Standing,
     Ticket, VoterChange, VoterSet,
@@ -30,6 +30,7 @@ use super::peers::{Answer, Peers};
 use super::snapshots::{Done, Snapshots};
 use super::wire::Answered;
 use super::{SubmitError, applied, state_file};
+use crate::Failure;
 
 /// However quiet it is, the task looks around so often.
 const IDLE_MAX: Duration = Duration::from_secs(3600);
@@ -71,13 +72,22 @@ pub(crate) struct Leadership {
 
 /// Why the task ended: the node cannot go on.
 #[derive(Debug, Error)]
-pub(super) enum Failure {
+pub(super) enum TaskFailure {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("the quorum's state cannot be written: {0}")]
     State(#[from] io::Error),
     #[error("the metadata log cannot be applied: {0}")]
     Read(#[from] ReadError),
+    #[error("the metadata leader's snapshot cannot be read: {0}")]
+    SnapshotTooNew(String),
+}
+
+impl TaskFailure {
+    /// The metadata is whole, and says what this release does not know.
+    fn is_of_a_newer_release(&self) -> bool {
+        matches!(self, TaskFailure::Read(ReadError::Record(_)) | TaskFailure::SnapshotTooNew(_))
+    }
 }
 
 type Doing<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -179,12 +189,18 @@ impl<H: Host> MetadataTask<H> {
         mut self,
         calls: mpsc::Receiver<Call>,
         answers: mpsc::Receiver<Answer>,
-        failed: watch::Sender<Option<String>>,
+        failed: watch::Sender<Option<Failure>>,
     ) {
         if let Err(failure) = self.serve(calls, answers).await {
             tracing::error!(%failure, "metadata stops");
-            self.host.witness(Event::StorageFailed { partition: PartitionId::METADATA });
-            failed.send_replace(Some(failure.to_string()));
+            let failure = if failure.is_of_a_newer_release() {
+                model::reached!("a node stopped at metadata that it does not know");
+                Failure::Release(failure.to_string())
+            } else {
+                self.host.witness(Event::StorageFailed { partition: PartitionId::METADATA });
+                Failure::Disk(failure.to_string())
+            };
+            failed.send_replace(Some(failure));
         }
     }
 
@@ -192,7 +208,7 @@ impl<H: Host> MetadataTask<H> {
         &mut self,
         mut calls: mpsc::Receiver<Call>,
         mut answers: mpsc::Receiver<Answer>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TaskFailure> {
         self.step(Input::Tick)?;
         loop {
             let deadline = self.deadline();
@@ -218,13 +234,13 @@ impl<H: Host> MetadataTask<H> {
         [sessions, snapshot].into_iter().flatten().chain([self.quorum.deadline(), latest]).min().unwrap_or(latest)
     }
 
-    fn synced(&mut self, done: SyncedTo) -> Result<(), Failure> {
+    fn synced(&mut self, done: SyncedTo) -> Result<(), TaskFailure> {
         self.syncing = None;
         let end = self.log.finish_sync(done);
         self.step(Input::LogSynced { end })
     }
 
-    fn persisted(&mut self, (version, state): (u64, QuorumState)) -> Result<(), Failure> {
+    fn persisted(&mut self, (version, state): (u64, QuorumState)) -> Result<(), TaskFailure> {
         self.persisting = None;
         let (epoch, vote) = std::mem::replace(&mut self.kept, (state.epoch, state.voted_for));
         if epoch < state.epoch {
@@ -236,7 +252,7 @@ impl<H: Host> MetadataTask<H> {
         self.step(Input::StatePersisted { version })
     }
 
-    fn snapshotted(&mut self, done: Done) -> Result<(), Failure> {
+    fn snapshotted(&mut self, done: Done) -> Result<(), TaskFailure> {
         self.snapshotting = None;
         match done {
             Done::Taken { kept, digest, content } => {
@@ -254,15 +270,17 @@ impl<H: Host> MetadataTask<H> {
                 self.log.finish_anew(start)?;
                 self.snapshots.installed(kept, &content, checksum);
                 applied::replace(&self.host, &mut self.image, content.image);
+                self.peers.speak(self.image.metadata_version());
                 self.images.send_replace(Arc::new(self.image.clone()));
                 let voters = self.image.voters.as_deref().cloned();
                 self.step(Input::SnapshotInstalled { snapshot: kept.snapshot, end: self.log.end(), voters })
             }
             Done::Refused(snapshot) => self.step(Input::SnapshotRefused { snapshot }),
+            Done::TooNew(why) => Err(TaskFailure::SnapshotTooNew(why)),
         }
     }
 
-    fn answered(&mut self, Answer { id, from, response }: Answer) -> Result<(), Failure> {
+    fn answered(&mut self, Answer { id, from, response }: Answer) -> Result<(), TaskFailure> {
         self.has_heard_resignation(id);
         match response {
             Some(Answered { response, leader_at }) => {
@@ -273,7 +291,7 @@ impl<H: Host> MetadataTask<H> {
         }
     }
 
-    fn called(&mut self, call: Call) -> Result<(), Failure> {
+    fn called(&mut self, call: Call) -> Result<(), TaskFailure> {
         match call {
             Call::Ask { request, leader_at, answer } => {
                 let ticket = self.next_ticket();
@@ -290,6 +308,11 @@ impl<H: Host> MetadataTask<H> {
                 Ok(())
             }
             Call::Submit { command, submitter } => self.submit(&command, submitter),
+            Call::ChangeVoters { answer, .. } if !self.may_change_voters() => {
+                // Whoever asked may be gone.
+                let _ = answer.send(Err(ChangeRefusal::BelowLevel));
+                Ok(())
+            }
             Call::ChangeVoters { change, answer } => {
                 let ticket = self.next_ticket();
                 self.changing.insert(ticket, answer);
@@ -304,6 +327,12 @@ impl<H: Host> MetadataTask<H> {
                 Ok(())
             }
         }
+    }
+
+    /// Can metadata of the cluster's level tell who votes? Whoever does not lead asks nobody.
+    fn may_change_voters(&self) -> bool {
+        let level = self.active.as_ref().map(|active| active.image().metadata_version());
+        level.is_none_or(MetadataVersion::has_voters) || self.host.planted().has(Bug::NewerRecordsBelowLevel)
     }
 
     fn next_ticket(&mut self) -> Ticket {
@@ -344,7 +373,7 @@ impl<H: Host> MetadataTask<H> {
         if id == self.node_id { Some(self.own.clone()) } else { self.peers.endpoint(id).cloned() }
     }
 
-    fn tick(&mut self) -> Result<(), Failure> {
+    fn tick(&mut self) -> Result<(), TaskFailure> {
         self.step(Input::Tick)?;
         match self.active.as_ref().and_then(|active| active.due(self.host.now())) {
             Some(command) => self.submit(&command, None),
@@ -353,7 +382,7 @@ impl<H: Host> MetadataTask<H> {
     }
 
     /// Decides, appends; the answer follows when it is committed.
-    fn submit(&mut self, command: &Command, submitter: Submitter) -> Result<(), Failure> {
+    fn submit(&mut self, command: &Command, submitter: Submitter) -> Result<(), TaskFailure> {
         let Some(active) = &mut self.active else {
             active::answer(submitter, Err(SubmitError::NotController));
             return Ok(());
@@ -383,7 +412,7 @@ impl<H: Host> MetadataTask<H> {
     }
 
     /// Steps the quorum and does what it says, until nothing follows.
-    fn step(&mut self, input: Input) -> Result<(), Failure> {
+    fn step(&mut self, input: Input) -> Result<(), TaskFailure> {
         let mut inputs = VecDeque::from([input]);
         let mut outputs = Vec::new();
         while let Some(input) = inputs.pop_front() {
@@ -403,7 +432,7 @@ impl<H: Host> MetadataTask<H> {
         if buggify!(self.host, "voters drew the same timeout", 0.5) { 0 } else { chance }
     }
 
-    fn perform(&mut self, output: Output, inputs: &mut VecDeque<Input>) -> Result<(), Failure> {
+    fn perform(&mut self, output: Output, inputs: &mut VecDeque<Input>) -> Result<(), TaskFailure> {
         match output {
             Output::PersistState { version, state } => self.to_persist = Some((version, state)),
             Output::Send { id, to, request } => {
@@ -429,7 +458,7 @@ impl<H: Host> MetadataTask<H> {
                 let body = Body::Records { high_watermark, spans: Vec::new(), records };
                 self.reply(ticket, Response { epoch, leader: Some(self.node_id), body });
             }
-            Output::AppendLeaderChange { epoch } => self.log.append(epoch, &[Record::NoOp])?,
+            Output::AppendLeaderChange { epoch } => self.log.append(epoch, &[self.first_of_epoch()])?,
             Output::AppendVoters { epoch, voters } => {
                 if let Some(active) = &mut self.active {
                     active.take_voters(&voters);
@@ -464,6 +493,15 @@ impl<H: Host> MetadataTask<H> {
         Ok(())
     }
 
+    /// The first record of a leader's epoch. That of a new cluster says which level its metadata is at.
+    fn first_of_epoch(&self) -> Record {
+        if self.log.end() == Offset::ZERO {
+            Record::FeatureLevel(FeatureLevel::of(self.settings.metadata_version_max))
+        } else {
+            Record::NoOp
+        }
+    }
+
     fn reply(&mut self, ticket: Ticket, response: Response) {
         if let Some(answer) = self.replies.remove(&ticket) {
             let leader_at = self.where_to_find(response.leader);
@@ -485,13 +523,18 @@ impl<H: Host> MetadataTask<H> {
     }
 
     /// Brings what is committed below `to` into the image, and to everybody.
-    fn apply(&mut self, to: Offset) -> Result<(), Failure> {
+    fn apply(&mut self, to: Offset) -> Result<(), TaskFailure> {
+        let level = self.image.metadata_version();
         while self.image.end < to {
             for batch in self.log.read_committed(self.image.end, to)? {
                 applied::apply(&self.host, &mut self.image, &batch);
                 self.snapshots.applied(batch.bytes, batch.timestamp);
             }
         }
+        if self.image.metadata_version() < level {
+            self.snapshots.hurry();
+        }
+        self.peers.speak(self.image.metadata_version());
         self.images.send_replace(Arc::new(self.image.clone()));
         if let Some(active) = &mut self.active {
             active.answer_committed(self.image.end);

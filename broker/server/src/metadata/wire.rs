@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use model::{
-    BatchError, BatchHeader, BrokerId, Endpoint, LeaderEpoch, Offset, PartitionId, SnapshotId, TopicId, batches,
+    BatchError, BatchHeader, BrokerId, DirectoryId, Endpoint, LeaderEpoch, MetadataVersion, Offset, PartitionId,
+    SnapshotId, TopicId, batches,
 };
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData};
@@ -24,12 +25,9 @@ use thiserror::Error;
 
 /// The metadata log's topic, by name.
 pub(super) const TOPIC: &str = "__cluster_metadata";
-/// Versions that we ask our peers in.
+/// Versions that we ask our peers in; at a level at which voters are told apart by their disks (KIP-853), newer ones.
 pub(super) const VOTE_VERSION: i16 = 2;
-pub(super) const BEGIN_EPOCH_VERSION: i16 = 1;
-pub(super) const END_EPOCH_VERSION: i16 = 1;
 const FETCH_VERSION: i16 = 16;
-pub(super) const FETCH_SNAPSHOT_VERSION: i16 = 1;
 /// From here on a fetch names topics by id.
 const FETCH_BY_ID_VERSION: i16 = 13;
 /// From here on answers say where the leader listens.
@@ -94,6 +92,11 @@ pub(super) enum PeerRequest {
     FetchSnapshot(FetchSnapshotRequest),
 }
 
+/// The version of BeginQuorumEpoch, EndQuorumEpoch and FetchSnapshot that every peer has at this level.
+pub(super) fn version_at(level: MetadataVersion) -> i16 {
+    i16::from(level.has_voters())
+}
+
 /// The version to fetch in.
 pub(super) fn fetch_version(request: &FetchRequest) -> i16 {
     let partition = request.topics.first().and_then(|topic| topic.partitions.first());
@@ -104,11 +107,13 @@ pub(super) fn fetch_version(request: &FetchRequest) -> i16 {
 /// `leader_at` says where this node listens, if it leads and is not among the configured voters.
 pub(super) fn request(
     cluster_id: &StrBytes,
+    level: MetadataVersion,
     to: BrokerId,
     request: Request,
     leader_at: Option<&Endpoint>,
 ) -> PeerRequest {
     let cluster_id = Some(cluster_id.clone());
+    let directory = |directory: Option<DirectoryId>| directory.filter(|_| level.has_voters());
     match request {
         Request::Vote(vote) => {
             let partition = vote_request::PartitionData::default()
@@ -149,8 +154,12 @@ pub(super) fn request(
             let partition = end_quorum_epoch_request::PartitionData::default()
                 .with_partition_index(PartitionId::METADATA.index)
                 .with_leader_id(WireBrokerId(end.leader.0))
-                .with_leader_epoch(end.epoch.0)
-                .with_preferred_candidates(end.successors.iter().map(candidate).collect());
+                .with_leader_epoch(end.epoch.0);
+            let partition = if level.has_voters() {
+                partition.with_preferred_candidates(end.successors.iter().map(candidate).collect())
+            } else {
+                partition.with_preferred_successors(end.successors.iter().map(|id| id.0).collect())
+            };
             let topic = end_quorum_epoch_request::TopicData::default()
                 .with_topic_name(topic_name(TOPIC))
                 .with_partitions(vec![partition]);
@@ -162,7 +171,7 @@ pub(super) fn request(
                 .with_current_leader_epoch(fetch.epoch.0)
                 .with_fetch_offset(fetch.offset.0)
                 .with_last_fetched_epoch(fetch.last_epoch.0)
-                .with_replica_directory_id(directory_uuid(fetch.directory))
+                .with_replica_directory_id(directory_uuid(directory(fetch.directory)))
                 .with_partition_max_bytes(FETCH_BYTES_MAX);
             let topic = FetchTopic::default().with_topic_id(uuid(TopicId::METADATA)).with_partitions(vec![partition]);
             let replica = ReplicaState::default().with_replica_id(WireBrokerId(fetch.replica.0));
@@ -176,7 +185,7 @@ pub(super) fn request(
             let partition = fetch_snapshot_request::PartitionSnapshot::default()
                 .with_partition(PartitionId::METADATA.index)
                 .with_current_leader_epoch(fetch.epoch.0)
-                .with_replica_directory_id(directory_uuid(fetch.directory))
+                .with_replica_directory_id(directory_uuid(directory(fetch.directory)))
                 .with_snapshot_id(snapshot)
                 .with_position(i64::try_from(fetch.position).unwrap_or(i64::MAX));
             let topic = fetch_snapshot_request::TopicSnapshot::default()
@@ -399,7 +408,8 @@ pub(super) fn end_answered(answer: &EndQuorumEpochResponse) -> Result<Answered, 
     Ok(response(partition.leader_epoch, partition.leader_id, body).into())
 }
 
-pub(super) fn fetch_answered(answer: FetchResponse) -> Result<Answered, WireError> {
+/// `newest` is what this program knows of metadata.
+pub(super) fn fetch_answered(answer: FetchResponse, newest: MetadataVersion) -> Result<Answered, WireError> {
     whole(answer.error_code)?;
     let endpoints = answer.node_endpoints;
     let partition = answer.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
@@ -417,7 +427,7 @@ pub(super) fn fetch_answered(answer: FetchResponse) -> Result<Answered, WireErro
         }),
         None => {
             let records = partition.records.unwrap_or_default();
-            let spans = verified_spans(&records)?;
+            let spans = verified_spans(&records, newest)?;
             Body::Records { high_watermark: Offset(partition.high_watermark), spans, records }
         }
     };
@@ -447,25 +457,29 @@ pub(super) fn fetch_snapshot_answered(answer: FetchSnapshotResponse) -> Result<A
 }
 
 /// What each batch of `records` spans, once its checksum is proven.
-fn verified_spans(records: &Bytes) -> Result<Vec<Span>, WireError> {
+fn verified_spans(records: &Bytes, newest: MetadataVersion) -> Result<Vec<Span>, WireError> {
     let verified = batches(records).map(|batch| {
         let batch = batch?.1;
         let header = BatchHeader::verify(batch)?;
-        let voters = voters_of(&header, records.slice_ref(batch))?;
+        let voters = voters_of(&header, records.slice_ref(batch), newest)?;
         Ok(Span { epoch: header.leader_epoch, start: header.base_offset, end: header.end_offset(), voters })
     });
     verified.collect()
 }
 
 /// Who votes from this batch on, if it says so: a control batch does, of one record.
-pub(super) fn voters_of(header: &BatchHeader, batch: Bytes) -> Result<Option<VoterSet>, VotersError> {
+pub(super) fn voters_of(
+    header: &BatchHeader,
+    batch: Bytes,
+    newest: MetadataVersion,
+) -> Result<Option<VoterSet>, VotersError> {
     if !header.is_control() {
         return Ok(None);
     }
     let mut stored = Vec::new();
     batch_records(header, batch, &mut stored)?;
     let [control] = &stored[..] else { return Err(VotersError::Other) };
-    match Record::decode(control.record.value.as_deref().unwrap_or_default())? {
+    match Record::decode(control.record.value.as_deref().unwrap_or_default(), newest)? {
         Record::Voters(voters) if !voters.is_empty() => Ok(Some(voters)),
         _ => Err(VotersError::Other),
     }

@@ -9,6 +9,7 @@ use host::{Connection, Host, Listener, Reader, Writer, timeout};
 
 use super::request::{self, Asked, Page};
 use super::scrape;
+use crate::Failure;
 use crate::node::Node;
 
 /// Who asks does it every few seconds: more at a time are turned away.
@@ -75,7 +76,8 @@ fn answer<H: Host>(node: &Arc<Node<H>>, asked: &Asked) -> String {
 /// Nothing failed that only a restart can mend.
 fn health<H: Host>(node: &Node<H>) -> Result<(), String> {
     match &*node.failed.borrow() {
-        Some(failure) => Err(format!("a disk failed: {failure}")),
+        Some(Failure::Disk(failure)) => Err(format!("a disk failed: {failure}")),
+        Some(Failure::Release(failure)) => Err(failure.clone()),
         None => Ok(()),
     }
 }

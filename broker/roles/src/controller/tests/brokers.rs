@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{BrokerEpoch, Bug, LeaderEpoch, Offset, Planted, Time};
+use model::{BrokerEpoch, Bug, LeaderEpoch, MetadataVersion, Offset, Planted, Time};
 
 use super::cluster::{Cluster, id, ids};
 use crate::controller::*;
@@ -88,6 +88,7 @@ fn a_new_controller_gives_every_broker_a_whole_session() {
         answers_after_sync: true,
         topic_defaults: TopicDefaults::default(),
         leader_imbalance: None,
+        metadata_version_max: MetadataVersion::NEWEST,
         planted: Planted::NONE,
     };
     cluster.controller = Controller::new(settings, cluster.controller.image().clone(), start);

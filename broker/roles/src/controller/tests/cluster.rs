@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{BrokerEpoch, BrokerId, Endpoint, Offset, PartitionId, Planted, Time};
+use model::{BrokerEpoch, BrokerId, Endpoint, MetadataVersion, MetadataVersions, Offset, PartitionId, Planted, Time};
 
 use crate::controller::*;
 
@@ -45,6 +45,7 @@ impl Cluster {
             answers_after_sync,
             topic_defaults: TopicDefaults::default(),
             leader_imbalance: None,
+            metadata_version_max: MetadataVersion::NEWEST,
             planted,
         };
         let controller = Controller::new(settings, Image::default(), Time(0));
@@ -64,7 +65,8 @@ impl Cluster {
 
     pub(super) fn register(&mut self, broker: i32, incarnation: u128) -> BrokerEpoch {
         let endpoint = Endpoint::new(format!("broker-{broker}"), 9092);
-        let registrant = Registrant { broker: id(broker), incarnation, endpoint, rack: None };
+        let versions = MetadataVersions::up_to(MetadataVersion::NEWEST);
+        let registrant = Registrant { broker: id(broker), incarnation, endpoint, rack: None, versions };
         match self.ask(Command::RegisterBroker(registrant)).unwrap().reply {
             Reply::Registered { epoch } => epoch,
             other => panic!("{other:?}"),

@@ -3,6 +3,7 @@
 mod brokers;
 mod cluster;
 mod configs;
+mod features;
 mod in_sync;
 mod moves;
 mod random;
