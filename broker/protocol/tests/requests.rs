@@ -103,7 +103,7 @@ fn an_api_versions_request_that_is_too_new_is_answered_in_version_zero() {
     let parts = encode_response(&header, &response).unwrap();
     let bytes = parts.concat();
     // No tagged fields in the header; error 35; then an array with a plain length, and its first entry: Produce from 0.
-    assert_eq!(bytes[4..14], *b"\0\0\0\x08\0\x23\0\0\0\x1a");
+    assert_eq!(bytes[4..14], *b"\0\0\0\x08\0\x23\0\0\0\x1b");
     assert_eq!(bytes[14..20], [0, 0, 0, 0, 0, 12]);
     assert!(matches!(response, Response::ApiVersions(_)));
 }
