@@ -146,11 +146,12 @@ impl Draft {
                 in_sync = vec![any];
             }
         }
-        if leader.is_none() && self.elects_unclean(id) {
-            if let Some(any) = self.any_live(partition) {
-                model::reached!("a replica that was not in sync was elected, since its topic allows it");
-                (leader, in_sync) = (Some(any), vec![any]);
-            }
+        if leader.is_none()
+            && self.elects_unclean(id)
+            && let Some(any) = self.any_live(partition)
+        {
+            model::reached!("a replica that was not in sync was elected, since its topic allows it");
+            (leader, in_sync) = (Some(any), vec![any]);
         }
         if leader == partition.leader && in_sync == partition.in_sync {
             return None;
