@@ -3,8 +3,8 @@
 
 use evidence::history::{Detail, Kind, LINE_BYTES_MAX, Offsets};
 use evidence::{
-    Acks, Action, Claims, History, Isolation, Key, Membership, MicroOperation, Operation, Outcome, Process, Table,
-    Value,
+    Acks, Action, Claims, History, Isolation, Key, Membership, MicroOperation, Operation, Outcome, Process, Recorder,
+    Table, Value,
 };
 use model::Time;
 use proptest::prelude::*;
@@ -32,6 +32,19 @@ fn absent_claims_are_the_strictest() {
     for (said, meant) in [("-1", Acks::All), ("1", Acks::Leader), ("0", Acks::None), ("\"1\"", Acks::Leader)] {
         assert_eq!(read(&format!("{{\"history\":1,\"claims\":{{\"acks\":{said}}}}}")).claims.acks, meant);
     }
+}
+
+#[test]
+fn one_value_that_is_acknowledged_twice_is_an_error_and_no_panic() {
+    let recorder = Recorder::new(Claims::default());
+    for offset in 0..2 {
+        let process = recorder.process();
+        let send = |offset| MicroOperation::Send { key: Key::new("orders", 0), value: Value::from(7), offset };
+        recorder.invoke(Time(1), process, Action::Send(vec![send(None)]));
+        recorder.ok(Time(2), process, Action::Send(vec![send(Some(offset))]));
+    }
+    let error = Table::of(&recorder.into_history()).unwrap_err().to_string();
+    assert_eq!(error, "operation 2: 7 is sent to orders/0 a second time: give each record of a key a value of its own");
 }
 
 #[test]
@@ -284,7 +297,7 @@ proptest! {
     fn what_is_written_is_read_back(history in history()) {
         let mut text = Vec::new();
         history.write(&mut text).unwrap();
-        prop_assert_eq!(Table::read(&*text).unwrap(), Table::of(&history));
+        prop_assert_eq!(Table::read(&*text).unwrap(), Table::of(&history).unwrap());
         let mut again = Vec::new();
         History::read(&*text).unwrap().write(&mut again).unwrap();
         prop_assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(text).unwrap());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use evidence::{Claims, Entry, History, Key, Table, What};
+use evidence::{Claims, Entry, History, HistoryError, Key, Table, What};
 use model::{Offset, PartitionId, TopicId};
 
 use crate::both_sides;
@@ -117,9 +117,12 @@ impl Watch {
     }
 
     /// The judgement on every promise: those over the trace, then those over the history.
-    pub fn finish(self, history: &History) -> Vec<Verdict> {
-        let table = self.table(history);
-        self.finish_with(history, &table)
+    ///
+    /// # Errors
+    /// As [`Watch::table`].
+    pub fn finish(self, history: &History) -> Result<Vec<Verdict>, HistoryError> {
+        let table = self.table(history)?;
+        Ok(self.finish_with(history, &table))
     }
 
     /// The same for whoever has the [`Watch::table`] of the history already.
@@ -161,8 +164,11 @@ impl Watch {
     }
 
     /// What the history shows, each finding with where the brokers say that its record went.
-    pub fn report(&self, history: &History) -> Report {
-        self.judge(&self.table(history))
+    ///
+    /// # Errors
+    /// As [`Watch::table`].
+    pub fn report(&self, history: &History) -> Result<Report, HistoryError> {
+        Ok(self.judge(&self.table(history)?))
     }
 
     /// What the history of this run claims: nothing that was not tried counts against it. Producers that never send again leave
@@ -182,10 +188,13 @@ impl Watch {
     }
 
     /// The history in columns, with what it may be held to.
-    pub fn table(&self, history: &History) -> Table {
-        let mut table = Table::of(history);
+    ///
+    /// # Errors
+    /// If the history is not of the contract.
+    pub fn table(&self, history: &History) -> Result<Table, HistoryError> {
+        let mut table = Table::of(history)?;
         table.claims = self.claims();
-        table
+        Ok(table)
     }
 
     fn judge(&self, table: &Table) -> Report {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::TopicInfo;
-use evidence::{Acks, Action, Claims, Entry, History, Outcome, Recorder, What};
+use evidence::{Acks, Action, Claims, Entry, History, Outcome, Recorder, Table, What};
 use invariants::{Expectations, Violation, Watch};
 use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
@@ -225,7 +225,10 @@ fn finish(
     if outcome.points.contains_key("a producer sent a batch again") {
         reached.note(Reach::ProducerRetried);
     }
-    let table = promises.table(&history);
+    let table = promises.table(&history).unwrap_or_else(|error| {
+        conduct.missed.push(format!("what clients were told cannot be judged: {error}"));
+        Table::new(history.claims.clone())
+    });
     reached.judge_history(&table, conduct.last_reader, &readers);
     let settings: String = options.settings.iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
     let replay = match options.plant {

@@ -23,6 +23,8 @@ pub enum HistoryError {
     Line { line: usize, why: String },
     #[error("line {line}, column {column}: {why}")]
     Column { line: usize, column: usize, why: String },
+    #[error("operation {index}: {why}")]
+    Operation { index: u64, why: String },
     #[error("line {line} could not be read: {error}")]
     Read { line: usize, error: io::Error },
 }

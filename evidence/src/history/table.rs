@@ -11,7 +11,7 @@ use model::Time;
 
 use super::draft::{Draft, Kind};
 use super::names::{NONE, Names, Records};
-use super::{Action, History, MicroOperation, Outcome, Process};
+use super::{Action, History, HistoryError, MicroOperation, Outcome, Process};
 use crate::Claims;
 
 /// A whole history, read or recorded.
@@ -131,9 +131,9 @@ impl Table {
 
     /// The history in columns.
     ///
-    /// # Panics
-    /// If it breaks the contract, which a [`super::Recorder`] never does.
-    pub fn of(history: &History) -> Table {
+    /// # Errors
+    /// The first operation that is not of the contract: one that sends a value of a key a second time, say.
+    pub fn of(history: &History) -> Result<Table, HistoryError> {
         let mut table = Table::new(history.claims.clone());
         let mut draft = Draft::default();
         for operation in &history.operations {
@@ -144,15 +144,14 @@ impl Table {
             draft.outcome = Some(operation.outcome);
             draft.rebalance_log = operation.rebalance_log.clone();
             table.draft(&operation.action, &mut draft);
-            let admitted = table.admit(&mut draft);
-            assert!(admitted.is_ok(), "line {} is not of the contract: {admitted:?}", operation.index);
+            table.admit(&mut draft).map_err(|why| HistoryError::Operation { index: operation.index, why })?;
         }
         for (key, holes) in &history.holes {
             let key = table.keys.number(&key.0);
             table.holes.entry(key).or_default().extend(holes);
         }
         table.finish();
-        table
+        Ok(table)
     }
 
     pub fn rows(&self) -> &[Row] {
