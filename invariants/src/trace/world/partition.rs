@@ -1,0 +1,99 @@
+//! What all nodes together know of one partition.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{BrokerId, LeaderEpoch, Offset, PartitionEpoch, Time};
+
+use super::super::shadow::Shadow;
+use super::NodeId;
+
+/// What all nodes together know of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Partition {
+    /// Who held a replica and let it go since metadata wanted it no more.
+    pub(super) let_go: BTreeSet<NodeId>,
+    pub(crate) canonical: Shadow,
+    /// What producers were told is safe: the batches that stood there in the log of whoever told them.
+    pub(crate) acknowledged: Shadow,
+    /// Every offset of which that was ever said; one may be given to a second record, where the first was answered with acks=1.
+    pub(crate) vouched: BTreeSet<Offset>,
+    pub(crate) high_watermark: Offset,
+    /// When it got where.
+    pub(super) advances: Vec<(Time, Offset)>,
+    /// How far the leader of each epoch moved the high watermark.
+    pub(super) committed_by: BTreeMap<LeaderEpoch, Offset>,
+    /// The epoch of the last unclean election that cut the canonical log: what older epochs still do is lost with it.
+    pub(super) unclean_epoch: Option<LeaderEpoch>,
+    /// The newest state that anybody saw.
+    pub(super) newest: Option<InSyncState>,
+    /// Tails that went away, oldest first.
+    pub(crate) cuts: Vec<Cut>,
+    /// Checksums of batches of which compaction took a part.
+    pub(super) compacted: BTreeSet<u32>,
+    /// Offsets of records that compaction took from some replica.
+    pub(super) gone: BTreeSet<Offset>,
+}
+
+/// The in-sync set that metadata names.
+#[derive(Clone, Debug)]
+pub(crate) struct InSyncState {
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) partition_epoch: PartitionEpoch,
+    pub(crate) members: BTreeSet<BrokerId>,
+}
+
+/// A log's tail went away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) at: u64,
+    pub(crate) time: Time,
+    pub(crate) node: NodeId,
+    pub(crate) from: Offset,
+    pub(crate) to: Offset,
+    pub(crate) why: CutWhy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CutWhy {
+    /// A start found less than the log had before.
+    Recovery,
+    /// To follow the leader of this epoch, if it followed one.
+    Following(Option<LeaderEpoch>),
+}
+
+impl Partition {
+    /// What leaders before `epoch` committed: the least that the leader of `epoch` must have. One that learns late of its
+    /// election need not have what later epochs wrote.
+    pub(crate) fn committed_before(&self, epoch: LeaderEpoch) -> Offset {
+        self.committed_by.range(..epoch).map(|(_, &end)| end).max().unwrap_or(Offset::ZERO)
+    }
+
+    /// Where the true high watermark was at a moment.
+    pub(crate) fn high_watermark_at(&self, time: Time) -> Offset {
+        let after = self.advances.partition_point(|(at, _)| *at <= time);
+        after.checked_sub(1).map_or(Offset::ZERO, |index| self.advances[index].1)
+    }
+
+    /// An allowed unclean election: the canonical log ends at `offset` from now on.
+    pub(super) fn lose_from(&mut self, offset: Offset, epoch: LeaderEpoch) {
+        self.unclean_epoch = self.unclean_epoch.max(Some(epoch));
+        self.canonical.cut(offset);
+        self.high_watermark = self.high_watermark.min(offset);
+        self.committed_by.values_mut().for_each(|end| *end = (*end).min(offset));
+    }
+
+    /// An allowed unclean election gave up this epoch. Whoever has not heard of it may go on for a while, and all that is lost.
+    pub(crate) fn is_given_up(&self, epoch: LeaderEpoch) -> bool {
+        Some(epoch) < self.unclean_epoch
+    }
+
+    /// An allowed unclean election gave up what an epoch had committed.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.unclean_epoch.is_some()
+    }
+
+    /// The newest state of the in-sync set that anybody saw.
+    pub(crate) fn newest(&self) -> Option<&InSyncState> {
+        self.newest.as_ref()
+    }
+}
