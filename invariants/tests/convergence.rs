@@ -82,7 +82,7 @@ impl Tale {
 
     fn verdict(self) -> Verdict {
         let watch = self.what(RUN, What::QuietEnded).watch;
-        let verdicts = watch.finish(&History::new(Claims::default()));
+        let verdicts = watch.finish(&History::new(Claims::default())).unwrap();
         verdicts.into_iter().find(|verdict| verdict.promise == "the cluster converges after healing").unwrap()
     }
 }
@@ -126,7 +126,7 @@ fn a_core_that_serves_and_agrees_has_converged() {
 #[test]
 fn a_run_without_a_quiet_phase_says_nothing() {
     let watch = served().watch;
-    let verdicts = watch.finish(&History::new(Claims::default()));
+    let verdicts = watch.finish(&History::new(Claims::default())).unwrap();
     let of = |verdict: &&Verdict| verdict.promise == "the cluster converges after healing";
     assert_eq!(verdicts.iter().find(of).unwrap().outcome, Outcome::Unknown);
 }

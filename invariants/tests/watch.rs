@@ -98,7 +98,7 @@ impl Tale {
     }
 
     fn verdict(self, promise: &str) -> Verdict {
-        let verdicts = self.watch.finish(&self.recorder.into_history());
+        let verdicts = self.watch.finish(&self.recorder.into_history()).unwrap();
         verdicts.into_iter().find(|verdict| verdict.promise == promise).unwrap()
     }
 

@@ -287,7 +287,7 @@ fn the_promises_of_scenarios_are_those_that_are_judged() {
         unavailable_at_most: Some(Duration::from_secs(1)),
     };
     let history = evidence::History::new(strict.claims.clone());
-    let verdicts = invariants::Watch::new(strict).finish(&history);
+    let verdicts = invariants::Watch::new(strict).finish(&history).unwrap();
     let judged: BTreeSet<&str> = verdicts.iter().map(|verdict| verdict.promise).collect();
     assert_eq!(judged, scenarios::PROMISES.iter().copied().collect());
 }
