@@ -27,6 +27,7 @@ mod replicas_agree;
 mod retention_takes_what_it_may;
 mod shadow;
 mod snapshots_stand_for_the_committed;
+mod throttles_spare_those_in_sync;
 mod truncation_spares_committed;
 mod voters_change_one_at_a_time;
 mod what_waits_is_answered;
@@ -99,6 +100,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::new(high_watermark_waits_for_in_sync::HighWatermarkWaitsForInSync::new(unclean)),
         Box::<in_sync_set_is_sane::InSyncSetIsSane>::default(),
         Box::new(leaders_count_what_followers_have::LeadersCountWhatFollowersHave::new(expectations.flush_on_commit)),
+        Box::<throttles_spare_those_in_sync::ThrottlesSpareThoseInSync>::default(),
         Box::<truncation_spares_committed::TruncationSparesCommitted>::default(),
         Box::<offsets_keep_their_order::OffsetsKeepTheirOrder>::default(),
         Box::<nothing_comes_from_nowhere::NothingComesFromNowhere>::default(),

@@ -62,6 +62,11 @@ const PAIRS: &[Pair] = &[
         || Tale::replicated().syncs(2, 4).counts(1, 1, 2, 4),
     ),
     (
+        "throttles spare those in sync",
+        || Tale::begin().state(1, 0, 1, 1, &[1, 2]).holds_back(1, 0, 2),
+        || Tale::begin().state(1, 0, 1, 1, &[1, 2]).holds_back(1, 0, 3),
+    ),
+    (
         "a truncation spares what is committed",
         || Tale::replicated().truncates(2, 4, 0),
         || Tale::replicated().truncates(2, 4, 2),
@@ -222,7 +227,7 @@ fn both_sides(commits: bool, vouches: bool, answered: u64) -> Vec<Verdict> {
     recorder.invoke(at(answered), reader, Action::Poll(vec![MicroOperation::Poll]));
     let polled = MicroOperation::Polled([(key.clone(), vec![(0, Value::from(7))])].into_iter().collect());
     recorder.ok(at(answered + 1), reader, Action::Poll(vec![polled]));
-    tale.watch.finish(&recorder.into_history())
+    tale.watch.finish(&recorder.into_history()).unwrap()
 }
 
 /// The files of one side, judged.
@@ -242,7 +247,7 @@ fn every_promise_has_a_planted_violation_and_a_legal_twin() {
     let (mut planted, mut twins) = (histories("illegal"), histories("legal"));
     for (promise, bad, twin) in PAIRS {
         let of = |tale: Tale| {
-            let verdicts = tale.watch.finish(&History::default());
+            let verdicts = tale.watch.finish(&History::default()).unwrap();
             verdicts.into_iter().find(|verdict| verdict.promise == *promise).unwrap()
         };
         let (bad, twin) = (of(bad()), of(twin()));
@@ -256,7 +261,7 @@ fn every_promise_has_a_planted_violation_and_a_legal_twin() {
 
     let everything = Expectations { unavailable_at_most: Some(Duration::from_secs(1)), ..expectations() };
     let catalogue: BTreeSet<&str> =
-        Watch::new(everything).finish(&History::default()).iter().map(|verdict| verdict.promise).collect();
+        Watch::new(everything).finish(&History::default()).unwrap().iter().map(|verdict| verdict.promise).collect();
     let without = |verdicts: &[Verdict], outcome: Outcome| -> Vec<&str> {
         let have = |name: &&str| verdicts.iter().any(|one| one.promise == *name && one.outcome == outcome);
         catalogue.iter().copied().filter(|name| !have(name)).collect()

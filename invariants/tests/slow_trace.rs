@@ -246,7 +246,7 @@ fn judged(trace: &[Told]) -> (Vec<&'static str>, Vec<&'static str>) {
         let node = NodeName(format!("broker-{node}").into());
         watch.observe(&Entry { index, time: Time(index * 1000), node, what: what.clone() });
     }
-    let verdicts = watch.finish(&History::default());
+    let verdicts = watch.finish(&History::default()).unwrap();
     let is_broken = |name: &str| verdicts.iter().any(|one| one.promise == name && one.outcome == Outcome::Broken);
     let broken = REFERENCES.iter().map(|(name, _)| *name).filter(|name| is_broken(name)).collect();
     let breaks = |(name, breaks): &&Reference| {

@@ -24,6 +24,7 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     // Of what nobody bore witness here, nothing is claimed.
     let unknown = [
         "leaders count what followers have",
+        "throttles spare those in sync",
         "nothing comes from nowhere",
         "indexes equal a scan",
         "retention takes only what it may",
@@ -86,7 +87,7 @@ fn a_committed_batch_is_never_replaced() {
     // Broker 2 commits something else where broker 1 had committed a batch. That its log lacks the batch is told at its election.
     let tale = Tale::begin().state(1, 0, 1, 1, &[1]).leads(1, 1, 0).appends(1, 1, 0, 10).commits(1, 1, 2);
     let other = tale.state(2, 1, 2, 2, &[2]).leads(2, 2, 0).appends(2, 2, 0, 99).commits(2, 2, 2);
-    let verdicts = other.watch.finish(&History::default());
+    let verdicts = other.watch.finish(&History::default()).unwrap();
     assert_eq!(outcome(&verdicts, PROMISE), Outcome::Broken);
     assert_eq!(outcome(&verdicts, "an elected leader has every committed record"), Outcome::Broken);
     // The same election where it is claimed: the prefix ends there, and the loss is counted.

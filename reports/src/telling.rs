@@ -275,6 +275,9 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::Burden { answers, fetches } => {
             Telling::new('w', Flow, format!("{answers} answers and {fetches} fetches wait"))
         }
+        Event::HeldBack { partition, replica, .. } => {
+            Telling::new('=', Flow, format!("holds broker {replica} back")).on(*partition)
+        }
         Event::BatchSent { partition, crc } => {
             Telling::new('>', Flow, format!("sends a batch ({crc:08x})")).on(*partition)
         }

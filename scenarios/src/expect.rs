@@ -257,6 +257,7 @@ pub const PROMISES: &[&str] = &[
     "snapshots stand for what was committed",
     "the in-sync set holds whom it should",
     "leaders count what followers have",
+    "throttles spare those in sync",
     "offsets keep their order",
     "nothing comes from nowhere",
     "the quorum commits by majority",

@@ -351,6 +351,13 @@ pub enum Event {
         answers: u32,
         fetches: u32,
     },
+    /// A throttle has let pass all that it may for now, and this replica is left out: by its leader, or by itself. This node goes by this
+    /// state of the partition.
+    HeldBack {
+        partition: PartitionId,
+        partition_epoch: PartitionEpoch,
+        replica: BrokerId,
+    },
     /// A client sends this batch, whose checksum covers its records, for the first time or again.
     BatchSent {
         partition: PartitionId,

@@ -127,6 +127,7 @@ fn held_back<H: Host>(node: &Node<H>, positions: &BTreeMap<PartitionId, FetchPos
     if !held_back.is_empty() {
         model::reached!("a follower that was out of sync held itself back");
     }
+    held_back.iter().for_each(|&id| node.held_back(id, node.config.node_id));
     held_back
 }
 

@@ -110,6 +110,14 @@ impl<H: Host> Node<H> {
         self.applied.borrow().partition(partition).is_some_and(|known| !known.in_sync.contains(&replica))
     }
 
+    /// A throttle has nothing left for this replica now.
+    pub(crate) fn held_back(&self, partition: PartitionId, replica: BrokerId) {
+        let state = self.applied.borrow().partition(partition).map(|known| known.partition_epoch);
+        if let Some(partition_epoch) = state {
+            self.host.witness(Event::HeldBack { partition, partition_epoch, replica });
+        }
+    }
+
     /// A leader answered what it was asked as a leader.
     pub(crate) fn hear(&self, leader: BrokerId) {
         self.leaders_heard.lock().insert(leader, self.host.now());

@@ -118,7 +118,9 @@ impl ConvergesAfterHealing {
         if !quiet.acked.contains(&partition) {
             return Some(format!("{name} took no record"));
         }
-        let led = world.replica_of(partition, leader)?;
+        let Some(led) = world.replica_of(partition, leader) else {
+            return Some(format!("broker {leader} leads {name} and holds nothing of it"));
+        };
         for &member in &members {
             let Some(replica) = world.replica_of(partition, member) else {
                 return Some(format!("broker {member} holds nothing of {name}"));

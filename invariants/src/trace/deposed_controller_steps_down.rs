@@ -19,6 +19,8 @@ const PATIENCE: u32 = 4;
 pub(super) struct DeposedControllerStepsDown {
     fetch_timeout: Duration,
     leaders: BTreeMap<NodeId, Leader>,
+    /// The last epoch that had a leader, whatever became of that.
+    newest: Option<LeaderEpoch>,
     /// The first moment at which somebody is late.
     next: Option<Time>,
     judged: u64,
@@ -38,15 +40,16 @@ impl DeposedControllerStepsDown {
         for leader in self.leaders.values_mut().filter(|leader| leader.epoch < epoch && leader.until.is_none()) {
             leader.until = Some(until).filter(|_| !leader.is_paused);
         }
-        self.leaders.insert(node, Leader { epoch, until: None, is_paused: false });
+        self.newest = self.newest.max(Some(epoch));
+        let until = Some(until).filter(|_| Some(epoch) < self.newest);
+        self.leaders.insert(node, Leader { epoch, until, is_paused: false });
     }
 
     fn woke(&mut self, node: NodeId, now: Time) {
-        let newest = self.leaders.values().map(|leader| leader.epoch).max();
         let until = now + self.fetch_timeout * PATIENCE;
         if let Some(leader) = self.leaders.get_mut(&node) {
             leader.is_paused = false;
-            leader.until = Some(until).filter(|_| Some(leader.epoch) < newest);
+            leader.until = Some(until).filter(|_| Some(leader.epoch) < self.newest);
         }
     }
 

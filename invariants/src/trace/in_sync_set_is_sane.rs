@@ -83,7 +83,8 @@ impl InSyncSetIsSane {
         }
     }
 
-    /// Who joins does so by its leader's proposal, which must speak of the process that is registered.
+    /// Who joins in the same epoch does so by its leader's proposal, which must speak of the process that is registered. Whoever is
+    /// elected from outside was asked for by nobody: that the claims allow it, others judge.
     fn joins(
         &self,
         partition: PartitionId,
@@ -230,6 +231,7 @@ impl Promise for InSyncSetIsSane {
                 if newest.is_some_and(|newest| *partition_epoch <= newest.partition_epoch) {
                     return Ok(());
                 }
+                let newest = newest.filter(|newest| newest.leader_epoch == *leader_epoch);
                 if let (Some(newest), Some(image)) = (newest, self.images.get(&node)) {
                     self.joins(*partition, newest, in_sync, image)?;
                 }

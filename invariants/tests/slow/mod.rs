@@ -1,5 +1,8 @@
 //! What a trace tells, by definitions that are slow and obvious: each looks at the whole trace again, and keeps nothing in between.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub(crate) mod cluster;
 pub(crate) mod promises;
 
 use evidence::What;

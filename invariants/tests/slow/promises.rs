@@ -27,7 +27,7 @@ pub(crate) const REFERENCES: &[Reference] = &[
 ];
 
 /// All that was witnessed, with who did.
-fn witnessed(before: &[Told]) -> impl DoubleEndedIterator<Item = (i32, &Event)> {
+pub(super) fn witnessed(before: &[Told]) -> impl DoubleEndedIterator<Item = (i32, &Event)> {
     before.iter().filter_map(|(node, what)| match what {
         What::Witnessed(event) => Some((*node, event)),
         _ => None,
@@ -82,7 +82,7 @@ fn state(event: &Event) -> Option<(PartitionId, LeaderEpoch, PartitionEpoch)> {
 }
 
 /// What a broker last said that `says` makes something of.
-fn last<T>(told: &[Told], of: i32, says: impl Fn(&Event) -> Option<T>) -> Option<T> {
+pub(super) fn last<T>(told: &[Told], of: i32, says: impl Fn(&Event) -> Option<T>) -> Option<T> {
     witnessed(told).rev().filter(|(node, _)| *node == of).find_map(|(_, event)| says(event))
 }
 

@@ -75,6 +75,12 @@ impl Tale {
         )
     }
 
+    /// A throttle leaves out a broker, in a state of the partition.
+    pub(crate) fn holds_back(self, n: i32, state: i32, replica: i32) -> Tale {
+        let (partition_epoch, replica) = (PartitionEpoch(state), BrokerId(replica));
+        self.says(n, Event::HeldBack { partition: P, partition_epoch, replica })
+    }
+
     pub(crate) fn leads(self, n: i32, epoch: i32, log_end: i64) -> Tale {
         let (epoch, log_end) = (LeaderEpoch(epoch), Offset(log_end));
         self.says(n, Event::BecameLeader { partition: P, epoch, log_end, high_watermark: Offset(0) })
@@ -275,7 +281,7 @@ impl Tale {
     #[track_caller]
     pub(crate) fn keeps(self) -> Vec<Verdict> {
         assert_eq!(self.violation, None);
-        let verdicts = self.watch.finish(&History::default());
+        let verdicts = self.watch.finish(&History::default()).unwrap();
         let broken: Vec<_> = verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Broken).collect();
         assert!(broken.is_empty(), "{broken:?}");
         verdicts

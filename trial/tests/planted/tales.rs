@@ -50,7 +50,7 @@ macro_rules! tales {
     };
 }
 
-const AVAILABLE: &str = "available again within a bound after healing";
+const SPARED: &str = "throttles spare those in sync";
 const COMPACTION: &str = "compaction keeps the last value of each key";
 const COUNT: &str = "leaders count what followers have";
 const SNAPSHOTS: &str = "snapshots stand for what was committed";
@@ -65,7 +65,7 @@ tales! {
     session_without_epoch: told(Bug::SessionWithoutEpoch, "follower-of-an-older-epoch", 3, &[COUNT]),
     zombie_leader: told(Bug::ZombieLeader, "follower-of-an-older-epoch", 3, &[COUNT]),
     follower_serves_uncommitted: told(Bug::FollowerServesUncommitted, "follower-shows-what-is-committed", 3, &[READ]),
-    throttle_in_sync: told(Bug::ThrottleInSync, "move-leaves-room", 3, &[AVAILABLE]),
+    throttle_in_sync: told(Bug::ThrottleInSync, "move-leaves-room", 3, &[SPARED]),
     never_fence: told(Bug::NeverFence, "leader-never-comes-back", 2, &[CONVERGES]),
     isr_join_too_early: told(Bug::IsrJoinTooEarly, "follower-back-too-early", 5, &[IN_SYNC]),
     broker_epoch_unchecked: told(Bug::BrokerEpochUnchecked, "member-is-another-process", 5, &[IN_SYNC]),

@@ -265,7 +265,11 @@ impl<H: Host> Fetch<H> {
             Fetcher::Roamer if self.is_cut_off(partition) => Err(Refusal::NotLeaderOrFollower.into()),
             Fetcher::Roamer => partition.read_near(leader_epoch, offset, bytes_max, watcher),
             Fetcher::Follower { replica, broker_epoch } => {
-                let bytes_max = self.throttled_room(partition, replica).map_or(bytes_max, |room| room.min(bytes_max));
+                let room = self.throttled_room(partition, replica);
+                if room == Some(0) && matches!(look, Look::First) {
+                    self.node.held_back(partition.id, replica);
+                }
+                let bytes_max = room.map_or(bytes_max, |room| room.min(bytes_max));
                 let sent_after = self.sent_after;
                 let fetch =
                     FollowerFetch { replica, broker_epoch, leader_epoch, offset, last_epoch, log_start, sent_after };
