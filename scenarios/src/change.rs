@@ -26,6 +26,8 @@ pub enum ChangeKind {
     AlterTopic(AlterTopic),
     Reassign(Reassign),
     CancelReassignment(String),
+    /// What holds back the moves of this topic goes, once all that were asked for with a throttle are under way.
+    LiftThrottle(String),
     ElectPreferred(String),
     /// Partitions without a leader go to whoever is left, and what that one lacks is lost.
     ElectUnclean(String),
@@ -95,6 +97,9 @@ struct ChangeFile {
     /// A topic that moves stays where it was, if it still moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cancel_reassignment: Option<String>,
+    /// The replicas of a topic that moves are held back no more, once every move with a throttle that was asked for is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lift_throttle: Option<String>,
     /// The partitions of a topic are given back to the first of their replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elect_preferred: Option<String>,
@@ -127,6 +132,7 @@ impl TryFrom<ChangeFile> for Change {
             file.alter_topic.map(ChangeKind::AlterTopic),
             file.reassign.map(ChangeKind::Reassign),
             file.cancel_reassignment.map(ChangeKind::CancelReassignment),
+            file.lift_throttle.map(ChangeKind::LiftThrottle),
             file.elect_preferred.map(ChangeKind::ElectPreferred),
             file.elect_unclean.map(ChangeKind::ElectUnclean),
             file.delete_records.map(ChangeKind::DeleteRecords),
@@ -137,7 +143,7 @@ impl TryFrom<ChangeFile> for Change {
         .into_iter()
         .flatten();
         let help = "write one of delete_topic, remake_topic, add_partitions, alter_topic, reassign, cancel_reassignment, \
-                    elect_preferred, elect_unclean, delete_records, add_voter, remove_voter and update_features";
+                    lift_throttle, elect_preferred, elect_unclean, delete_records, add_voter, remove_voter and update_features";
         let kind = kinds.next().ok_or_else(|| WordError::new("nothing says what changes", help).pack())?;
         if kinds.next().is_some() {
             return Err(WordError::new("two things change at once", help).pack());
@@ -156,6 +162,7 @@ impl From<Change> for ChangeFile {
             alter_topic: None,
             reassign: None,
             cancel_reassignment: None,
+            lift_throttle: None,
             elect_preferred: None,
             elect_unclean: None,
             delete_records: None,
@@ -170,6 +177,7 @@ impl From<Change> for ChangeFile {
             ChangeKind::AlterTopic(alter) => file.alter_topic = Some(alter),
             ChangeKind::Reassign(reassign) => file.reassign = Some(reassign),
             ChangeKind::CancelReassignment(topic) => file.cancel_reassignment = Some(topic),
+            ChangeKind::LiftThrottle(topic) => file.lift_throttle = Some(topic),
             ChangeKind::ElectPreferred(topic) => file.elect_preferred = Some(topic),
             ChangeKind::ElectUnclean(topic) => file.elect_unclean = Some(topic),
             ChangeKind::DeleteRecords(topic) => file.delete_records = Some(topic),
@@ -188,6 +196,7 @@ impl Change {
             ChangeKind::DeleteTopic(topic)
             | ChangeKind::RemakeTopic(topic)
             | ChangeKind::CancelReassignment(topic)
+            | ChangeKind::LiftThrottle(topic)
             | ChangeKind::ElectPreferred(topic)
             | ChangeKind::ElectUnclean(topic)
             | ChangeKind::DeleteRecords(topic) => Some(topic),
@@ -221,6 +230,7 @@ impl std::fmt::Display for Change {
                 reassign.throttle.map_or(Ok(()), |rate| write!(f, " at {rate} at most"))
             }
             ChangeKind::CancelReassignment(topic) => write!(f, "topic {topic} stays where it was"),
+            ChangeKind::LiftThrottle(topic) => write!(f, "topic {topic} moves as fast as it can"),
             ChangeKind::ElectPreferred(topic) => write!(f, "topic {topic} is given back to its preferred leaders"),
             ChangeKind::ElectUnclean(topic) => write!(f, "topic {topic} is given to whoever is left"),
             ChangeKind::DeleteRecords(topic) => write!(f, "the records of topic {topic} are deleted"),

@@ -41,12 +41,17 @@ impl Changes {
             let topic = change.topic().and_then(|topic| scenario.topic(topic)).cloned();
             let (world, change, bootstrap, own) = (world.clone(), change.clone(), bootstrap.to_vec(), changes.clone());
             let listeners = listeners.clone();
+            let first = awaited_by(&change, scenario);
             own.open.lock().insert(change.to_string());
             errands::start(&world.clone(), &name, move |host| {
                 let (world, change, topic) = (world.clone(), change.clone(), topic.clone());
                 let (bootstrap, own, listeners) = (bootstrap.clone(), own.clone(), listeners.clone());
+                let first = first.clone();
                 async move {
                     sleep_until(&host, at).await;
+                    while first.iter().any(|one| own.open.lock().contains(one)) {
+                        host.sleep(PAUSE).await;
+                    }
                     world.note(What::Note { text: format!("asked: {change}") });
                     let admin = Admin::new(host.clone(), client_config(bootstrap, host.name()));
                     make(&host, &admin, &change, topic.as_ref(), &listeners).await;
@@ -74,6 +79,13 @@ impl Changes {
         let late = |change: &String| format!("not done {} s after the healing: {change}", wait_max.as_secs());
         self.open.lock().iter().map(late).collect()
     }
+}
+
+/// What must be done before a change: a throttle is lifted after it was put on.
+fn awaited_by(change: &Change, scenario: &Scenario) -> Vec<String> {
+    let ChangeKind::LiftThrottle(topic) = &change.kind else { return Vec::new() };
+    let is_throttled = |other: &&Change| matches!(&other.kind, ChangeKind::Reassign(reassign) if reassign.topic == *topic && reassign.throttle.is_some());
+    scenario.changes.iter().filter(is_throttled).map(Change::to_string).collect()
 }
 
 async fn make(
@@ -123,6 +135,10 @@ async fn make(
                 admin.reassign(&cancelled).await
             })
             .await;
+        }
+        ChangeKind::LiftThrottle(name) => {
+            let topics = [Arc::from(name.as_str())].into();
+            until_done(host, || admin.lift_throttle(&topics)).await;
         }
         ChangeKind::ElectPreferred(name) => {
             until_done(host, async || admin.elect_leaders(Election::Preferred, &partitions(admin, name).await?).await)

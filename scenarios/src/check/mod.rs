@@ -82,6 +82,7 @@ fn change(scenario: &Scenario, place: usize, change: &Change) -> Checked {
         ChangeKind::AlterTopic(_) => "alter_topic",
         ChangeKind::Reassign(_) => "reassign",
         ChangeKind::CancelReassignment(_) => "cancel_reassignment",
+        ChangeKind::LiftThrottle(_) => "lift_throttle",
         ChangeKind::ElectPreferred(_) => "elect_preferred",
         ChangeKind::ElectUnclean(_) => "elect_unclean",
         ChangeKind::DeleteRecords(_) => "delete_records",

@@ -10,13 +10,10 @@ use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
 
 use super::pace::span;
+use super::{CHANGES_FROM, CHANGES_TO};
 use crate::change::{AddPartitions, AlterTopic, Change, ChangeKind, Reassign};
-use crate::client::Producer;
 use crate::cluster::Topic;
-
-/// Milliseconds: when the first faults come, and while there is time to see what comes of it.
-const CHANGES_FROM: u32 = 3_000;
-const CHANGES_TO: u32 = 22_000;
+use crate::scenario::Scenario;
 
 /// Settings that a topic in good health lives with.
 const SETTINGS: &[(&str, &[&str])] = &[
@@ -37,8 +34,9 @@ pub(super) fn changes(brokers: u32, topics: &[Topic]) -> BoxedStrategy<Vec<Chang
     }
 }
 
-/// `first`, and what of the others goes with it: no topic that was told something goes away, and no key to another partition.
-pub(super) fn that_fit(first: Vec<Change>, others: Vec<Change>, producers: &[Producer]) -> Vec<Change> {
+/// What of `others` goes with the scenario: no topic that is told something goes away, and no key to another partition.
+pub(super) fn add_to(scenario: &mut Scenario, others: Vec<Change>) {
+    let Scenario { changes: first, producers, .. } = &*scenario;
     let fits = |change: &Change| {
         let mut of_topic = producers.iter().filter(|producer| Some(&*producer.topic) == change.topic());
         match change.kind {
@@ -49,8 +47,8 @@ pub(super) fn that_fit(first: Vec<Change>, others: Vec<Change>, producers: &[Pro
             _ => true,
         }
     };
-    let others = others.into_iter().filter(fits).collect();
-    [first, others].concat()
+    let others: Vec<Change> = others.into_iter().filter(fits).collect();
+    scenario.changes.extend(others);
 }
 
 fn at() -> impl Strategy<Value = crate::words::Range> {

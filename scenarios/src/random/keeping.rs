@@ -10,13 +10,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
 
-use crate::change::{AlterTopic, Change, ChangeKind};
+use super::told;
+use crate::change::Change;
 use crate::client::Producer;
 use crate::cluster::{Cluster, ConfigValue, Topic};
 use crate::words::Range;
 
 /// Topics are told what to keep before anything else, and before anybody writes to them.
-const TOLD_AT: Duration = Duration::from_millis(100);
+pub(super) const TOLD_AT: Duration = Duration::from_millis(100);
 const WRITTEN_FROM: Duration = Duration::from_millis(500);
 
 /// A key of every broker's configuration, and what it may be.
@@ -85,13 +86,11 @@ impl Keeping {
     /// Each topic is told.
     pub(super) fn changes(&self, topics: &[Topic]) -> Vec<Change> {
         let Some(Compaction { policy, ratio, .. }) = self.compaction else { return Vec::new() };
-        let told = |topic: &Topic| {
+        let tell = |topic: &Topic| {
             let settings = [("cleanup.policy", policy), ("min.cleanable.dirty.ratio", ratio)];
-            let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-            let kind = ChangeKind::AlterTopic(AlterTopic { topic: topic.name.clone(), settings });
-            Change { at: Range::exactly(TOLD_AT), kind }
+            told(&topic.name, Range::exactly(TOLD_AT), settings)
         };
-        topics.iter().map(told).collect()
+        topics.iter().map(tell).collect()
     }
 
     /// Where values replace each other, records have keys.

@@ -7,6 +7,10 @@
 //!   clients   topics, and who writes and reads them
 //!   changes   what an administrator does meanwhile
 //!   faults    by family: node, network, disk, clock        pace   how often, and for how long        aim   at whom
+//!   seldom    what most scenarios have nothing of
+//!     quorum   who votes, and controllers that fall        handover   leaders that are back as others go
+//!     racks    whom readers read from                      packing    codecs
+//!     moving   moves that are held back                    losing     elections that lose records with leave
 //! ```
 //! Whatever is drawn, a cluster that keeps its promises must survive it: disks sync before an answer, and no machine is lost
 //! for good.
@@ -16,21 +20,34 @@ mod changes;
 mod clients;
 mod cluster;
 mod faults;
+mod handover;
 mod keeping;
+mod losing;
+mod moving;
 mod pace;
+mod packing;
 mod profile;
+mod quorum;
+mod racks;
+mod seldom;
+
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::strategy::{BoxedStrategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 pub use self::profile::Profile;
-use crate::change::Change;
-use crate::cluster::{Cluster, Topic};
+use crate::change::{AlterTopic, Change, ChangeKind};
+use crate::cluster::{Cluster, ConfigValue, Topic};
 use crate::expect::{Claims, Expect};
 use crate::quiet::Quiet;
 use crate::scenario::{Format, Scenario};
-use crate::words::Selector;
+use crate::words::{Range, Selector};
+
+/// Milliseconds: when the first faults come, and while there is time to see what comes of a change.
+const CHANGES_FROM: u32 = 3_000;
+const CHANGES_TO: u32 = 22_000;
 
 /// The scenario of a seed: the same on every machine, as long as nothing here changes. Its seed is pinned.
 ///
@@ -56,10 +73,9 @@ pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
         // What comes last moves no other draw.
         let rest =
             (faults::faults(profile, &topics), quiet(profile), changes(profile, &cluster, &topics), keeping::keeping());
-        (clients, rest).prop_map(move |((producers, consumers), (faults, quiet, changes, keeping))| {
-            let producers = keeping.producers(producers);
-            let changes = changes::that_fit(keeping.changes(&topics), changes, &producers);
-            Scenario {
+        let seldom = seldom::seldom(profile, &cluster, &topics);
+        (clients, rest, seldom).prop_map(move |((producers, consumers), (faults, quiet, changes, keeping), seldom)| {
+            let mut scenario = Scenario {
                 title: format!("A random scenario of the {profile} profile"),
                 teaches: "Whatever the world does, the promises hold.".into(),
                 format: Format,
@@ -68,13 +84,16 @@ pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
                 phases: Vec::new(),
                 claims: Claims::default(),
                 topics: topics.clone(),
-                producers,
+                producers: keeping.producers(producers),
                 consumers,
                 faults,
-                changes,
+                changes: keeping.changes(&topics),
                 quiet,
                 expect: Expect::default(),
-            }
+            };
+            seldom.add_to(&mut scenario);
+            changes::add_to(&mut scenario, changes);
+            scenario
         })
     })
 }
@@ -85,6 +104,17 @@ fn changes(profile: Profile, cluster: &Cluster, topics: &[Topic]) -> BoxedStrate
         Profile::Standard => changes::changes(cluster.brokers, topics),
         Profile::Calm | Profile::Nodes | Profile::Network | Profile::Disk => Just(Vec::new()).boxed(),
     }
+}
+
+/// A topic is told these settings.
+fn told<const N: usize>(topic: &str, at: Range, settings: [(&str, &str); N]) -> Change {
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Change { at, kind: ChangeKind::AlterTopic(AlterTopic { topic: topic.to_owned(), settings }) }
+}
+
+/// Configuration of every node.
+fn knobs(turned: &[(&str, i64)]) -> BTreeMap<String, ConfigValue> {
+    turned.iter().map(|&(key, value)| (key.to_owned(), ConfigValue::Number(value))).collect()
 }
 
 /// Mostly some are left broken while the rest must find itself.
@@ -105,7 +135,7 @@ fn quiet(profile: Profile) -> impl Strategy<Value = Quiet> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use super::*;
 
@@ -165,6 +195,32 @@ mod tests {
         assert!((3.0..3.5).contains(&brokers), "{brokers} brokers");
         assert!((3.7..4.5).contains(&clients), "{clients} clients");
         assert!((250.0..450.0).contains(&rate), "{rate} records a second");
+    }
+
+    #[test]
+    fn what_is_seldom_is_drawn_by_the_standard_profile_alone() {
+        let counts = |profile| {
+            let drawn: Vec<Scenario> = (0..400).map(|seed| random(seed, profile)).collect();
+            let count = |has: &dyn Fn(&Scenario) -> bool| drawn.iter().filter(|one| has(one)).count();
+            let changes = |is: fn(&ChangeKind) -> bool| count(&|one| one.changes.iter().any(|change| is(&change.kind)));
+            [
+                ("voters change", changes(|kind| matches!(kind, ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_)))),
+                ("only some vote", count(&|one| one.cluster.voters.is_some())),
+                ("readers stand in racks", count(&|one| one.consumers.iter().any(|consumer| consumer.rack.is_some()))),
+                (
+                    "producers compress",
+                    count(&|one| one.producers.iter().any(|producer| producer.compression.is_some())),
+                ),
+                ("a throttle is lifted", changes(|kind| matches!(kind, ChangeKind::LiftThrottle(_)))),
+                ("claims forgive a loss", count(&|one| one.claims.unclean_election == Some(true))),
+            ]
+        };
+        for (what, count) in counts(Profile::Standard) {
+            assert!((16..=100).contains(&count), "{what} in {count} of 400");
+        }
+        for profile in Profile::ALL.iter().filter(|profile| **profile != Profile::Standard) {
+            assert!(counts(*profile).iter().all(|(_, count)| *count == 0), "{profile}");
+        }
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use crate::words::Range;
 pub(super) const LENGTH: Duration = Duration::from_secs(30);
 
 /// When faults may begin: the first seconds show a healthy cluster, and the last ones what is left of it.
-const FAULTS_FROM: Duration = Duration::from_secs(2);
+pub(super) const FAULTS_FROM: Duration = Duration::from_secs(2);
 const FAULTS_TO: Duration = Duration::from_secs(24);
 
 /// Milliseconds from one to the next, and how long each lasts: rare and long, steady, restless, flickering.
@@ -39,6 +39,12 @@ pub(super) fn paced(kind: impl Strategy<Value = FaultKind>) -> impl Strategy<Val
             .prop_map(|at| When::At(Range::exactly(Duration::from_secs(at))));
         fault(kind, prop_oneof![6 => often(pace), 1 => once], pace)
     })
+}
+
+/// The fault from this moment on, for so long.
+pub(super) fn once(kind: FaultKind, at: Duration, lasts: Duration) -> Fault {
+    let exactly = |span: Duration| Range::exactly(span);
+    Fault { when: When::At(exactly(at)), moment: None, kind, lasts: Some(exactly(lasts)), during: None }
 }
 
 /// The fault again and again, at this pace.

@@ -239,6 +239,7 @@ impl World {
             | Event::BatchSent { .. }
             | Event::BatchRecompressed { .. }
             | Event::Burden { .. }
+            | Event::HeldBack { .. }
             | Event::LogDamaged { .. }
             | Event::StorageFailed { .. } => {}
         }
