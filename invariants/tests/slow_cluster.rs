@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use evidence::{Entry, History, NodeName, What};
 use invariants::{Outcome, Watch};
-use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, Time};
+use model::{BrokerEpoch, BrokerId, Event, LeaderEpoch, MetadataVersions, Offset, PartitionEpoch, Time};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -66,7 +66,10 @@ fn odd() -> impl Strategy<Value = Event> {
     let members = || groups().prop_map(|group| brokers(&group));
     let offset = || (0..5i64).prop_map(Offset);
     prop_oneof![
-        (broker(), 0..3i64).prop_map(|(broker, epoch)| Event::BrokerRegistered { broker, epoch: BrokerEpoch(epoch) }),
+        (broker(), 0..3i64).prop_map(|(broker, epoch)| {
+            let (epoch, versions) = (BrokerEpoch(epoch), MetadataVersions::default());
+            Event::BrokerRegistered { broker, epoch, versions }
+        }),
         broker().prop_map(|broker| Event::BrokerFenced { broker }),
         broker().prop_map(|broker| Event::BrokerUnfenced { broker }),
         (offset(), 0..2u64).prop_map(|(end, digest)| Event::MetadataApplied { end, digest }),

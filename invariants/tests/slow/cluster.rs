@@ -109,7 +109,7 @@ fn changes_wrongly(before: &[Told], node: i32, partition: PartitionId, state: &S
     };
     let joins_wrongly = state.in_sync.iter().filter(|member| !newest.in_sync.contains(member)).any(|joining| {
         let registered = lately(before, node, |event| match *event {
-            Event::BrokerRegistered { broker, epoch } if broker == *joining => Some(epoch),
+            Event::BrokerRegistered { broker, epoch, .. } if broker == *joining => Some(epoch),
             _ => None,
         });
         let asked: Vec<Option<BrokerEpoch>> = witnessed(before)
