@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn every_random_scenario_is_a_scenario_file() {
         for profile in Profile::ALL {
-            for seed in 0..300 {
+            for seed in 0..1_200 {
                 let scenario = random(seed, *profile);
                 let text = scenario.to_toml();
                 match Scenario::parse("random.toml", &text) {

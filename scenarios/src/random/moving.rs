@@ -37,8 +37,11 @@ pub(super) fn moving(cluster: &Cluster, topics: &[Topic]) -> BoxedStrategy<Movin
 }
 
 impl Moving {
+    /// Not where voters change: another broker would give them other numbers.
     pub(super) fn add_to(self, scenario: &mut Scenario) {
-        if !self.0.is_empty() {
+        let is_of_voters =
+            |change: &Change| matches!(change.kind, ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_));
+        if !self.0.is_empty() && !scenario.changes.iter().any(is_of_voters) {
             scenario.cluster.brokers = scenario.cluster.brokers.max(BROKERS_MIN);
             scenario.changes.extend(self.0);
         }
