@@ -11,6 +11,8 @@ use model::Time;
 use parking_lot::Mutex;
 use roles::controller::{Topic, is_throttled};
 
+use crate::metrics::Count;
+
 /// Both directions of one node.
 #[derive(Default)]
 pub(crate) struct Throttles {
@@ -22,7 +24,11 @@ pub(crate) struct Throttles {
 
 /// One direction.
 #[derive(Default)]
-pub(crate) struct Throttle(Mutex<State>);
+pub(crate) struct Throttle {
+    state: Mutex<State>,
+    /// Bytes that passed while there was a limit.
+    pub(crate) passed: Count,
+}
 
 #[derive(Default)]
 struct State {
@@ -36,7 +42,7 @@ impl Throttle {
     /// Another rate holds from now on. What passed under the one before is forgotten.
     pub(crate) fn set(&self, bytes_per_second: Option<u64>) {
         let bytes_per_second = bytes_per_second.filter(|rate| *rate < i64::MAX as u64);
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.bytes_per_second != bytes_per_second {
             *state = State { bytes_per_second, closed_until: Time::ZERO };
         }
@@ -44,16 +50,22 @@ impl Throttle {
 
     /// How much may pass now: a second's worth at most, or nothing. None: there is no limit.
     pub(crate) fn room(&self, now: Time) -> Option<usize> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let rate = state.bytes_per_second?;
         let is_closed = rate == 0 || now < state.closed_until;
         Some(if is_closed { 0 } else { usize::try_from(rate).unwrap_or(usize::MAX) })
     }
 
+    /// The limit in force; none: there is no limit.
+    pub(crate) fn bytes_per_second(&self) -> Option<u64> {
+        self.state.lock().bytes_per_second
+    }
+
     /// So much has passed.
     pub(crate) fn passed(&self, now: Time, bytes: usize) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(rate) = state.bytes_per_second.filter(|rate| 0 < *rate) {
+            self.passed.add(bytes as u64);
             let nanoseconds = (bytes as u128).saturating_mul(1_000_000_000) / u128::from(rate);
             let pause = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
             state.closed_until = state.closed_until.max(now) + pause;
@@ -101,6 +113,7 @@ mod tests {
             }
         }
         assert!((60_000 - answer..=60_000 + answer).contains(&passed), "{passed} bytes in a minute");
+        assert_eq!((throttle.passed.get(), throttle.bytes_per_second()), (passed as u64, Some(1_000)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use roles::controller::{Image, Partition};
 use super::Count;
 use crate::node::Node;
 use crate::partition::Standing;
+use crate::throttle::Throttle;
 use crate::topic_settings::TopicSettings;
 
 pub(super) fn text<H: Host>(node: &Arc<Node<H>>) -> Result<String, fmt::Error> {
@@ -152,12 +153,48 @@ fn replicas<H: Host>(page: &mut Page<'_>, node: &Node<H>, image: &Image) -> fmt:
         offline,
     )?;
     page.gauge("kafka_server_replicamanager_reassigningpartitions", "partitions that it leads and that move", moving)?;
+    throttles(page, node, image)?;
     let metrics = &node.metrics;
     let (shrinks, expands) = ("in-sync sets that lost a member", "in-sync sets that gained one");
     page.counter("kafka_server_replicamanager_isrshrinks", shrinks, &metrics.in_sync_shrinks)?;
     page.counter("kafka_server_replicamanager_isrexpands", expands, &metrics.in_sync_expands)?;
     let unclean = "times that this broker was made leader without having been in sync";
     page.counter("kafka_controller_controllerstats_uncleanleaderelections", unclean, &metrics.unclean_elections)
+}
+
+/// Replication that is throttled (KIP-73): the limit, what passed under it, and the replicas that it holds back at this moment.
+fn throttles<H: Host>(page: &mut Page<'_>, node: &Node<H>, image: &Image) -> fmt::Result {
+    let (id, now) = (node.config.node_id, node.host.now());
+    let limit =
+        |throttle: &Throttle| throttle.bytes_per_second().map_or(-1, |rate| i64::try_from(rate).unwrap_or(i64::MAX));
+    let is_closed = |throttle: &Throttle| throttle.room(now) == Some(0);
+    let (sends, fetches) = (&node.throttles.leader, &node.throttles.follower);
+    let (mut kept_waiting, mut waiting) = (0, 0);
+    for partition in node.partitions() {
+        let Some(known) = image.partition(partition.id) else { continue };
+        let out_of_sync = known.replicas.iter().filter(|replica| !known.in_sync.contains(replica)).count();
+        if known.leader == Some(id) && partition.throttled().as_leader && is_closed(sends) {
+            kept_waiting += out_of_sync;
+        }
+        let is_out_of_sync = known.leader != Some(id) && !known.in_sync.contains(&id);
+        waiting += usize::from(is_out_of_sync && partition.throttled().as_follower && is_closed(fetches));
+    }
+    let no_limit = "bytes a second at most for replicas that are named and out of sync; -1: no limit";
+    page.gauge("kafka_server_leaderreplication_throttled_rate", no_limit, limit(sends))?;
+    page.gauge("kafka_server_followerreplication_throttled_rate", no_limit, limit(fetches))?;
+    page.counter(
+        "kafka_server_leaderreplication_bytes",
+        "bytes sent to such replicas while there was a limit",
+        &sends.passed,
+    )?;
+    page.counter(
+        "kafka_server_followerreplication_bytes",
+        "bytes fetched by such replicas while there was a limit",
+        &fetches.passed,
+    )?;
+    let held = "such replicas that are held back at this moment";
+    page.gauge("kafka_server_leaderreplication_heldback", held, kept_waiting)?;
+    page.gauge("kafka_server_followerreplication_heldback", held, waiting)
 }
 
 /// The replicas that a move brings are not missed while it goes on.
