@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use host::{Disk, File};
+use host::{Disk, File, Space};
 
 #[derive(Clone, Default)]
 pub(crate) struct MemoryDisk(Arc<Mutex<BTreeMap<String, MemoryFile>>>);
@@ -73,8 +73,8 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn free_space(&self) -> io::Result<u64> {
-        Ok(u64::MAX)
+    fn space(&self, _directory: &str) -> io::Result<Space> {
+        Ok(Space { total: u64::MAX, free: u64::MAX })
     }
 
     fn lock(&self, _path: &str) -> io::Result<Box<dyn Send + Sync>> {

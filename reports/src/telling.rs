@@ -287,6 +287,14 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::LogDamaged { partition } => {
             Telling::new('!', Transition, "finds a log damaged that was safe").on(*partition)
         }
+        Event::LogDirectoryFailed { directory, replicas } => {
+            let count = replicas.len();
+            Telling::new(
+                '!',
+                Transition,
+                format!("gives up {directory}, whose disk failed, and {count} replicas with it"),
+            )
+        }
         Event::StorageFailed { partition } => {
             Telling::new('!', Transition, "gives up a log that its disk cannot keep").on(*partition)
         }

@@ -91,6 +91,8 @@ const TALES: &[Tale] = tales![
     "storage/disk-lies.toml",
     "storage/syncs-fail.toml",
     "storage/reads-and-writes-fail.toml",
+    "storage/one-disk-of-two-dies.toml",
+    "storage/new-disk-waits-for-the-records.toml",
     "storage/disk-stands-still.toml",
     "storage/new-files-lose-power.toml",
     "nodes/empty-disk.toml",

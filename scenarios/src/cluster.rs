@@ -26,6 +26,10 @@ pub struct Cluster {
     /// When an append is safe enough to speak of.
     #[serde(default, skip_serializing_if = "FlushPolicy::is_commit")]
     pub flush_policy: FlushPolicy,
+    /// How many log directories each broker has, as on so many disks. The metadata is in the first.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schemars(range(min = 1, max = 8))]
+    pub log_dirs: u32,
     /// Whether brokers do, now and then, what they may do at any time and hardly ever do: short answers, late errands, early rolls.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub buggify: bool,
@@ -47,6 +51,7 @@ impl Default for Cluster {
             controllers: 0,
             voters: None,
             flush_policy: FlushPolicy::Commit,
+            log_dirs: 1,
             buggify: false,
             racks: Vec::new(),
             duration: None,
@@ -202,6 +207,10 @@ pub struct Topic {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 pub(crate) fn one() -> u32 {

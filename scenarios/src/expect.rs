@@ -153,6 +153,8 @@ reaches! {
     DiskWiped = "disk wiped",
     /// A broker noticed that a log cannot be written, read or trusted.
     DiskFailureNoticed = "disk failure noticed",
+    /// A broker gave up a log directory, and went on with the others.
+    LogDirectoryFailed = "log directory failed",
     /// A node ended by itself, with an error.
     NodeGaveUp = "node gave up",
     /// The atlas undid harm: it had come to the last good copy.

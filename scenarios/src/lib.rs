@@ -30,13 +30,15 @@ pub use cluster::{Cluster, ConfigValue, FlushPolicy, SERVER_KEYS, ServerKey, Top
 pub use error::ScenarioError;
 pub use expect::{Claims, Expect, Goal, Isolation, PROMISES, Reach};
 pub use fault::{
-    Atlas, Bandwidth, Clients, Clock, ClockFault, Connections, Cut, Direction, DiskError, DiskFault, Fault, FaultKind,
-    Flap, Lies, Lossy, Moment, NetworkFault, NodeFault, Operation, Reconfigure, Requests, Sectors, Slow, SlowDisk,
-    Swizzle, When, Wiped,
+    Atlas, Bandwidth, Clients, Clock, ClockFault, Connections, Cut, DeadDisk, Direction, DiskError, DiskFault, Fault,
+    FaultKind, Flap, Lies, Lossy, Moment, NetworkFault, NodeFault, Operation, Reconfigure, Requests, Sectors, Slow,
+    SlowDisk, Swizzle, When, Wiped,
 };
 pub use quiet::Quiet;
 pub use random::{Profile, random, scenarios};
 pub use scenario::{Format, Phase, Scenario, schema};
 pub use set::Setting;
 pub use shrink::{Happened, Step, unroll};
-pub use words::{Chance, ClockDrift, ClockOffset, PartitionName, Range, Rate, Selector, Span, Throughput, WordError};
+pub use words::{
+    Chance, ClockDrift, ClockOffset, LogDir, PartitionName, Range, Rate, Selector, Span, Throughput, WordError,
+};

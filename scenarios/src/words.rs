@@ -20,13 +20,16 @@
 //!           producer 1 | consumer 1                by place in the file, from 1
 //!           random client | all clients
 //!           broker 1 and controller                both, and so on
+//! log_dir   2  of orders/0                         a log directory of a broker, by number or by what is in it
 //! ```
 
 mod amount;
+mod log_dir;
 mod selector;
 mod span;
 
 pub use amount::{Chance, ClockDrift, ClockOffset, Rate, Throughput};
+pub use log_dir::LogDir;
 pub use selector::{PartitionName, Selector};
 pub use span::{Range, Span};
 

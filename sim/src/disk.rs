@@ -14,6 +14,7 @@
 //! - Reads, writes and syncs can be made to fail, to stall or to be slow: see `trouble.rs`. After a failed sync the page cache
 //!   shows every byte and counts none of them as dirty: any sector of what was not safe may never reach the device, whatever
 //!   later syncs say, until it is written again.
+//! - The disk of one directory can die: nothing works there any more, and what was stored is there again when it comes back.
 //! - Stored bytes rot, become unreadable, or were never what the device said: see `damage.rs`. A whole disk can be replaced by
 //!   an empty one.
 //!
@@ -32,6 +33,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use host::Space;
 use parking_lot::Mutex;
 
 use crate::digest::{Kind, fingerprint};
@@ -170,8 +172,8 @@ impl DiskState {
     }
 
     /// The error of an operation that is told to fail.
-    fn trouble(&self, operation: Operation, position: u64) -> io::Result<()> {
-        if !self.0.state.lock().trouble.strikes(operation) {
+    fn trouble(&self, operation: Operation, path: &str, position: u64) -> io::Result<()> {
+        if !self.0.state.lock().trouble.strikes(operation, path) {
             return Ok(());
         }
         Err(self.refuse(operation, position))
@@ -207,6 +209,12 @@ impl SimDisk {
         if self.life.is_on() { Ok(()) } else { Err(io::Error::other("the process has ended")) }
     }
 
+    /// The same, and the disk of this path must work.
+    fn check_at(&self, path: &str) -> io::Result<()> {
+        self.check()?;
+        self.state.check_alive(path)
+    }
+
     fn file(&self, path: &str, inode: Inode) -> SimFile {
         SimFile::new(self.clone(), path, inode)
     }
@@ -226,44 +234,44 @@ impl host::Disk for SimDisk {
     type File = SimFile;
 
     fn open(&self, path: &str) -> io::Result<SimFile> {
-        self.check()?;
+        self.check_at(path)?;
         self.state.charge(Kind::DiskOpened, fingerprint(path), 0);
         let inode = self.state.0.state.lock().names.open(path)?;
         Ok(self.file(path, inode))
     }
 
     fn create(&self, path: &str) -> io::Result<SimFile> {
-        self.check()?;
+        self.check_at(path)?;
         self.state.charge(Kind::DiskCreated, fingerprint(path), 0);
         let inode = self.state.0.state.lock().names.create(path)?;
         Ok(self.file(path, inode))
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
-        self.check()?;
+        self.check_at(path)?;
         self.state.charge(Kind::DiskDirectory, fingerprint(path), 0);
         self.state.0.state.lock().names.create_directory(path)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
-        self.check()?;
+        self.check_at(path)?;
         self.state.0.state.lock().names.list(path)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.check()?;
+        self.check_at(to)?;
         self.state.charge(Kind::DiskRenamed, fingerprint(from), fingerprint(to));
         self.change(|names| names.rename(from, to).map(|replaced| ((), replaced)))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        self.check()?;
+        self.check_at(path)?;
         self.state.charge(Kind::DiskRemoved, fingerprint(path), 0);
         self.change(|names| names.remove(path).map(|removed| ((), Some(removed))))
     }
 
     fn remove_directory(&self, path: &str) -> io::Result<()> {
-        self.check()?;
+        self.check_at(path)?;
         self.state.charge(Kind::DiskRemoved, fingerprint(path), 0);
         let state = &mut *self.state.0.state.lock();
         for inode in state.names.remove_directory(path)? {
@@ -274,7 +282,7 @@ impl host::Disk for SimDisk {
 
     async fn sync_directory(&self, path: &str) -> io::Result<()> {
         self.check()?;
-        self.state.trouble(Operation::Sync, 0)?;
+        self.state.trouble(Operation::Sync, path, 0)?;
         let changes = self.state.0.state.lock().names.begin_sync(path)?;
         self.state.wait_for_device(0).await;
         self.check()?;
@@ -283,14 +291,14 @@ impl host::Disk for SimDisk {
         Ok(())
     }
 
-    fn free_space(&self) -> io::Result<u64> {
-        self.check()?;
+    fn space(&self, directory: &str) -> io::Result<Space> {
+        self.check_at(directory)?;
         let state = self.state.0.state.lock();
-        Ok(state.capacity.saturating_sub(state.used))
+        Ok(Space { total: state.capacity, free: state.capacity.saturating_sub(state.used) })
     }
 
     fn lock(&self, path: &str) -> io::Result<Box<dyn Send + Sync>> {
-        self.check()?;
+        self.check_at(path)?;
         self.state.charge(Kind::DiskLocked, fingerprint(path), 0);
         let names = &mut self.state.0.state.lock().names;
         // The lock is a file that stays, as on a real disk.

@@ -47,6 +47,7 @@ pub(crate) fn plans(cluster: &Cluster) -> Vec<Plan> {
             FlushPolicy::Commit => server::FlushPolicy::Commit,
             FlushPolicy::Os => server::FlushPolicy::Os,
         };
+        config.log_directories = log_directories(cluster.log_dirs);
         if !cluster.racks.is_empty() {
             let place = usize::try_from(id.0 - 1).unwrap_or(0) % cluster.racks.len();
             config.rack = Some(cluster.racks[place].clone());
@@ -58,6 +59,11 @@ pub(crate) fn plans(cluster: &Cluster) -> Vec<Plan> {
         Plan { name: name(id), id, config }
     };
     nodes.into_iter().map(plan).collect()
+}
+
+/// `data`, `data2`, `data3`, …
+fn log_directories(count: u32) -> Vec<String> {
+    (1..=count).map(|number| if number == 1 { "data".into() } else { format!("data{number}") }).collect()
 }
 
 /// Where a client begins to ask.

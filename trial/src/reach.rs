@@ -67,6 +67,7 @@ impl Reached {
             What::Witnessed(Event::SnapshotInstalled { .. }) => self.note(Reach::SnapshotInstalled),
             What::Witnessed(Event::Compacted { .. }) => self.note(Reach::LogCompacted),
             What::Witnessed(Event::StorageFailed { .. }) => self.note(Reach::DiskFailureNoticed),
+            What::Witnessed(Event::LogDirectoryFailed { .. }) => self.note(Reach::LogDirectoryFailed),
             What::NodeStopped { error: Some(_) } => self.note(Reach::NodeGaveUp),
             What::DiskHurt { harm, .. } => self.note(match harm {
                 Harm::Rotted => Reach::BitRotted,

@@ -17,6 +17,8 @@ pub(crate) struct Scene {
     controller: Option<(LeaderEpoch, BrokerId)>,
     /// Nodes that ended by themselves, with an error, and were not started again.
     gave_up: Arc<BTreeSet<String>>,
+    /// Nodes that gave up a log directory, and have not started since.
+    lost_directory: Arc<BTreeSet<String>>,
     /// Logs that a process has opened and that still runs, by node.
     opened: Arc<BTreeMap<String, BTreeSet<PartitionId>>>,
 }
@@ -76,6 +78,7 @@ impl Scene {
             What::NodeStarted => {
                 Arc::make_mut(&mut self.opened).remove(&*entry.node.0);
                 Arc::make_mut(&mut self.gave_up).remove(&*entry.node.0);
+                Arc::make_mut(&mut self.lost_directory).remove(&*entry.node.0);
                 return Vec::new();
             }
             _ => return Vec::new(),
@@ -83,6 +86,13 @@ impl Scene {
         match event {
             Event::Recovered { partition, .. } => {
                 Arc::make_mut(&mut self.opened).entry(entry.node.0.to_string()).or_default().insert(*partition);
+                Vec::new()
+            }
+            Event::LogDirectoryFailed { replicas, .. } => {
+                Arc::make_mut(&mut self.lost_directory).insert(entry.node.0.to_string());
+                if let Some(opened) = Arc::make_mut(&mut self.opened).get_mut(&*entry.node.0) {
+                    opened.retain(|partition| !replicas.contains(partition));
+                }
                 Vec::new()
             }
             Event::ReplicaRemoved { partition } => {
@@ -133,6 +143,11 @@ impl Scene {
     /// Did this node end by itself, with an error?
     pub(crate) fn gave_up(&self, node: &str) -> bool {
         self.gave_up.contains(node)
+    }
+
+    /// Does it go on without a log directory whose disk failed?
+    pub(crate) fn has_lost_directory(&self, node: &str) -> bool {
+        self.lost_directory.contains(node)
     }
 
     /// Has the process that runs on this node opened its log of the partition?

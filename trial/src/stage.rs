@@ -7,12 +7,13 @@ use std::time::Duration;
 use evidence::{Action, Recorder};
 use model::BrokerId;
 use parking_lot::Mutex;
-use scenarios::{ConfigValue, PartitionName};
+use scenarios::{ConfigValue, LogDir, PartitionName};
 use server::Config;
 use sim::{LinkSettings, Links, Node, NodeIndex, Operation, SimHost, World};
 use tokio::sync::watch;
 
 use crate::cluster::{self, Plan};
+use crate::scene::Scene;
 use crate::selection::Role;
 
 /// What a disk holds that is not full.
@@ -130,9 +131,30 @@ impl Stage {
 
     /// Where a server keeps the log of a partition.
     pub(crate) fn log_directory(&self, member: usize, partition: &PartitionName) -> String {
-        let config = self.members[member].config.as_ref();
-        let root = config.map_or_else(String::new, |config| config.lock().log_directory.clone());
-        format!("{root}/{}-{}", partition.topic, partition.index)
+        let roots = self.log_dirs(member);
+        let mut places = roots.iter().map(|root| format!("{root}/{}-{}", partition.topic, partition.index)).rev();
+        let disk = self.node(member).disk();
+        let first = places.next_back().unwrap_or_default();
+        places.find(|place| disk.has_directory(place)).unwrap_or(first)
+    }
+
+    /// The log directories of a server.
+    pub(crate) fn log_dirs(&self, member: usize) -> Vec<String> {
+        self.members[member].config.as_ref().map_or_else(Vec::new, |config| config.lock().log_directories.clone())
+    }
+
+    /// The log directory that a fault means.
+    pub(crate) fn log_dir(&self, member: usize, named: &LogDir) -> String {
+        match named {
+            LogDir::Number(number) => {
+                let place = usize::try_from(*number).unwrap_or(usize::MAX).saturating_sub(1);
+                self.log_dirs(member).get(place).cloned().unwrap_or_default()
+            }
+            LogDir::Of(partition) => {
+                let log = self.log_directory(member, partition);
+                log.rsplit_once('/').map_or_else(String::new, |(root, _)| root.to_owned())
+            }
+        }
     }
 
     /// Does it vote in the metadata quorum, or might it?
@@ -281,11 +303,21 @@ impl Stage {
             [Operation::Read, Operation::Write, Operation::Sync]
                 .iter()
                 .for_each(|&operation| disk.fail_no_more(operation));
+            disk.come_back();
             disk.go_on();
             disk.set_slowness(1);
             disk.tell_the_truth();
             if self.is_spared(member) {
                 disk.undo_damage();
+            }
+        }
+    }
+
+    /// A broker that gave up a log directory takes it again when it starts.
+    pub(crate) fn restart_those_that_lost_a_directory(&self, scene: &Scene) {
+        for member in &self.members {
+            if scene.has_lost_directory(member.node.name()) && member.node.is_running() {
+                member.node.crash();
             }
         }
     }

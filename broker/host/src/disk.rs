@@ -34,17 +34,25 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// Removes a directory and all in it.
     fn remove_directory(&self, path: &str) -> io::Result<()>;
 
-    /// Makes creations, renames and removals in this directory outlive a loss of power.
+    /// Makes creations, renames and removals in this directory outlive a loss of power. What lies above the directories that the host
+    /// was given is its own affair, and safe.
     fn sync_directory(&self, path: &str) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Bytes that can still be written.
-    fn free_space(&self) -> io::Result<u64>;
+    /// The room of the device that has this directory.
+    fn space(&self, directory: &str) -> io::Result<Space>;
 
     /// Takes the lock named `path` until the guard is dropped or the process dies.
     ///
     /// # Errors
     /// `WouldBlock` if another process holds it.
     fn lock(&self, path: &str) -> io::Result<Box<dyn Send + Sync>>;
+}
+
+/// Bytes of a device: all of them, and those that can still be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub total: u64,
+    pub free: u64,
 }
 
 /// An open file; clones share it. Positional, so that readers and the one writer need no lock.

@@ -18,7 +18,7 @@ mod network;
 pub mod real;
 mod task;
 
-pub use disk::{Disk, File};
+pub use disk::{Disk, File, Space};
 use std::future::Future;
 use std::time::Duration;
 

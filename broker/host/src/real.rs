@@ -43,11 +43,23 @@ impl RealHost {
     ///
     /// # Errors
     /// `Unsupported` outside a tokio runtime; whatever the system says about a root that is no directory or may not be used.
-    #[allow(clippy::disallowed_methods, reason = "monotonic time is counted from here")]
     pub fn new(root: impl Into<PathBuf>) -> io::Result<RealHost> {
+        RealHost::on(|| RealDisk::new(&root.into()))
+    }
+
+    /// A host with its files below each of these directories; paths begin with one of them. Those that cannot be used are left out.
+    ///
+    /// # Errors
+    /// As for [`RealHost::new`], if none of them can be used.
+    pub fn with_directories(directories: &[String]) -> io::Result<RealHost> {
+        RealHost::on(|| RealDisk::with_directories(directories))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "monotonic time is counted from here")]
+    fn on(disk: impl FnOnce() -> io::Result<RealDisk>) -> io::Result<RealHost> {
         let runtime = Handle::try_current().map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
         raise_open_files_max();
-        Ok(RealHost { disk: RealDisk::new(root.into())?, runtime, origin: Instant::now(), hook: None })
+        Ok(RealHost { disk: disk()?, runtime, origin: Instant::now(), hook: None })
     }
 
     /// Tells `hook` every event too, beside the log: metrics count there. It runs inside the broker, so it must be quick.

@@ -115,6 +115,10 @@ bugs! {
     AlterRecord = "alter-record", had: "a bit that flips in memory", breaks: "a consumer reads what nobody wrote";
     /// A leader lets the second of two requests of one connection overtake the first.
     ReorderAppends = "reorder-appends", had: "producers with several requests in flight and no idempotence", breaks: "records of one producer stand in another order";
+    /// A broker gives up a log directory whose disk failed, and does not tell the controller.
+    OfflineDirectoryKeepsLeading = "offline-directory-keeps-leading", had: "Kafka in its first versions with a metadata quorum, which took one directory a broker for that reason (KIP-858)", breaks: "partitions are led where they cannot be served, for as long as the broker lives";
+    /// The controller counts a replica in sync by its broker alone, though the disk that it was on was replaced.
+    ReplacedDiskStaysInSync = "replaced-disk-stays-in-sync", had: "what KIP-858 keeps directories in the metadata for", breaks: "an empty log leads, and everybody follows it";
     /// A broker that lost its leadership to the quorum never looks for a new one.
     NeverElect = "never-elect", had: "a timer that is not armed again", breaks: "after the controller died there is none";
     /// A sync that a follower began dies with its fetcher, and the partition waits for its end for ever.

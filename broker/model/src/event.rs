@@ -371,6 +371,11 @@ pub enum Event {
     StorageFailed {
         partition: PartitionId,
     },
+    /// A broker gives up a log directory with these replicas, and goes on with the others.
+    LogDirectoryFailed {
+        directory: String,
+        replicas: Vec<PartitionId>,
+    },
     /// A leader packs the batch that a client sent with the checksum `sent` by the codec of its topic; it has `crc` from now on.
     BatchRecompressed {
         partition: PartitionId,

@@ -85,6 +85,7 @@ pub const SUPPORTED: &[Api] = &[
     between_nodes(ApiKey::BrokerHeartbeat, 0, 1),
     for_clients(ApiKey::UnregisterBroker, 0, 0),
     between_nodes(ApiKey::AllocateProducerIds, 0, 0),
+    between_nodes(ApiKey::AssignReplicasToDirs, 0, 0),
     for_clients(ApiKey::ListConfigResources, 0, 1),
     for_clients(ApiKey::DescribeTopicPartitions, 0, 0),
     for_clients(ApiKey::AddRaftVoter, 0, 0),

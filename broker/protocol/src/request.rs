@@ -95,6 +95,7 @@ requests! {
     AddRaftVoter(AddRaftVoterRequest),
     RemoveRaftVoter(RemoveRaftVoterRequest),
     AllocateProducerIds(AllocateProducerIdsRequest),
+    AssignReplicasToDirs(AssignReplicasToDirsRequest),
     ListConfigResources(ListConfigResourcesRequest),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest),
 }

@@ -84,6 +84,7 @@ responses! {
     AddRaftVoter(AddRaftVoterResponse),
     RemoveRaftVoter(RemoveRaftVoterResponse),
     AllocateProducerIds(AllocateProducerIdsResponse),
+    AssignReplicasToDirs(AssignReplicasToDirsResponse),
     ListConfigResources(ListConfigResourcesResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsResponse),
 }

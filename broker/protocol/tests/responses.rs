@@ -63,6 +63,7 @@ every_response_comes_through! {
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse),
     DescribeProducers(DescribeProducersRequest, DescribeProducersResponse),
     AllocateProducerIds(AllocateProducerIdsRequest, AllocateProducerIdsResponse),
+    AssignReplicasToDirs(AssignReplicasToDirsRequest, AssignReplicasToDirsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse),
     DescribeLogDirs(DescribeLogDirsRequest, DescribeLogDirsResponse),

@@ -52,8 +52,10 @@ pub struct Config {
     pub voters: Vec<Voter>,
     /// `process.roles` has `controller`, and the node is not among the configured voters: it may be added to them.
     pub may_join_quorum: bool,
-    /// `log.dirs`: one directory, relative to the host's root.
-    pub log_directory: String,
+    /// `log.dirs`: where partitions lie, as the host knows the directories; one at least.
+    pub log_directories: Vec<String>,
+    /// `metadata.log.dir`; none: the first of the others.
+    pub metadata_log_directory: Option<String>,
     /// `broker.rack`
     pub rack: Option<String>,
     /// `replica.selector.class`
@@ -138,7 +140,8 @@ impl Config {
             listener,
             advertised: None,
             metrics_listener: None,
-            log_directory: "data".into(),
+            log_directories: vec!["data".into()],
+            metadata_log_directory: None,
             rack: None,
             replica_selector: ReplicaSelector::Leader,
             flush_policy: FlushPolicy::Commit,
@@ -179,6 +182,18 @@ impl Config {
     /// is no number, or the key of no setting.
     pub fn topic_number(&self, key: &str) -> Option<u64> {
         TopicSetting::of_broker(key).and_then(|setting| self.topic_defaults.get(setting).parse().ok())
+    }
+
+    /// Where the metadata lies.
+    pub fn metadata_directory(&self) -> &str {
+        let first = || self.log_directories.first().map_or("", String::as_str);
+        self.metadata_log_directory.as_deref().unwrap_or_else(first)
+    }
+
+    /// Every directory that this node uses.
+    pub fn directories(&self) -> Vec<String> {
+        let metadata = self.metadata_log_directory.iter().filter(|own| !self.log_directories.contains(own));
+        self.log_directories.iter().chain(metadata).cloned().collect()
     }
 
     /// True if this node votes in the metadata quorum from the beginning.

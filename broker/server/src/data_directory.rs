@@ -1,17 +1,24 @@
-//! The data directory: whose it is, and that nobody else is in it.
+//! The data directories: whose they are, and that nobody else is in them.
 //!
 //! `meta.properties` names the cluster and the node, as Kafka's does, so that a directory of another cluster is refused. A node that may
-//! join the quorum later has an identity for the directory too (KIP-853): with another disk it is another voter.
+//! join the quorum later has an identity for its directory too (KIP-853): with another disk it is another voter. So has each of several
+//! directories (KIP-858): what lay in one that is gone is known by it.
+//!
+//! A directory that belongs to somebody else, or is in use, stops the node. One whose disk does not work is left out, unless the metadata
+//! is in it or no other is left.
+
+use std::collections::BTreeMap;
 
 use host::{Disk, Host};
 use model::{BrokerId, ClusterId, DirectoryId};
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::directories;
 
 const FILE: &str = "meta.properties";
 
-/// Why a node cannot use its data directory.
+/// Why a node cannot use its data directories.
 #[derive(Debug, Error)]
 pub enum DataDirectoryError {
     #[error("the data directory {0} is in use by another process: stop it, or choose another directory")]
@@ -30,43 +37,146 @@ pub enum DataDirectoryError {
         "{directory}/{FILE} cannot be understood: {line:?} is not one of version=1, cluster.id=…, node.id=… and directory.id=…"
     )]
     Malformed { directory: String, line: String },
+    #[error("{one} and {other} have the same directory.id: one is a copy of the other, take it out of log.dirs")]
+    Copy { one: String, other: String },
+    #[error(
+        "{partition} is in {one} and in {other}: nobody here can tell which is right; move one of the two away, if in doubt that \
+         which was changed less lately"
+    )]
+    Twice { partition: String, one: String, other: String },
     #[error("cluster.id is missing: a node of a quorum of several must be told which cluster it belongs to")]
     NoClusterId,
     #[error("cannot use the data directory {directory}: {source}")]
     Disk { directory: String, source: std::io::Error },
 }
 
-/// A data directory that is ours until this is dropped.
-pub(crate) struct DataDirectory {
+/// The data directories that are ours until this is dropped.
+pub(crate) struct DataDirectories {
     pub(crate) cluster_id: ClusterId,
-    /// None of a node that votes by configuration, or never will.
-    pub(crate) id: Option<DirectoryId>,
-    _lock: Box<dyn Send + Sync>,
+    /// Of the directory with the metadata; none of a node that votes by configuration, or never will, and has one directory.
+    pub(crate) metadata_id: Option<DirectoryId>,
+    /// Those of `log.dirs`, in their order.
+    pub(crate) logs: Vec<DataDirectory>,
+    _locks: Vec<Box<dyn Send + Sync>>,
 }
 
-/// Takes the directory, and marks it as ours if it is new.
-pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirectory, DataDirectoryError> {
-    let directory = &config.log_directory;
-    let failed = |source| DataDirectoryError::Disk { directory: directory.clone(), source };
+/// One of `log.dirs`.
+#[derive(Clone, Debug)]
+pub(crate) struct DataDirectory {
+    pub(crate) path: String,
+    /// None of the only one, mostly; and of one that cannot be read.
+    pub(crate) id: Option<DirectoryId>,
+    /// Why it cannot be used.
+    pub(crate) failure: Option<String>,
+}
+
+/// What `meta.properties` says.
+type Meta = (ClusterId, Option<DirectoryId>);
+
+/// Takes the directories, and marks as ours those that are new.
+pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirectories, DataDirectoryError> {
+    let metadata = config.metadata_directory();
+    let mut paths: Vec<&str> = config.log_directories.iter().map(String::as_str).collect();
+    if !paths.contains(&metadata) {
+        paths.push(metadata);
+    }
+    let mut locks = Vec::new();
+    let mut found: BTreeMap<&str, Result<Option<Meta>, String>> = BTreeMap::new();
+    for &path in &paths {
+        let taken = match take(config, host, path).await {
+            Ok((lock, known)) => {
+                locks.push(lock);
+                Ok(known)
+            }
+            Err(DataDirectoryError::Disk { source, .. }) if path != metadata => {
+                tracing::error!(directory = path, error = %source, "cannot use a data directory: goes on with the others");
+                Err(source.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        found.insert(path, taken);
+    }
+    let known = paths.iter().find_map(|path| found[path].as_ref().ok()?.as_ref().map(|(cluster, _)| cluster.clone()));
+    let cluster_id = match known {
+        Some(cluster_id) => cluster_id,
+        None => new_cluster_id(config, host)?,
+    };
+    let has_several = 1 < paths.len();
+    let mut ids: BTreeMap<&str, DirectoryId> = BTreeMap::new();
+    for &path in &paths {
+        let Ok(meta) = &found[path] else { continue };
+        if let Some((other, _)) = meta.as_ref().filter(|(cluster, _)| *cluster != cluster_id) {
+            let (directory, found) = (path.to_owned(), other.clone());
+            return Err(DataDirectoryError::OtherCluster { directory, found, expected: cluster_id });
+        }
+        let id = meta.as_ref().and_then(|(_, id)| *id);
+        let needs_id = has_several || config.may_join_quorum;
+        let next = id.or_else(|| needs_id.then(|| new_directory_id(host)));
+        if meta.is_none() || next != id {
+            let text = text(config.node_id, &cluster_id, next);
+            let written =
+                storage::checkpoint::replace_file(host.disk(), &format!("{path}/{FILE}"), text.as_bytes()).await;
+            written.map_err(|source| DataDirectoryError::Disk { directory: path.into(), source })?;
+        }
+        if let Some(next) = next {
+            if let Some((one, _)) = ids.iter().find(|(_, known)| **known == next) {
+                return Err(DataDirectoryError::Copy { one: (*one).into(), other: path.into() });
+            }
+            ids.insert(path, next);
+        }
+    }
+    let logs: Vec<DataDirectory> = config
+        .log_directories
+        .iter()
+        .map(|path| {
+            let failure = found[path.as_str()].as_ref().err().cloned();
+            DataDirectory { path: path.clone(), id: ids.get(path.as_str()).copied(), failure }
+        })
+        .collect();
+    if logs.iter().all(|directory| directory.failure.is_some()) {
+        let directory = config.log_directories.join(", ");
+        let source = std::io::Error::other(logs.into_iter().find_map(|one| one.failure).unwrap_or_default());
+        return Err(DataDirectoryError::Disk { directory, source });
+    }
+    look_for_twins(host, &logs)?;
+    Ok(DataDirectories { cluster_id, metadata_id: ids.get(metadata).copied(), logs, _locks: locks })
+}
+
+/// Takes one directory, and reads whose it is.
+async fn take<H: Host>(
+    config: &Config,
+    host: &H,
+    directory: &str,
+) -> Result<(Box<dyn Send + Sync>, Option<Meta>), DataDirectoryError> {
+    let failed = |source| DataDirectoryError::Disk { directory: directory.into(), source };
     let disk = host.disk();
     disk.create_directory(directory).map_err(failed)?;
     let lock = disk.lock(&format!("{directory}/.lock")).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => DataDirectoryError::InUse(directory.clone()),
+        std::io::ErrorKind::WouldBlock => DataDirectoryError::InUse(directory.into()),
         _ => failed(error),
     })?;
     let path = format!("{directory}/{FILE}");
     let known = storage::checkpoint::read_file_for_good(disk, &path, host.planted()).await.map_err(failed)?;
-    let is_new = known.is_none();
-    let (cluster_id, found) = match known {
-        Some(bytes) => check(config, &String::from_utf8_lossy(&bytes))?,
-        None => (new_cluster_id(config, host)?, None),
-    };
-    let id = found.or_else(|| config.may_join_quorum.then(|| new_directory_id(host)));
-    if is_new || id != found {
-        let text = text(config.node_id, &cluster_id, id);
-        storage::checkpoint::replace_file(disk, &path, text.as_bytes()).await.map_err(failed)?;
+    let known = known.map(|bytes| check(config, directory, &String::from_utf8_lossy(&bytes))).transpose()?;
+    Ok((lock, known))
+}
+
+/// No partition may be in two directories.
+fn look_for_twins<H: Host>(host: &H, logs: &[DataDirectory]) -> Result<(), DataDirectoryError> {
+    if logs.len() < 2 {
+        return Ok(());
     }
-    Ok(DataDirectory { cluster_id, id, _lock: lock })
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for directory in logs.iter().filter(|directory| directory.failure.is_none()) {
+        // One that cannot be listed will be missed as soon as anything is opened there.
+        for name in directories::partitions(host.disk(), &directory.path).unwrap_or_default() {
+            if let Some(one) = seen.insert(name.clone(), &directory.path) {
+                let other = directory.path.clone();
+                return Err(DataDirectoryError::Twice { partition: name, one: one.into(), other });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn text(node: BrokerId, cluster: &ClusterId, directory: Option<DirectoryId>) -> String {
@@ -88,8 +198,8 @@ fn new_cluster_id<H: Host>(config: &Config, host: &H) -> Result<ClusterId, DataD
     }
 }
 
-fn check(config: &Config, text: &str) -> Result<(ClusterId, Option<DirectoryId>), DataDirectoryError> {
-    let directory = config.log_directory.clone();
+fn check(config: &Config, directory: &str, text: &str) -> Result<(ClusterId, Option<DirectoryId>), DataDirectoryError> {
+    let directory = directory.to_owned();
     let malformed = |line: &str| DataDirectoryError::Malformed { directory: directory.clone(), line: line.into() };
     let (mut cluster_id, mut node_id, mut directory_id) = (None, None, None);
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
@@ -126,26 +236,26 @@ mod tests {
     fn whose_a_directory_is_reads_back_and_another_ones_is_refused() {
         let node = config().node_id;
         let text = format!("# ours\nversion=1\ncluster.id=orders\nnode.id={node}\n");
-        assert_eq!(check(&config(), &text).unwrap(), (ClusterId("orders".into()), None));
+        assert_eq!(check(&config(), "data", &text).unwrap(), (ClusterId("orders".into()), None));
         let other = Config { cluster_id: Some(ClusterId("bills".into())), ..config() };
-        assert!(matches!(check(&other, &text), Err(DataDirectoryError::OtherCluster { .. })));
+        assert!(matches!(check(&other, "data", &text), Err(DataDirectoryError::OtherCluster { .. })));
         let text = "version=1\ncluster.id=orders\nnode.id=77\n";
-        assert!(matches!(check(&config(), text), Err(DataDirectoryError::OtherNode { .. })));
+        assert!(matches!(check(&config(), "data", text), Err(DataDirectoryError::OtherNode { .. })));
         for wrong in ["", "version=2\n", "cluster.id=orders\n", "node.id=one\n", "version=1\nnode.id=1\n", "\0\0\0"] {
-            assert!(matches!(check(&config(), wrong), Err(DataDirectoryError::Malformed { .. })), "{wrong:?}");
+            assert!(matches!(check(&config(), "data", wrong), Err(DataDirectoryError::Malformed { .. })), "{wrong:?}");
         }
     }
 
     #[test]
     fn the_identity_of_a_directory_reads_back() {
         let (cluster, id) = (ClusterId("orders".into()), Some(DirectoryId(0x1234_5678_9abc_def0 << 60)));
-        assert_eq!(check(&config(), &text(config().node_id, &cluster, id)).unwrap(), (cluster, id));
+        assert_eq!(check(&config(), "data", &text(config().node_id, &cluster, id)).unwrap(), (cluster, id));
     }
 
     proptest! {
         #[test]
         fn no_text_is_more_than_an_error(text in "((version|cluster.id|node.id|directory.id|#)?=?[ -~\u{0}]{0,6}\n?){0,6}") {
-            let _ = check(&config(), &text);
+            let _ = check(&config(), "data", &text);
         }
     }
 }

@@ -67,6 +67,12 @@ pub(crate) fn doomed<D: Disk>(disk: &D, log_directory: &str) -> io::Result<Vec<S
     Ok(names.map(|name| format!("{log_directory}/{name}")).collect())
 }
 
+/// The names of directories that look like those of partitions.
+pub(crate) fn partitions<D: Disk>(disk: &D, log_directory: &str) -> io::Result<Vec<String>> {
+    let names = disk.list(log_directory)?.into_iter();
+    Ok(names.filter(|name| !name.ends_with(DOOMED) && index_of(name).is_some()).collect())
+}
+
 /// Every directory that belongs to a topic, by name.
 pub(crate) async fn owned<D: Disk>(
     disk: &D,

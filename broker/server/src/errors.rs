@@ -62,6 +62,7 @@ pub(crate) fn controller_code(refusal: &controller::Refusal) -> i16 {
         Refusal::InvalidUpdateVersion => ErrorCode::InvalidUpdateVersion,
         Refusal::NotController => ErrorCode::NotController,
         Refusal::IneligibleReplica(_) => ErrorCode::IneligibleReplica,
+        Refusal::NotReplica(_) => ErrorCode::NotLeaderOrFollower,
         Refusal::InvalidRequest(_) => ErrorCode::InvalidRequest,
         Refusal::InvalidTopic(_) => ErrorCode::InvalidTopicException,
         Refusal::TopicAlreadyExists(_) => ErrorCode::TopicAlreadyExists,

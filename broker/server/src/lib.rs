@@ -10,6 +10,7 @@
 //!
 //! Absent from here: decisions (roles make them), the outside world (the Host has it).
 
+mod assignments;
 mod cleaner;
 mod config;
 mod connection;
@@ -22,6 +23,7 @@ mod fetch_sessions;
 mod fetcher;
 mod handlers;
 mod lifecycle;
+mod log_directories;
 mod metadata;
 mod metrics;
 mod node;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, Listener, Task, buggify, spawn, timeout};
-use model::{Bug, Endpoint};
+use model::{Bug, Endpoint, Event};
 use roles::controller::Image;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -98,7 +100,7 @@ pub async fn run<H: Host>(
     stop: impl Future<Output = ()> + Send,
     ready: impl FnOnce(&Endpoint) + Send,
 ) -> Result<(), StartError> {
-    let directory = data_directory::open(&config, &host).await?;
+    let directories = data_directory::open(&config, &host).await?;
     let listener = listen(&host, &config.listener).await?;
     let metrics_listener = match &config.metrics_listener {
         Some(endpoint) => Some(listen(&host, endpoint).await?),
@@ -106,10 +108,13 @@ pub async fn run<H: Host>(
     };
     take_free_port(&mut config, listener.endpoint());
     let metadata =
-        metadata::open(&config, &directory, &host).await.map_err(|error| StartError::Metadata(error.to_string()))?;
+        metadata::open(&config, &directories, &host).await.map_err(|error| StartError::Metadata(error.to_string()))?;
     let (errands, errands_to_run) = mpsc::unbounded_channel();
-    let node = Arc::new(Node::new(config, directory.cluster_id.clone(), host.clone(), metadata, errands));
+    let node = Arc::new(Node::new(config, &directories, host.clone(), metadata, errands));
 
+    for (_, directory, _) in node.directories.each().filter(|(_, _, failure)| failure.is_some()) {
+        node.host.witness(Event::LogDirectoryFailed { directory: directory.into(), replicas: Vec::new() });
+    }
     let mut tasks: Vec<Task> = Vec::new();
     tasks.push(spawn(&host, connection::accept(node.clone(), listener)));
     if let Some(listener) = metrics_listener {
@@ -125,6 +130,9 @@ pub async fn run<H: Host>(
         tasks.push(spawn(&host, cleaner::run(node.clone())));
         tasks.push(spawn(&host, fetcher::run(node.clone())));
         tasks.push(spawn(&host, lifecycle::run(node.clone(), standing, wants_to_stop)));
+        if node.directories.have_ids() {
+            tasks.push(spawn(&host, assignments::run(node.clone())));
+        }
     } else {
         standing.send_replace(Standing::Serving);
     }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Host, buggify};
-use model::{BrokerEpoch, MetadataVersion, MetadataVersions};
+use model::{BrokerEpoch, Bug, MetadataVersion, MetadataVersions};
 use protocol::messages::broker_registration_request::{Feature, Listener};
-use protocol::messages::{BrokerHeartbeatRequest, BrokerId as WireBrokerId, BrokerRegistrationRequest, Uuid, string};
+use protocol::messages::{
+    BrokerHeartbeatRequest, BrokerId as WireBrokerId, BrokerRegistrationRequest, Uuid, directory_uuid, string,
+};
 use protocol::{ErrorCode, NO_ERROR};
 use tokio::sync::watch;
 
@@ -14,8 +16,9 @@ use crate::Failure;
 use crate::handlers::api_versions::on_the_wire;
 use crate::node::Node;
 
-const REGISTRATION_VERSION: i16 = 1;
-const HEARTBEAT_VERSION: i16 = 0;
+/// What a broker says that has nothing to tell of its log directories, and one that has (KIP-858).
+const REGISTRATION_VERSIONS: [i16; 2] = [1, 2];
+const HEARTBEAT_VERSIONS: [i16; 2] = [0, 1];
 /// How long to wait before asking a controller again that did not answer, or is not one.
 const BACKOFF: Duration = Duration::from_millis(50);
 /// While fenced or stopping, a broker asks more often: somebody waits for it.
@@ -56,15 +59,18 @@ async fn register<H: Host>(node: &Node<H>, incarnation: u128) -> BrokerEpoch {
         .with_name(string(MetadataVersion::FEATURE))
         .with_min_supported_version(on_the_wire(known.oldest))
         .with_max_supported_version(on_the_wire(known.newest));
+    let directories: Vec<Uuid> = node.directories.online_ids().into_iter().map(|id| directory_uuid(Some(id))).collect();
+    let version = REGISTRATION_VERSIONS[usize::from(!directories.is_empty())];
     let request = BrokerRegistrationRequest::default()
         .with_broker_id(WireBrokerId(node.config.node_id.0))
         .with_cluster_id(string(&node.cluster_id.0))
         .with_incarnation_id(Uuid::from_u128(incarnation))
         .with_listeners(vec![listener])
         .with_features(vec![feature])
-        .with_rack(node.config.rack.as_deref().map(string));
+        .with_rack(node.config.rack.as_deref().map(string))
+        .with_log_dirs(directories);
     loop {
-        match node.controller.call(REGISTRATION_VERSION, &request).await {
+        match node.controller.call(version, &request).await {
             Ok(response) if response.error_code == NO_ERROR => return BrokerEpoch(response.broker_epoch),
             Ok(response) if response.error_code == ErrorCode::UnsupportedVersion.code() => {
                 node.fail(Failure::Release(format!(
@@ -90,15 +96,22 @@ async fn keep_session<H: Host>(
     standing: &watch::Sender<Standing>,
     stopping: &mut watch::Receiver<bool>,
 ) {
+    let mut failures = node.directories.failures();
     loop {
         let wants_to_stop = *stopping.borrow_and_update();
+        failures.mark_unchanged();
+        let is_silent = node.host.planted().has(Bug::OfflineDirectoryKeepsLeading);
+        let lost = if is_silent { Vec::new() } else { node.directories.offline_ids() };
+        let lost: Vec<Uuid> = lost.into_iter().map(|id| directory_uuid(Some(id))).collect();
+        let version = HEARTBEAT_VERSIONS[usize::from(!lost.is_empty())];
         let request = BrokerHeartbeatRequest::default()
             .with_broker_id(WireBrokerId(node.config.node_id.0))
             .with_broker_epoch(epoch.0)
             .with_current_metadata_offset(node.applied.borrow().end.0)
-            .with_want_shut_down(wants_to_stop);
+            .with_want_shut_down(wants_to_stop)
+            .with_offline_log_dirs(lost);
         let mut interval = BACKOFF;
-        match node.controller.call(HEARTBEAT_VERSION, &request).await {
+        match node.controller.call(version, &request).await {
             Ok(response) => match ErrorCode::try_from_code(response.error_code) {
                 None => {
                     let now = if response.should_shut_down {
@@ -129,6 +142,7 @@ async fn keep_session<H: Host>(
         tokio::select! {
             biased;
             changed = stopping.changed(), if !wants_to_stop => if changed.is_err() { return },
+            changed = failures.changed() => if changed.is_err() { return },
             () = node.host.sleep(interval) => {}
         }
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Disk, Host, buggify};
-use model::{BrokerEpoch, BrokerId, Bug, ClusterId, Event, Offset, PartitionId, Time, TopicId};
+use model::{BrokerEpoch, BrokerId, Bug, ClusterId, DirectoryId, Event, Offset, PartitionId, Time, TopicId};
 use parking_lot::{Mutex, RwLock};
+use protocol::ErrorCode;
 use roles::controller::{FOLLOWER_THROTTLE, Image, LEADER_THROTTLE, Topic};
 use roles::replica::{Assignment, Replica};
 use storage::{Log, LogConfig, RecentBatches, StorageError};
@@ -15,8 +16,10 @@ use tokio::sync::{mpsc, watch};
 use crate::Failure;
 use crate::config::Config;
 use crate::controller_channel::ControllerChannel;
+use crate::data_directory::DataDirectories;
 use crate::directories;
 use crate::fetch_sessions::FetchSessions;
+use crate::log_directories::LogDirectories;
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
 use crate::partition::{Errand, OfNode, Partition, PartitionError};
@@ -50,19 +53,20 @@ pub(crate) struct Node<H: Host> {
     /// What its partitions were given last.
     recent: Arc<RecentBatches>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) directories: LogDirectories,
     partitions: RwLock<BTreeMap<PartitionId, Arc<Partition<H>>>>,
     /// When each leader that this node follows last answered.
     leaders_heard: Mutex<BTreeMap<BrokerId, Time>>,
     /// When the operator was last told of a disk.
     warned: Mutex<Option<Time>>,
-    /// What stops the node: the first failure is kept.
+    /// What stops the node, as a disk does that failed for good, if it has the metadata or is the last: the first failure is kept.
     pub(crate) failed: watch::Sender<Option<Failure>>,
 }
 
 impl<H: Host> Node<H> {
     pub(crate) fn new(
         config: Config,
-        cluster_id: ClusterId,
+        directories: &DataDirectories,
         host: H,
         metadata: Metadata<H>,
         errands: mpsc::UnboundedSender<Errand>,
@@ -71,7 +75,7 @@ impl<H: Host> Node<H> {
         let fetch_sessions = FetchSessions::new(config.fetch_session_slots_max, host.planted());
         Node {
             config,
-            cluster_id,
+            cluster_id: directories.cluster_id.clone(),
             host,
             metadata,
             controller,
@@ -83,6 +87,7 @@ impl<H: Host> Node<H> {
             throttles: Throttles::default(),
             recent: Arc::new(RecentBatches::new(RECENT_BYTES_MAX)),
             metrics: Arc::default(),
+            directories: LogDirectories::new(directories.logs.clone()),
             partitions: RwLock::new(BTreeMap::new()),
             leaders_heard: Mutex::default(),
             warned: Mutex::new(None),
@@ -100,6 +105,23 @@ impl<H: Host> Node<H> {
 
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition<H>>> {
         self.partitions.read().values().cloned().collect()
+    }
+
+    /// A partition that this broker holds.
+    ///
+    /// # Errors
+    /// What to tell whoever asks for it, if it is not here.
+    pub(crate) fn held(&self, id: PartitionId) -> Result<Arc<Partition<H>>, ErrorCode> {
+        self.held_by(&self.applied.borrow(), id)
+    }
+
+    /// The same, by the metadata that is applied now.
+    pub(crate) fn held_by(&self, image: &Image, id: PartitionId) -> Result<Arc<Partition<H>>, ErrorCode> {
+        self.partition(id).ok_or_else(|| match image.partition(id) {
+            Some(_) if self.directories.lost(id).is_some() => ErrorCode::KafkaStorageError,
+            Some(_) => ErrorCode::NotLeaderOrFollower,
+            None => ErrorCode::UnknownTopicOrPartition,
+        })
     }
 
     /// True if a replica of a partition is to be held back where a throttle names it: it is not in sync.
@@ -136,9 +158,16 @@ impl<H: Host> Node<H> {
         own.is_some() && own == known
     }
 
-    /// Notes an error of a disk: the operator is told, and one that no retry can mend stops the node. Any other is the caller's.
+    /// Notes an error of a disk: the operator is told, and one that no retry can mend ends the use of its directory. Any other is the
+    /// caller's.
     pub(crate) fn note(&self, partition: PartitionId, error: &PartitionError) {
         let PartitionError::Storage(storage) = error else { return };
+        if let Some(directory) = self.partition(partition).map(|partition| partition.directory) {
+            self.note_in(directory, partition, storage);
+        }
+    }
+
+    fn note_in(&self, directory: usize, partition: PartitionId, storage: &StorageError) {
         if self.may_warn() {
             tracing::warn!(%partition, error = %storage, "a log cannot be written or read");
         }
@@ -147,7 +176,35 @@ impl<H: Host> Node<H> {
         }
         if storage.is_final() {
             self.host.witness(Event::StorageFailed { partition });
-            self.fail(Failure::Disk(storage.to_string()));
+            self.fail_directory(directory, &storage.to_string());
+        }
+    }
+
+    /// A directory cannot be used any more. The node goes on with the others, if the metadata is in one of them.
+    pub(crate) fn fail_directory(&self, directory: usize, why: &str) {
+        if !self.directories.fail(directory, why) {
+            return;
+        }
+        let path = self.directories.path(directory);
+        if path == self.config.metadata_directory() || self.directories.online().is_empty() {
+            return self.fail(Failure::Disk(why.to_owned()));
+        }
+        tracing::error!(directory = path, why, "a log directory failed: goes on with the others, until the next start");
+        let gone: Vec<Arc<Partition<H>>> =
+            self.partitions.write().extract_if(.., |_, one| one.directory == directory).map(|(_, one)| one).collect();
+        let replicas: Vec<PartitionId> = gone.iter().map(|partition| partition.id).collect();
+        for partition in gone {
+            self.lose(partition.id, self.directories.id(directory));
+            partition.abandon();
+        }
+        self.host.witness(Event::LogDirectoryFailed { directory: path.into(), replicas });
+        self.directories.announce();
+    }
+
+    fn lose(&self, replica: PartitionId, directory: Option<DirectoryId>) {
+        // Each of several directories has an identity.
+        if let Some(directory) = directory {
+            self.directories.lose(replica, directory);
         }
     }
 
@@ -173,8 +230,11 @@ impl<H: Host> Node<H> {
 
     /// Brings this broker's partitions to what `image` says, skipping topics for which nothing changed since `before`.
     pub(crate) async fn apply(&self, before: &Image, image: &Image) {
-        if before.end == Offset::ZERO {
-            self.remove_leftovers(image).await;
+        let is_first = before.end == Offset::ZERO;
+        if is_first {
+            for directory in self.directories.online() {
+                self.remove_leftovers(directory, image).await;
+            }
         }
         for (id, topic) in before.topics.iter().filter(|(id, _)| !image.topics.contains_key(id)) {
             for index in (0..).take(topic.partitions.len()) {
@@ -201,7 +261,7 @@ impl<H: Host> Node<H> {
                 let known = known.and_then(|known| known.partitions.get(index as usize));
                 self.count_change(known, state);
                 let has_same_replicas = known.is_some_and(|known| known.replicas == state.replicas);
-                if let Err(error) = self.assign(id, topic, state, has_same_replicas, settings).await {
+                if let Err(error) = self.assign(id, topic, state, has_same_replicas, settings, is_first).await {
                     tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
                     self.note(id, &error);
                 }
@@ -234,6 +294,7 @@ impl<H: Host> Node<H> {
         state: &roles::controller::Partition,
         has_same_replicas: bool,
         settings: TopicSettings,
+        is_old: bool,
     ) -> Result<(), PartitionError> {
         // Never more than there are replicas (KIP-966).
         let in_sync_min = settings.in_sync_min.clamp(1, state.replicas.len().max(1));
@@ -243,7 +304,11 @@ impl<H: Host> Node<H> {
                 partition.configure(settings);
                 (partition, before.in_sync_min != settings.in_sync_min || !has_same_replicas)
             }
-            None => (self.open(id, &topic.name, settings).await?, true),
+            None => {
+                let Some(directory) = self.directory_of(id, &topic.name, state, is_old) else { return Ok(()) };
+                let opened = self.open(directory, id, &topic.name, settings).await;
+                (opened.inspect_err(|error| self.note_in(directory, id, error))?, true)
+            }
         };
         if is_placed_anew {
             self.host.witness(Event::ReplicaPlaced {
@@ -264,15 +329,18 @@ impl<H: Host> Node<H> {
 
     /// Gives up a replica that nobody wants any more, and its directory.
     async fn remove(&self, id: PartitionId, topic: &str) {
+        self.directories.forget(id);
         let Some(partition) = self.partitions.write().remove(&id) else { return };
+        self.directories.let_go(partition.directory);
         partition.remove().await;
         self.host.witness(Event::ReplicaRemoved { partition: id });
-        self.bury(&format!("{topic}-{}", id.index), id.topic, partition.settings().file_delete_delay).await;
+        let delay = partition.settings().file_delete_delay;
+        self.bury(partition.directory, &format!("{topic}-{}", id.index), id.topic, delay).await;
     }
 
     /// Gives a directory another name now, and removes it later (`file.delete.delay.ms`).
-    async fn bury(&self, name: &str, topic: TopicId, delay: Duration) {
-        match directories::doom(self.host.disk(), &self.config.log_directory, name, topic).await {
+    async fn bury(&self, directory: usize, name: &str, topic: TopicId, delay: Duration) {
+        match directories::doom(self.host.disk(), self.directories.path(directory), name, topic).await {
             Ok(doomed) => self.remove_later(doomed, delay),
             Err(error) => {
                 tracing::error!(name, %error, "cannot remove the directory of a partition that is gone: the next start will")
@@ -291,8 +359,8 @@ impl<H: Host> Node<H> {
     }
 
     /// What an earlier life left: directories that it meant to remove, and those of partitions that are not this node's any more.
-    async fn remove_leftovers(&self, image: &Image) {
-        let (disk, log_directory) = (self.host.disk(), &self.config.log_directory);
+    async fn remove_leftovers(&self, directory: usize, image: &Image) {
+        let (disk, log_directory) = (self.host.disk(), self.directories.path(directory));
         let found = match (
             directories::doomed(disk, log_directory),
             directories::owned(disk, log_directory, self.host.planted()).await,
@@ -326,7 +394,7 @@ impl<H: Host> Node<H> {
             if !is_held && !is_overlooked && !self.host.planted().has(Bug::StaleDirectory) {
                 model::reached!("a start found a partition that is not this broker's any more");
                 tracing::info!(name, "removes what is left of a partition that is gone");
-                self.bury(&name, topic, Duration::ZERO).await;
+                self.bury(directory, &name, topic, Duration::ZERO).await;
                 if let Some(index) = directories::index_of(&name) {
                     self.host.witness(Event::ReplicaRemoved { partition: PartitionId { topic, index } });
                 }
@@ -335,28 +403,68 @@ impl<H: Host> Node<H> {
     }
 
     /// The directory of a partition, as its own.
-    async fn claim(&self, directory: &str, name: &str, topic: TopicId) -> Result<(), StorageError> {
+    async fn claim(
+        &self,
+        log_directory: usize,
+        directory: &str,
+        name: &str,
+        topic: TopicId,
+    ) -> Result<(), StorageError> {
         let failed = |error: std::io::Error| StorageError::of(directory, &error);
         let disk = self.host.disk();
         match directories::owner(disk, directory, self.host.planted()).await.map_err(failed)? {
             Some(owner) if owner == topic || self.host.planted().has(Bug::StaleDirectory) => Ok(()),
             Some(other) => {
                 model::reached!("a topic that was made again found the directory of the one before");
-                self.bury(name, other, Duration::ZERO).await;
+                self.bury(log_directory, name, other, Duration::ZERO).await;
                 directories::claim(disk, directory, topic).await.map_err(failed)
             }
             None => directories::claim(disk, directory, topic).await.map_err(failed),
         }
     }
 
+    /// The directory that has the log of a replica, or is to have it; none if it lies in one that failed.
+    fn directory_of(
+        &self,
+        id: PartitionId,
+        topic: &str,
+        state: &roles::controller::Partition,
+        is_old: bool,
+    ) -> Option<usize> {
+        if self.directories.lost(id).is_some() {
+            return None;
+        }
+        let online = self.directories.online();
+        if let [only] = online[..]
+            && self.directories.offline_count() == 0
+        {
+            return Some(only);
+        }
+        for directory in online {
+            let path = directories::directory_of(self.directories.path(directory), topic, id.index);
+            match self.host.disk().list(&path) {
+                Ok(_) => return Some(directory),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => self.note_in(directory, id, &StorageError::of(&path, &error)),
+            }
+        }
+        if let Some(lost) = self.directories.lost_with(state, self.config.node_id, is_old) {
+            model::reached!("a start found no log where a directory was missing");
+            self.directories.lose(id, lost);
+            return None;
+        }
+        self.directories.emptiest()
+    }
+
     async fn open(
         &self,
+        directory_number: usize,
         id: PartitionId,
         topic: &str,
         settings: TopicSettings,
     ) -> Result<Arc<Partition<H>>, StorageError> {
-        let directory = directories::directory_of(&self.config.log_directory, topic, id.index);
-        self.claim(&directory, &format!("{topic}-{}", id.index), id.topic).await?;
+        let directory = directories::directory_of(self.directories.path(directory_number), topic, id.index);
+        self.claim(directory_number, &directory, &format!("{topic}-{}", id.index), id.topic).await?;
         let planted = self.host.planted();
         // What a trial makes tiny stays so until somebody changes a setting.
         let is_small = buggify!(self.host, "segments were made tiny");
@@ -382,7 +490,8 @@ impl<H: Host> Node<H> {
             errands: self.errands.clone(),
             metrics: self.metrics.clone(),
         };
-        let partition = Arc::new(Partition::new(id, of_node, settings, replica, log));
+        let partition = Arc::new(Partition::new(id, directory_number, of_node, settings, replica, log));
+        self.directories.hold(directory_number);
         self.partitions.write().insert(id, partition.clone());
         Ok(partition)
     }

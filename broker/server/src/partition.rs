@@ -102,6 +102,8 @@ pub(crate) struct OfNode<H: Host> {
 /// One partition that this broker holds.
 pub(crate) struct Partition<H: Host> {
     pub(crate) id: PartitionId,
+    /// The number of the log directory that it lies in.
+    pub(crate) directory: usize,
     host: H,
     flush_policy: FlushPolicy,
     errands: tokio::sync::mpsc::UnboundedSender<Errand>,
@@ -157,6 +159,7 @@ fn view<D: Disk>(log: &Log<D>, policy: FlushPolicy) -> LogView<'_> {
 impl<H: Host> Partition<H> {
     pub(crate) fn new(
         id: PartitionId,
+        directory: usize,
         of_node: OfNode<H>,
         settings: TopicSettings,
         replica: Replica,
@@ -181,6 +184,7 @@ impl<H: Host> Partition<H> {
         };
         Partition {
             id,
+            directory,
             host,
             flush_policy,
             errands,
@@ -463,18 +467,21 @@ impl<H: Host> Partition<H> {
 
     /// This replica is given up: whoever waits here learns it now. Returns when nothing touches its files any more.
     pub(crate) async fn remove(&self) {
+        self.abandon();
+        let _nobody_syncs = self.syncing.lock().await;
+        let _nobody_compacts = self.compacting.lock().await;
+    }
+
+    /// This replica is given up, and its files may be of no use any more: whoever waits here learns it now.
+    pub(crate) fn abandon(&self) {
         let removed = self.step(&mut self.state.lock(), Input::Removed);
         if let Err(error) = removed {
             tracing::debug!(id = %self.id, %error, "cannot be removed in order");
         }
-        {
-            let mut state = self.state.lock();
-            state.is_given_up = true;
-            wake(&mut state.end_watchers);
-            wake(&mut state.commit_watchers);
-        }
-        let _nobody_syncs = self.syncing.lock().await;
-        let _nobody_compacts = self.compacting.lock().await;
+        let mut state = self.state.lock();
+        state.is_given_up = true;
+        wake(&mut state.end_watchers);
+        wake(&mut state.commit_watchers);
     }
 
     /// The last sync of an orderly stop: after it, a start has nothing to verify.

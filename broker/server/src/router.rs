@@ -8,10 +8,10 @@ use model::Time;
 use protocol::{Header, Request, Response};
 
 use crate::handlers::{
-    allocate_producer_ids, alter_configs, alter_partition, api_versions, broker_heartbeat, broker_registration,
-    create_partitions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
-    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, quorum,
+    allocate_producer_ids, alter_configs, alter_partition, api_versions, assign_replicas_to_dirs, broker_heartbeat,
+    broker_registration, create_partitions, create_topics, delete_records, delete_topics, describe_cluster,
+    describe_configs, describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders,
+    fetch, init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, quorum,
     raft_voters, reassignments, unregister_broker, update_features,
 };
 use crate::node::Node;
@@ -63,6 +63,7 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, answered: Opt
         Request::DeleteRecords(request) => delete_records::handle(node, &request),
         Request::InitProducerId(request) => init_producer_id::handle(node, request),
         Request::AllocateProducerIds(request) => allocate_producer_ids::handle(node, request),
+        Request::AssignReplicasToDirs(request) => assign_replicas_to_dirs::handle(node, request),
         Request::DescribeProducers(request) => Answer::now(describe_producers::handle(node, request)),
         Request::DescribeCluster(request) => Answer::now(describe_cluster::handle(node, version, &request)),
         Request::DeleteTopics(request) => delete_topics::handle(node, version, request),

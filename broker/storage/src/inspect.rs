@@ -10,7 +10,9 @@ use thiserror::Error;
 
 use crate::index::{MOMENT_BYTES, PLACE_BYTES};
 use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
-use crate::{epoch_checkpoint, index_files, log_snapshot, log_start, producer_snapshot, recovery, recovery_point};
+use crate::{
+    compaction, epoch_checkpoint, index_files, log_snapshot, log_start, producer_snapshot, recovery, recovery_point,
+};
 
 /// Largest batch whose records are read: many times what any broker takes.
 pub const BATCH_BYTES_MAX: usize = 256 << 20;
@@ -27,6 +29,7 @@ pub enum LogFile {
     LeaderEpochs,
     RecoveryPoint,
     LogStart,
+    Compacted,
     /// Batches that stand for all that the log had below an offset.
     Snapshot(SnapshotId),
 }
@@ -43,6 +46,8 @@ pub enum Content {
     /// The segment that begins here is synced up to this position, and so are those before it.
     RecoveryPoint(Offset, u64),
     LogStart(Offset),
+    /// The log is compacted up to here.
+    Compacted(Offset),
 }
 
 /// A batch of a segment.
@@ -69,6 +74,7 @@ impl LogFile {
             epoch_checkpoint::FILE_NAME => return Some(LogFile::LeaderEpochs),
             recovery_point::FILE_NAME => return Some(LogFile::RecoveryPoint),
             log_start::FILE_NAME => return Some(LogFile::LogStart),
+            compaction::CHECKPOINT => return Some(LogFile::Compacted),
             _ => {}
         }
         let is_time_index = name.ends_with(".timeindex");
@@ -94,6 +100,7 @@ pub fn content(file: LogFile, bytes: &[u8]) -> Result<Option<Content>, InspectEr
         LogFile::LeaderEpochs => text().and_then(epoch_checkpoint::from_text).map(Content::LeaderEpochs),
         LogFile::RecoveryPoint => text().and_then(recovery_point::RecoveryPoint::from_text).map(point),
         LogFile::LogStart => text().and_then(log_start::from_text).map(Content::LogStart),
+        LogFile::Compacted => text().and_then(log_start::from_text).map(Content::Compacted),
     };
     let damaged = || InspectError::Damaged { position: 0, reason: "its checksum or its form is wrong".into() };
     content.map(Some).ok_or_else(damaged)

@@ -424,7 +424,7 @@ impl<D: Disk> Log<D> {
         let is_again = self.active().base == base;
         if self.is_sealed {
             // A sealed segment may have met a full disk: do not make an empty file for each attempt.
-            let free = self.disk.free_space().map_err(|error| self.failure.note(&path, &error))?;
+            let free = self.disk.space(&self.directory).map_err(|error| self.failure.note(&path, &error))?.free;
             if free < bytes {
                 return Err(StorageError::Full { file: path });
             }

@@ -8,7 +8,7 @@ use crate::fault::{
 };
 use crate::parse::Step;
 use crate::scenario::Scenario;
-use crate::words::Selector;
+use crate::words::{LogDir, Selector};
 
 pub(super) fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked {
     let here = |key: &str| path!["faults", place, key];
@@ -45,7 +45,7 @@ pub(super) fn fault(scenario: &Scenario, place: usize, fault: &Fault) -> Checked
     match &fault.kind {
         FaultKind::Node(fault) => node(here(key), fault),
         FaultKind::Network(fault) => network(scenario, here(key), fault),
-        FaultKind::Disk(fault) => disk(here(key), fault),
+        FaultKind::Disk(fault) => disk(scenario, here(key), fault),
         FaultKind::Clock(fault) => clock(here(key), fault),
     }
 }
@@ -71,11 +71,14 @@ fn node(mut path: Vec<Step>, fault: &NodeFault) -> Checked {
     }
 }
 
-fn disk(path: Vec<Step>, fault: &DiskFault) -> Checked {
+fn disk(scenario: &Scenario, path: Vec<Step>, fault: &DiskFault) -> Checked {
     if fault.of().means_clients() {
         return no_disk(path, fault.of());
     }
     let here = |key: &str| [&path[..], &[key.into()]].concat();
+    if let Some(named) = fault.log_dir() {
+        log_dir(scenario, here("log_dir"), named, matches!(fault, DiskFault::Wiped(_)))?;
+    }
     match fault {
         DiskFault::Slow(slow) => between(here("times"), "times", slow.times, 2, 100_000),
         DiskFault::Rot(Sectors { sectors, .. }) | DiskFault::Unreadable(Sectors { sectors, .. }) => {
@@ -83,10 +86,30 @@ fn disk(path: Vec<Step>, fault: &DiskFault) -> Checked {
         }
         DiskFault::Full(_)
         | DiskFault::Error(_)
+        | DiskFault::Dead(_)
         | DiskFault::Stalled(_)
         | DiskFault::LostWrites(_)
         | DiskFault::MisdirectedWrites(_)
         | DiskFault::Wiped(_) => Ok(()),
+    }
+}
+
+fn log_dir(scenario: &Scenario, path: Vec<Step>, log_dir: &LogDir, is_wiped: bool) -> Checked {
+    let most = scenario.cluster.log_dirs;
+    match log_dir {
+        LogDir::Number(1) if is_wiped => {
+            let help = "leave `log_dir` out to wipe the whole disk, or name another directory";
+            wrong(path, "the first log directory has the metadata", help)
+        }
+        LogDir::Number(number) if most < *number => {
+            let help = format!("write {}, or give brokers more with log_dirs in [cluster]", up_to(most));
+            wrong(path, format!("there is no log directory {number}"), help)
+        }
+        LogDir::Number(_) => Ok(()),
+        LogDir::Of(partition) => match scenario.topic(&partition.topic) {
+            Some(topic) => known_partition(path, topic, partition.index),
+            None => no_topic(scenario, path, &partition.topic),
+        },
     }
 }
 

@@ -12,6 +12,7 @@ use crate::parse::Step;
 use crate::scenario::{Phase, Scenario};
 use crate::words::{Range, Span, nearest};
 
+const LOG_DIRS_MAX: u32 = 8;
 const BROKERS_MAX: u32 = 15;
 const CONTROLLERS_MAX: u32 = 9;
 const PARTITIONS_MAX: u32 = 1000;
@@ -164,6 +165,7 @@ fn cluster(scenario: &Scenario) -> Checked {
     if let Some(voters) = cluster.voters {
         between(path!["cluster", "voters"], "voters", voters, 1, cluster.controllers_by_number().count() as u32)?;
     }
+    between(path!["cluster", "log_dirs"], "log_dirs", cluster.log_dirs, 1, LOG_DIRS_MAX)?;
     if cluster.duration == Some(Span(Duration::ZERO)) {
         return wrong(path!["cluster", "duration"], "a run of no time shows nothing", "write a span such as \"30s\"");
     }

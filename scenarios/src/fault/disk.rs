@@ -3,6 +3,7 @@
 //! ```text
 //! full_disk           no byte more can be written
 //! disk_error          reads, writes or syncs fail: the next one, or some for a while
+//! dead_disk           nothing works: no read, write or sync, no name; what was stored is there when the fault ends
 //! stalled_disk        no sync ends
 //! slow_disk           every sync takes so many times longer, and nothing else shows it
 //! bit_rot             bits flip in what was stored, be it synced
@@ -11,6 +12,9 @@
 //! misdirected_writes  the same, and it overwrites something else
 //! wiped_disk          the machine goes dark, and comes back with an empty disk
 //! ```
+//! Where brokers have several log directories, `log_dir` says on which of them: by number, or by a partition that lies there. A broker
+//! that gave one up goes on without it, until it is started again: when a dead disk comes back, or the world is healed.
+//!
 //! The last five destroy what was stored. They strike only where the *atlas* allows it, so that whatever is lost after all is
 //! the broker's doing; `atlas = "off"` lifts that, for lessons about losing too many copies. Its rules:
 //!
@@ -27,13 +31,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Named;
-use crate::words::{Chance, Selector};
+use crate::words::{Chance, LogDir, Selector};
 
 /// What befalls a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskFault {
     Full(Selector),
     Error(DiskError),
+    Dead(DeadDisk),
     Stalled(Selector),
     Slow(SlowDisk),
     Rot(Sectors),
@@ -49,10 +54,24 @@ pub enum DiskFault {
 pub struct DiskError {
     /// Whose disk.
     pub of: Selector,
+    /// Only of files in this log directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_dir: Option<LogDir>,
     pub on: Operation,
     /// How likely each of them fails, for as long as the fault lasts; without it, the next one fails for sure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chance: Option<Chance>,
+}
+
+/// A disk on which nothing works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadDisk {
+    /// Whose disk.
+    pub of: Selector,
+    /// Only the one that has this log directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_dir: Option<LogDir>,
 }
 
 /// What a disk is asked to do.
@@ -107,6 +126,9 @@ pub struct Lies {
 pub struct Wiped {
     /// Whose disk.
     pub of: Selector,
+    /// Only the one that has this log directory, which is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_dir: Option<LogDir>,
     #[serde(default, skip_serializing_if = "Atlas::is_on")]
     pub atlas: Atlas,
 }
@@ -134,10 +156,27 @@ impl DiskFault {
         match self {
             DiskFault::Full(of) | DiskFault::Stalled(of) => of,
             DiskFault::Error(error) => &error.of,
+            DiskFault::Dead(dead) => &dead.of,
             DiskFault::Slow(slow) => &slow.of,
             DiskFault::Rot(sectors) | DiskFault::Unreadable(sectors) => &sectors.of,
             DiskFault::LostWrites(lies) | DiskFault::MisdirectedWrites(lies) => &lies.of,
             DiskFault::Wiped(wiped) => &wiped.of,
+        }
+    }
+
+    /// Which log directory, where it is not the whole of the disk.
+    pub fn log_dir(&self) -> Option<&LogDir> {
+        match self {
+            DiskFault::Error(DiskError { log_dir, .. })
+            | DiskFault::Dead(DeadDisk { log_dir, .. })
+            | DiskFault::Wiped(Wiped { log_dir, .. }) => log_dir.as_ref(),
+            DiskFault::Full(_)
+            | DiskFault::Stalled(_)
+            | DiskFault::Slow(_)
+            | DiskFault::Rot(_)
+            | DiskFault::Unreadable(_)
+            | DiskFault::LostWrites(_)
+            | DiskFault::MisdirectedWrites(_) => None,
         }
     }
 
@@ -150,6 +189,7 @@ impl DiskFault {
         let key = match self {
             DiskFault::Full(_) | DiskFault::Stalled(_) => None,
             DiskFault::Error(_)
+            | DiskFault::Dead(_)
             | DiskFault::Slow(_)
             | DiskFault::Rot(_)
             | DiskFault::Unreadable(_)
@@ -163,7 +203,8 @@ impl DiskFault {
 
 impl fmt::Display for DiskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = self.of();
+        let of =
+            self.log_dir().map_or_else(|| self.of().to_string(), |log_dir| format!("{}, log_dir {log_dir}", self.of()));
         match self {
             DiskFault::Full(_) => write!(f, "full disk of {of}"),
             DiskFault::Error(DiskError { on, chance, .. }) => {
@@ -177,6 +218,7 @@ impl fmt::Display for DiskFault {
                     None => write!(f, "the next {operation} fails on the disk of {of}"),
                 }
             }
+            DiskFault::Dead(_) => write!(f, "dead disk of {of}"),
             DiskFault::Stalled(_) => write!(f, "stalled disk of {of}"),
             DiskFault::Slow(slow) => write!(f, "disk of {of} slower by {} times", slow.times),
             DiskFault::Rot(rot) => write!(f, "rot in {} sectors of {of}", rot.sectors),

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bandwidth, Clock, ClockFault, Connections, Cut, DiskError, DiskFault, Fault, FaultKind, Flap, Lies, Lossy, Moment,
-    NetworkFault, NodeFault, Reconfigure, Requests, Sectors, Slow, SlowDisk, Swizzle, When, Wiped,
+    Bandwidth, Clock, ClockFault, Connections, Cut, DeadDisk, DiskError, DiskFault, Fault, FaultKind, Flap, Lies,
+    Lossy, Moment, NetworkFault, NodeFault, Reconfigure, Requests, Sectors, Slow, SlowDisk, Swizzle, When, Wiped,
 };
 use crate::words::{Range, Selector, WordError};
 
@@ -110,6 +110,8 @@ kinds! {
     full_disk: Selector => Disk(DiskFault::Full),
     /// Operations of the disk fail.
     disk_error: DiskError => Disk(DiskFault::Error),
+    /// Nothing works on the disk.
+    dead_disk: DeadDisk => Disk(DiskFault::Dead),
     /// No sync ends.
     stalled_disk: Selector => Disk(DiskFault::Stalled),
     /// Syncs take longer.

@@ -6,7 +6,7 @@
 //! node.rs     crash  power_loss  restart  reconfigure  pause
 //! network.rs  partition  bridge  ring  swizzle  flap  hold  slow  lossy  bandwidth
 //!             refuse  ignore  reset  half_open  strand
-//! disk.rs     full_disk  disk_error  stalled_disk  slow_disk
+//! disk.rs     full_disk  disk_error  dead_disk  stalled_disk  slow_disk
 //!             bit_rot  unreadable_sectors  lost_writes  misdirected_writes  wiped_disk
 //! clock.rs    clock
 //! file.rs     how a fault is written, and which key means which kind
@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use clock::{Clock, ClockFault};
-pub use disk::{Atlas, DiskError, DiskFault, Lies, Operation, Sectors, SlowDisk, Wiped};
+pub use disk::{Atlas, DeadDisk, DiskError, DiskFault, Lies, Operation, Sectors, SlowDisk, Wiped};
 use file::FaultFile;
 pub use network::{
     Bandwidth, Clients, Connections, Cut, Direction, Flap, Lossy, NetworkFault, Requests, Slow, Swizzle,

@@ -54,6 +54,7 @@ pub(super) fn clusters() -> impl Strategy<Value = Cluster> {
     (brokers, controllers, config(), buggify).prop_map(|(brokers, controllers, config, buggify)| Cluster {
         brokers,
         controllers,
+        log_dirs: 1,
         voters: None,
         flush_policy: FlushPolicy::Commit,
         buggify,

@@ -11,8 +11,10 @@ pub(super) fn smaller(table: &Table) -> Vec<Table> {
     let mut tables = fewer_topics(table);
     tables.extend(one_partition(table));
     let Some(cluster) = table.get("cluster").and_then(Value::as_table) else { return tables };
-    let mut clusters: Vec<Table> =
-        ["controllers", "voters", "config", "racks"].iter().filter_map(|key| drop_key(cluster, key)).collect();
+    let mut clusters: Vec<Table> = ["controllers", "voters", "log_dirs", "config", "racks"]
+        .iter()
+        .filter_map(|key| drop_key(cluster, key))
+        .collect();
     let brokers = cluster.get("brokers").and_then(Value::as_integer).unwrap_or(BROKERS);
     clusters.extend((BROKERS..brokers).map(|fewer| with(cluster, "brokers", Value::Integer(fewer))));
     if let Some(config) = cluster.get("config").and_then(Value::as_table) {

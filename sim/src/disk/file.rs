@@ -53,7 +53,7 @@ impl SimFile {
 impl host::File for SimFile {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.disk.check()?;
-        self.disk.state.trouble(Operation::Read, position)?;
+        self.disk.state.trouble(Operation::Read, &self.path, position)?;
         let content = self.inode.lock();
         if !content.can_be_read(position, buffer.len()) {
             return Err(self.disk.state.refuse(Operation::Read, position));
@@ -66,7 +66,7 @@ impl host::File for SimFile {
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.disk.check()?;
-        self.disk.state.trouble(Operation::Write, position)?;
+        self.disk.state.trouble(Operation::Write, &self.path, position)?;
         let state = &mut *self.disk.state.0.state.lock();
         state.changes += 1;
         let mut content = self.inode.lock();
@@ -87,12 +87,12 @@ impl host::File for SimFile {
     }
 
     fn length(&self) -> io::Result<u64> {
-        self.disk.check()?;
+        self.disk.check_at(&self.path)?;
         Ok(self.inode.lock().length())
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.disk.check()?;
+        self.disk.check_at(&self.path)?;
         let state = &mut *self.disk.state.0.state.lock();
         state.changes += 1;
         let mut content = self.inode.lock();
@@ -113,7 +113,7 @@ impl host::File for SimFile {
         let running = Running { inode: &self.inode, id };
         self.disk.state.wait_for_device(dirty_bytes).await;
         self.disk.check()?;
-        if let Err(error) = self.disk.state.trouble(Operation::Sync, 0) {
+        if let Err(error) = self.disk.state.trouble(Operation::Sync, &self.path, 0) {
             let mut seam = self.disk.state.0.seam.lock();
             self.inode.lock().fail_sync(&mut seam.stream);
             return Err(error);

@@ -29,6 +29,20 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// The same, and the directories themselves.
+    pub(super) fn reaches(&self, path: &str) -> bool {
+        match self {
+            Scope::Everything => true,
+            Scope::Directories(directories) => directories.iter().any(|directory| Scope::is_in(path, directory)),
+        }
+    }
+
+    pub(super) fn is_in(path: &str, directory: &str) -> bool {
+        path == directory || is_inside(path, directory)
+    }
+}
+
 fn is_inside(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -78,6 +92,11 @@ impl DiskState {
         lies || state.names.paths().any(|(path, inode)| is_inside(path, directory) && inode.lock().is_damaged())
     }
 
+    /// True if there is such a directory.
+    pub fn has_directory(&self, path: &str) -> bool {
+        self.0.state.lock().names.list(path).is_ok()
+    }
+
     /// All stored bytes are what they should be again, and are read as such.
     pub fn undo_damage(&self) {
         let is_hurt = self.0.state.lock().names.files().any(|inode| inode.lock().is_damaged());
@@ -103,6 +122,21 @@ impl DiskState {
         let used = std::mem::take(&mut state.used);
         state.names = super::Names::default();
         self.tell(Harm::Wiped, "", 0, used);
+    }
+
+    /// Another, empty disk is put in the place of the one that has this directory. No process may run.
+    pub fn wipe_directory(&self, directory: &str) {
+        let inside = self.0.state.lock().names.list(directory).unwrap_or_default();
+        for name in inside {
+            let path = format!("{directory}/{name}");
+            if self.has_directory(&path) {
+                self.remove_directory(&path);
+            }
+        }
+        let state = &mut *self.0.state.lock();
+        for inode in state.names.discard(directory) {
+            state.used -= inode.lock().unlink();
+        }
     }
 
     /// True if a loss of power now could lose something that was written.

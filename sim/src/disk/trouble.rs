@@ -5,11 +5,13 @@
 //! ends no sync until it goes on; what is in the page cache can be read and written meanwhile. A *slow* one takes so many times
 //! longer for each sync: it works, every health check finds it alive, and whoever waits for it is late.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
+use std::io;
 use std::task::{Poll, Waker};
 
-use super::{DiskState, Operation};
-use crate::digest::Kind;
+use super::{DiskState, Operation, Scope};
+use crate::digest::{Kind, fingerprint};
 use crate::streams::Stream;
 
 pub(super) struct Trouble {
@@ -17,6 +19,10 @@ pub(super) struct Trouble {
     next: [u32; 3],
     /// Reads, writes and syncs that fail by chance.
     by_chance: [Option<(f64, Stream)>; 3],
+    /// Where they fail.
+    scopes: [Scope; 3],
+    /// Directories with a disk of their own, on which nothing works.
+    dead: BTreeSet<String>,
     is_stalled: bool,
     waiting: Vec<Waker>,
     pub(super) slowness: u32,
@@ -24,12 +30,26 @@ pub(super) struct Trouble {
 
 impl Default for Trouble {
     fn default() -> Trouble {
-        Trouble { next: [0; 3], by_chance: [None, None, None], is_stalled: false, waiting: Vec::new(), slowness: 1 }
+        Trouble {
+            next: [0; 3],
+            by_chance: [None, None, None],
+            scopes: [Scope::Everything, Scope::Everything, Scope::Everything],
+            dead: BTreeSet::new(),
+            is_stalled: false,
+            waiting: Vec::new(),
+            slowness: 1,
+        }
     }
 }
 
 impl Trouble {
-    pub(super) fn strikes(&mut self, operation: Operation) -> bool {
+    pub(super) fn strikes(&mut self, operation: Operation, path: &str) -> bool {
+        if self.is_dead(path) {
+            return true;
+        }
+        if !self.scopes[operation as usize].reaches(path) {
+            return false;
+        }
         let next = &mut self.next[operation as usize];
         if 0 < *next {
             *next -= 1;
@@ -38,12 +58,39 @@ impl Trouble {
         let by_chance = &mut self.by_chance[operation as usize];
         by_chance.as_mut().is_some_and(|(chance, stream)| stream.chance(*chance))
     }
+
+    fn is_dead(&self, path: &str) -> bool {
+        self.dead.iter().any(|directory| Scope::is_in(path, directory))
+    }
 }
 
 impl DiskState {
-    /// The next `times` operations of this kind, of any file, fail as a broken device does.
+    /// The next `times` operations of this kind fail as a broken device does.
     pub fn fail_next(&self, operation: Operation, times: u32) {
         self.0.state.lock().trouble.next[operation as usize] = times;
+    }
+
+    /// Operations of this kind fail in these directories alone, until none fails any more.
+    pub fn fail_only_in(&self, operation: Operation, scope: Scope) {
+        self.0.state.lock().trouble.scopes[operation as usize] = scope;
+    }
+
+    /// Nothing works on the disk that has this directory from now on.
+    pub fn die(&self, directory: &str) {
+        self.0.state.lock().trouble.dead.insert(directory.to_owned());
+        self.charge(Kind::DiskStalled, 2, fingerprint(directory));
+    }
+
+    /// What died works again, with what was stored.
+    pub fn come_back(&self) {
+        if !std::mem::take(&mut self.0.state.lock().trouble.dead).is_empty() {
+            self.charge(Kind::DiskStalled, 3, 0);
+        }
+    }
+
+    /// The error of doing anything on a dead disk.
+    pub(super) fn check_alive(&self, path: &str) -> io::Result<()> {
+        if self.0.state.lock().trouble.is_dead(path) { Err(io::Error::other("input/output error")) } else { Ok(()) }
     }
 
     /// Each operation of this kind fails with this probability from now on.
@@ -56,6 +103,7 @@ impl DiskState {
         let trouble = &mut self.0.state.lock().trouble;
         trouble.next[operation as usize] = 0;
         trouble.by_chance[operation as usize] = None;
+        trouble.scopes[operation as usize] = Scope::Everything;
     }
 
     /// No sync ends from now on, until [`DiskState::go_on`].

@@ -130,7 +130,7 @@ pub(crate) async fn a_lock_is_held_by_one<H: Host>(host: H) {
 }
 
 pub(crate) async fn space_is_left<H: Host>(host: H) {
-    assert!(0 < host.disk().free_space().unwrap());
+    assert!(0 < host.disk().space("").unwrap().free);
 }
 
 /// What a process does before it is killed: nothing of it is synced.
@@ -360,14 +360,14 @@ mod power {
                     let disk = host.disk();
                     let file = disk.create("file").unwrap();
                     file.write_at(0, b"1234567").unwrap();
-                    assert_eq!(disk.free_space().unwrap(), 3);
+                    assert_eq!(disk.space("").unwrap().free, 3);
                     assert_eq!(kind(file.write_at(7, b"89abc")), ErrorKind::StorageFull);
                     assert_eq!(content(&file), b"123456789a");
                     file.set_length(7).unwrap();
                     disk_state.set_capacity(12);
                     file.write_at(7, b"89abc").unwrap();
                     disk.remove("file").unwrap();
-                    assert_eq!(disk.free_space().unwrap(), 12);
+                    assert_eq!(disk.space("").unwrap().free, 12);
                     Ok(())
                 }
             });

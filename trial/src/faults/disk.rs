@@ -1,7 +1,7 @@
 //! Faults of disks, done and undone.
 
 use evidence::Harm;
-use scenarios::{Atlas, DiskError, DiskFault, Lies, Operation, Sectors, SlowDisk, Wiped};
+use scenarios::{Atlas, DeadDisk, DiskError, DiskFault, Lies, LogDir, Operation, Sectors, SlowDisk, Wiped};
 use sim::{DiskState, Scope};
 
 use super::atlas::{self, Verdict};
@@ -18,7 +18,8 @@ pub(super) enum Undo {
     Attend(Vec<usize>),
     TellTheTruth(Vec<usize>),
     /// They are dark, and shall come back with empty disks.
-    ReplaceDisk(Atlas, Vec<usize>),
+    ReplaceDisk(Atlas, Option<LogDir>, Vec<usize>),
+    ComeBack(Vec<usize>),
 }
 
 pub(super) fn begin(fault: &DiskFault, mut aim: Aim<'_>) -> Begun {
@@ -29,13 +30,17 @@ pub(super) fn begin(fault: &DiskFault, mut aim: Aim<'_>) -> Begun {
             members.iter().for_each(|&member| aim.stage.fill_disk(member));
             Undo::Free(members.clone())
         }
-        DiskFault::Error(DiskError { on, chance, .. }) => {
+        DiskFault::Error(DiskError { on, chance, log_dir, .. }) => {
             let operation = match on {
                 Operation::Read => sim::Operation::Read,
                 Operation::Write => sim::Operation::Write,
                 Operation::Sync => sim::Operation::Sync,
             };
             for &member in &members {
+                if let Some(log_dir) = log_dir {
+                    let scope = Scope::Directories(vec![aim.stage.log_dir(member, log_dir)]);
+                    disk(member, &aim).fail_only_in(operation, scope);
+                }
                 match chance {
                     None => disk(member, &aim).fail_next(operation, 1),
                     Some(chance) => {
@@ -45,6 +50,14 @@ pub(super) fn begin(fault: &DiskFault, mut aim: Aim<'_>) -> Begun {
                 }
             }
             Undo::StopFailing(operation, members.clone())
+        }
+        DiskFault::Dead(DeadDisk { log_dir, .. }) => {
+            for &member in &members {
+                let all = || aim.stage.log_dirs(member);
+                let dying = log_dir.as_ref().map_or_else(all, |one| vec![aim.stage.log_dir(member, one)]);
+                dying.iter().for_each(|directory| disk(member, &aim).die(directory));
+            }
+            Undo::ComeBack(members.clone())
         }
         DiskFault::Stalled(_) => {
             members.iter().for_each(|&member| disk(member, &aim).stall());
@@ -76,13 +89,16 @@ pub(super) fn begin(fault: &DiskFault, mut aim: Aim<'_>) -> Begun {
             tell_lies(lies, Harm::Misdirected, &members, &mut aim);
             Undo::TellTheTruth(members.clone())
         }
-        DiskFault::Wiped(Wiped { atlas, .. }) => {
-            // A voter's word is on its disk alone.
-            members.retain(|&member| *atlas == Atlas::Off || !aim.stage.votes(member));
+        DiskFault::Wiped(Wiped { atlas, log_dir, .. }) => {
+            // A voter's word is on its disk alone, in the first of its directories.
+            members.retain(|&member| match log_dir {
+                Some(log_dir) => aim.stage.log_dirs(member).first() != Some(&aim.stage.log_dir(member, log_dir)),
+                None => *atlas == Atlas::Off || !aim.stage.votes(member),
+            });
             for &member in &members {
                 aim.stage.power_loss(member, aim.recorder);
             }
-            Undo::ReplaceDisk(*atlas, members.clone())
+            Undo::ReplaceDisk(*atlas, log_dir.clone(), members.clone())
         }
     };
     Begun { whom: aim.names(&members), undo: super::Undo::Disk(undo) }
@@ -134,10 +150,19 @@ impl Undo {
                 each(&members, &DiskState::forget_cache);
                 members
             }
+            Undo::ComeBack(members) => {
+                each(&members, &DiskState::come_back);
+                // The disk is in its place again, and the broker is started with it.
+                for &member in members.iter().filter(|&&member| scene.has_lost_directory(stage.node(member).name())) {
+                    stage.node(member).crash();
+                    stage.revive(member);
+                }
+                members
+            }
             Undo::Attend(members) => members,
-            Undo::ReplaceDisk(atlas, members) => {
-                let rest = without(members, |member| replace_disk(atlas, member, stage, scene));
-                return (!rest.is_empty()).then_some(Undo::ReplaceDisk(atlas, rest));
+            Undo::ReplaceDisk(atlas, log_dir, members) => {
+                let rest = without(members, |member| replace_disk(atlas, log_dir.as_ref(), member, stage, scene));
+                return (!rest.is_empty()).then_some(Undo::ReplaceDisk(atlas, log_dir, rest));
             }
         };
         let rest = without(members, |member| attend(member, stage, scene));
@@ -168,19 +193,26 @@ fn attend(member: usize, stage: &Stage, scene: &Scene) -> bool {
     true
 }
 
-fn replace_disk(atlas: Atlas, member: usize, stage: &Stage, scene: &Scene) -> bool {
+fn replace_disk(atlas: Atlas, log_dir: Option<&LogDir>, member: usize, stage: &Stage, scene: &Scene) -> bool {
     if stage.is_running(member) {
         return true;
     }
+    let replaced = log_dir.map(|log_dir| stage.log_dir(member, log_dir));
+    let is_lost = |log: &str| {
+        replaced.as_ref().is_none_or(|replaced| log.rsplit_once('/').is_some_and(|(root, _)| root == replaced))
+    };
     let verdict = match atlas {
-        Atlas::On => atlas::verdict(member, |_| true, stage, scene),
+        Atlas::On => atlas::verdict(member, is_lost, stage, scene),
         Atlas::Off => Verdict::MayStart,
     };
     match verdict {
         Verdict::MustWait => return false,
         // It has a last copy: it keeps its disk, and whatever harm was done to it before is undone.
         Verdict::MustBeMended => stage.node(member).disk().undo_damage(),
-        Verdict::MayStart => stage.node(member).disk().wipe(),
+        Verdict::MayStart => match &replaced {
+            Some(directory) => stage.node(member).disk().wipe_directory(directory),
+            None => stage.node(member).disk().wipe(),
+        },
     }
     stage.revive(member);
     true

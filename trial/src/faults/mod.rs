@@ -268,6 +268,7 @@ impl Faults {
                 stage.world.note(What::FaultEnded { id });
             }
         }
+        stage.restart_those_that_lost_a_directory(scene);
         stage.heal();
     }
 

@@ -4,8 +4,8 @@ use model::Bug;
 use scenarios::Scenario;
 
 use super::{
-    AGREE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, MAJORITY, METADATA, OFFSET_ORDER, ORDER, READ, RECOVERY,
-    SPARES, SURVIVE, find, is_sound,
+    AGREE, COMPLETE, CONVERGES, DUPLICATE, EPOCHS, HONEST, IN_SYNC, MAJORITY, METADATA, OFFSET_ORDER, ORDER, READ,
+    RECOVERY, SPARES, SURVIVE, find, is_sound,
 };
 
 /// Seeds with which a tale keeps all that it promises; one that pins a seed is told with that, too.
@@ -51,6 +51,7 @@ macro_rules! tales {
 }
 
 const SPARED: &str = "throttles spare those in sync";
+const AVAILABLE: &str = "available again within a bound after healing";
 const COMPACTION: &str = "compaction keeps the last value of each key";
 const COUNT: &str = "leaders count what followers have";
 const SNAPSHOTS: &str = "snapshots stand for what was committed";
@@ -73,6 +74,8 @@ tales! {
     stale_alter_partition: told(Bug::StaleAlterPartition, "proposal-crosses-a-decision", 10, &[IN_SYNC]),
     unsynced_directory: told(Bug::UnsyncedDirectory, "new-files-lose-power", 5, &[RECOVERY, SPARES, SURVIVE]),
     unsynced_directory_of_a_vote: told(Bug::UnsyncedDirectory, "vote-is-read-and-forgotten", 5, &[EPOCHS]),
+    offline_directory_keeps_leading: told(Bug::OfflineDirectoryKeepsLeading, "one-disk-of-two-dies", 3, &[AVAILABLE]),
+    replaced_disk_stays_in_sync: told(Bug::ReplacedDiskStaysInSync, "new-disk-waits-for-the-records", 3, &[COMPLETE]),
     stale_directory: told(Bug::StaleDirectory, "topic-is-made-again", 10, &[RECOVERY]),
     compact_uncommitted: told(Bug::CompactUncommitted, "values-replace-each-other", 3, &[COMPACTION]),
     tombstone_dropped_early: told(Bug::TombstoneDroppedEarly, "tombstones-wait-for-their-readers", 3, &[COMPACTION]),

@@ -83,7 +83,7 @@ impl Cluster {
                 node_id: voter.id,
                 cluster_id: Some(cluster_id.clone()),
                 voters: voters.clone(),
-                log_directory: home.join("data").display().to_string(),
+                log_directories: vec![home.join("data").display().to_string()],
                 default_partitions: self.brokers.into(),
                 default_replication_factor: self.brokers.min(3) as i16,
                 controlled_shutdown_wait_max: SHUTDOWN_WAIT,

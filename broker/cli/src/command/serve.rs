@@ -2,13 +2,11 @@
 
 use std::future::Future;
 use std::io::{IsTerminal, stderr};
-use std::mem;
 use std::path::PathBuf;
 
 use clap::Args;
 use host::real::RealHost;
 use model::Endpoint;
-use server::{DataDirectoryError, StartError};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,8 +30,8 @@ pub(crate) struct Serve {
     /// Where to listen, as host:port; instead of the file's `listeners`.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Where the data lives; instead of the file's `log.dirs`.
-    #[arg(long, value_name = "DIRECTORY")]
+    /// Where the data lives, several directories with commas; instead of the file's `log.dirs`.
+    #[arg(long, value_name = "DIRECTORIES")]
     data: Option<String>,
     /// Stop when standard input ends: a parent process that dies takes its nodes with it.
     #[arg(long, hide = true)]
@@ -43,23 +41,24 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let overrides = Overrides { listen: self.listen, data: self.data };
-        let mut config = config_file::load(self.config.as_deref(), &overrides)?;
-        // The Host's root is the data directory itself, so that nothing the node does can leave it.
-        let data = mem::replace(&mut config.log_directory, ".".into());
+        let config = config_file::load(self.config.as_deref(), &overrides)?;
+        let directories = config.directories();
+        let data = directories.join(", ");
         start_logging();
         stop_the_node_on_panic();
 
         let runtime = runtime(WORKERS)?;
         let result = runtime.block_on(async {
-            let host = RealHost::new(&data)
-                .map_err(|error| Failure::failed(format!("cannot use the data directory {data}: {error}")))?;
+            // Its roots are the data directories themselves, so that nothing the node does can leave them.
+            let host = RealHost::with_directories(&directories)
+                .map_err(|error| Failure::failed(format!("cannot use the data directory {error}")))?;
             let stop = stop_requested(self.stop_with_stdin)?;
             let node = config.node_id;
             let ready = |endpoint: &Endpoint| {
                 // Nobody may be reading, which is no reason not to serve.
                 let _unread = super::print(&format!("ready: node {node} serves {endpoint}, its data is in {data}\n"));
             };
-            server::run(config, host, stop, ready).await.map_err(|error| Failure::failed(named(error, &data)))
+            server::run(config, host, stop, ready).await.map_err(Failure::failed)
         });
         // A read of standard input may still be waiting; it holds up nothing.
         runtime.shutdown_background();
@@ -127,23 +126,5 @@ fn stop_requested(stop_with_stdin: bool) -> Result<impl Future<Output = ()> + Se
     });
     Ok(async move {
         let _sender_gone = receiver.await;
-    })
-}
-
-/// The node knows its directory as "."; people know it by its name.
-fn named(error: StartError, data: &str) -> StartError {
-    let StartError::DataDirectory(error) = error else { return error };
-    let directory = data.to_owned();
-    StartError::DataDirectory(match error {
-        DataDirectoryError::InUse(_) => DataDirectoryError::InUse(directory),
-        DataDirectoryError::OtherCluster { found, expected, .. } => {
-            DataDirectoryError::OtherCluster { directory, found, expected }
-        }
-        DataDirectoryError::OtherNode { found, expected, .. } => {
-            DataDirectoryError::OtherNode { directory, found, expected }
-        }
-        DataDirectoryError::Malformed { line, .. } => DataDirectoryError::Malformed { directory, line },
-        DataDirectoryError::NoClusterId => DataDirectoryError::NoClusterId,
-        DataDirectoryError::Disk { source, .. } => DataDirectoryError::Disk { directory, source },
     })
 }

@@ -133,6 +133,7 @@ fn sample(key: &Key) -> String {
         "cluster.id" => "\"orders-production\"",
         "advertised.listeners" => "\"broker-1.example.org:9092\"",
         "metrics.listener" => "\"localhost:9404\"",
+        "metadata.log.dir" => "\"/ssd/metadata\"",
         "broker.rack" => "\"room-a\"",
         "replica.selector.class" => "\"org.apache.kafka.common.replica.RackAwareReplicaSelector\"",
         _ => "\"\"",

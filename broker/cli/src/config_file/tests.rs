@@ -65,7 +65,7 @@ fn the_command_line_has_the_last_word() {
     let config = parse("broker.toml", "listeners = \"localhost:1\"\nnum.partitions = 4", &overrides).unwrap();
     assert_eq!(config.listener, Endpoint::new("127.0.0.1", 7000));
     assert_eq!(config.voters[0].endpoint, config.listener);
-    assert_eq!((config.log_directory.as_str(), config.default_partitions), ("elsewhere", 4));
+    assert_eq!((config.metadata_directory(), config.default_partitions), ("elsewhere", 4));
 
     let overrides = Overrides { listen: Some("7000".into()), data: None };
     let report = parse("broker.toml", "", &overrides).unwrap_err().report(false);
@@ -137,7 +137,9 @@ fn a_value_out_of_range_is_refused_with_the_range() {
     refuses("broker.rack = \" \"", &["broker.rack is empty"]);
     refuses("cluster.id = \"a b\"", &["\"a b\" is no name for a cluster"]);
     refuses("process.roles = \"brokr\"", &["has \"brokr\", which is no role"]);
-    refuses("log.dirs = \"a,b\"", &["several directories"]);
+    refuses("log.dirs = \"a,b,a/\"", &["names a twice"]);
+    refuses("log.dirs = \"disks/a,disks\"", &["names disks/a, which is inside of disks"]);
+    refuses("log.dirs = \"a,,b\"", &["is empty"]);
 }
 
 #[test]

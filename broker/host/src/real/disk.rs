@@ -1,4 +1,5 @@
-//! Files below one root directory. Reads and writes are the page cache's and happen here; only syncs go to their thread.
+//! Files below one directory, or below several of them. Reads and writes are the page cache's and happen here; only syncs go to the thread of
+//! their directory, so that a device which stalls holds up no other.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,10 +13,14 @@ use rustix::fs::{FlockOperation, flock, statvfs};
 use super::sync::{Kind, Syncer};
 use crate::disk;
 
-/// The files below one directory.
+/// The files below one directory, or below several.
 #[derive(Clone)]
-pub struct RealDisk {
-    root: Arc<PathBuf>,
+pub struct RealDisk(Arc<[Root]>);
+
+/// A directory of the machine, and what paths below it begin with: nothing, if it is the only one.
+struct Root {
+    name: String,
+    directory: PathBuf,
     syncer: Syncer,
 }
 
@@ -50,41 +55,86 @@ impl FileRange {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the Host is where files are touched")]
-impl RealDisk {
-    pub(super) fn new(root: PathBuf) -> io::Result<RealDisk> {
+impl Root {
+    #[allow(clippy::disallowed_methods, reason = "the Host is where files are touched")]
+    fn new(name: &str, directory: &Path) -> io::Result<Root> {
         // Fixed now, so that a later change of the working directory moves no file.
-        let root = std::path::absolute(root)?;
-        if !root.exists() {
-            std::fs::create_dir_all(&root)?;
-            if let Some(parent) = root.parent() {
+        let directory = std::path::absolute(directory)?;
+        if !directory.exists() {
+            std::fs::create_dir_all(&directory)?;
+            if let Some(parent) = directory.parent() {
                 File::open(parent)?.sync_all()?;
             }
         }
-        if !root.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a directory", root.display())));
+        if !directory.is_dir() {
+            let why = format!("{} is not a directory", directory.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
         }
-        Ok(RealDisk { root: Arc::new(root), syncer: Syncer::start()? })
+        Ok(Root { name: name.into(), directory, syncer: Syncer::start()? })
     }
 
-    /// Where `path` lies on this machine.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a path that is absolute or climbs: names come from the wire too, and none may leave the root.
-    fn place(&self, path: &str) -> io::Result<PathBuf> {
-        let stays =
-            Path::new(path).components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
-        if !stays {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("\"{path}\" leads out of the data directory"),
-            ));
+    /// What `path` is within this root, if it is.
+    fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+        if self.name.is_empty() {
+            return Some(path);
         }
-        Ok(self.root.join(path))
+        let inside = path.strip_prefix(&self.name)?;
+        if inside.is_empty() { Some(inside) } else { inside.strip_prefix('/') }
     }
 
     fn opened(&self, file: File) -> RealFile {
         RealFile { file: Arc::new(file), syncer: self.syncer.clone() }
+    }
+}
+
+impl RealDisk {
+    /// One directory, from which every path is counted.
+    pub(super) fn new(root: &Path) -> io::Result<RealDisk> {
+        Ok(RealDisk([Root::new("", root)?].into()))
+    }
+
+    /// Several directories: paths begin with the name of one of them, as it is given here.
+    ///
+    /// # Errors
+    /// None can be used. One that cannot is left out: whoever asks for it learns that it is not there.
+    pub(super) fn with_directories(directories: &[String]) -> io::Result<RealDisk> {
+        let mut roots = Vec::new();
+        let mut first_error = None;
+        for name in directories {
+            match Root::new(name, Path::new(name)) {
+                Ok(root) => roots.push(root),
+                Err(error) => {
+                    let named = io::Error::new(error.kind(), format!("{name}: {error}"));
+                    first_error.get_or_insert(named);
+                }
+            }
+        }
+        match first_error {
+            Some(error) if roots.is_empty() => Err(error),
+            _ => Ok(RealDisk(roots.into())),
+        }
+    }
+
+    /// The root of `path`, and where it lies on this machine.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a path that is absolute or climbs, or is of none of the roots: names come from the wire too, and none may leave them.
+    fn place(&self, path: &str) -> io::Result<(&Root, PathBuf)> {
+        let stays = |path: &&str| {
+            Path::new(path).components().all(|one| matches!(one, Component::Normal(_) | Component::CurDir))
+        };
+        let found = self.0.iter().find_map(|root| Some((root, root.strip(path).filter(stays)?)));
+        let Some((root, inside)) = found else {
+            let why = format!("\"{path}\" leads out of the data directory");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        };
+        Ok((root, root.directory.join(inside)))
+    }
+
+    /// True if a root lies below `path`.
+    fn is_above(&self, path: &str) -> bool {
+        let below = |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/') || path.is_empty());
+        self.0.iter().any(|root| !root.name.is_empty() && below(&root.name))
     }
 }
 
@@ -93,20 +143,22 @@ impl disk::Disk for RealDisk {
     type File = RealFile;
 
     fn open(&self, path: &str) -> io::Result<RealFile> {
-        Ok(self.opened(OpenOptions::new().read(true).write(true).open(self.place(path)?)?))
+        let (root, place) = self.place(path)?;
+        Ok(root.opened(OpenOptions::new().read(true).write(true).open(place)?))
     }
 
     fn create(&self, path: &str) -> io::Result<RealFile> {
-        Ok(self.opened(OpenOptions::new().read(true).write(true).create_new(true).open(self.place(path)?)?))
+        let (root, place) = self.place(path)?;
+        Ok(root.opened(OpenOptions::new().read(true).write(true).create_new(true).open(place)?))
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
-        std::fs::create_dir_all(self.place(path)?)
+        std::fs::create_dir_all(self.place(path)?.1)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(self.place(path)?)? {
+        for entry in std::fs::read_dir(self.place(path)?.1)? {
             let name = entry?.file_name();
             // A name that is not UTF-8 is not ours, and no path could open it.
             names.extend(name.into_string());
@@ -116,30 +168,34 @@ impl disk::Disk for RealDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.place(from)?, self.place(to)?)
+        std::fs::rename(self.place(from)?.1, self.place(to)?.1)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        std::fs::remove_file(self.place(path)?)
+        std::fs::remove_file(self.place(path)?.1)
     }
 
     fn remove_directory(&self, path: &str) -> io::Result<()> {
-        std::fs::remove_dir_all(self.place(path)?)
+        std::fs::remove_dir_all(self.place(path)?.1)
     }
 
     async fn sync_directory(&self, path: &str) -> io::Result<()> {
-        let directory = File::open(self.place(path)?)?;
-        self.syncer.sync(Arc::new(directory), Kind::Directory).await
+        if self.is_above(path) {
+            return Ok(());
+        }
+        let (root, place) = self.place(path)?;
+        root.syncer.sync(Arc::new(File::open(place)?), Kind::Directory).await
     }
 
-    fn free_space(&self) -> io::Result<u64> {
-        let space = statvfs(self.root.as_path())?;
-        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    fn space(&self, directory: &str) -> io::Result<disk::Space> {
+        let space = statvfs(&self.place(directory)?.1)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+        Ok(disk::Space { total: bytes(space.f_blocks), free: bytes(space.f_bavail) })
     }
 
     /// An advisory lock on a file that stays where it is: removing it would let two processes lock two files of one name.
     fn lock(&self, path: &str) -> io::Result<Box<dyn Send + Sync>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.place(path)?)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.place(path)?.1)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(file))
     }
@@ -188,7 +244,7 @@ mod tests {
 
     fn disk() -> (tempfile::TempDir, RealDisk) {
         let directory = tempfile::tempdir().unwrap();
-        let disk = RealDisk::new(directory.path().join("root")).unwrap();
+        let disk = RealDisk::new(&directory.path().join("root")).unwrap();
         (directory, disk)
     }
 
@@ -249,7 +305,8 @@ mod tests {
         assert_eq!(file.read_at(1 << 40, &mut buffer).unwrap(), 0);
         file.set_length(6).unwrap();
         assert_eq!(file.length().unwrap(), 6);
-        assert!(0 < disk.free_space().unwrap());
+        let space = disk.space("").unwrap();
+        assert!(0 < space.free && space.free <= space.total);
     }
 
     #[test]
@@ -263,10 +320,29 @@ mod tests {
         assert_eq!(disk.open("new").err().unwrap().kind(), io::ErrorKind::NotFound);
     }
 
+    #[tokio::test]
+    async fn of_several_directories_each_has_its_own_files_and_one_that_cannot_be_used_is_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        let [one, other, file] =
+            ["one", "two/deep", "file"].map(|name| directory.path().join(name).display().to_string());
+        let disk = RealDisk::with_directories(&[one.clone(), other.clone(), file.clone()]).unwrap();
+        disk.create(&format!("{one}/log")).unwrap();
+        disk.create(&format!("{other}/log")).unwrap().write_at(0, b"other").unwrap();
+        assert_eq!(disk.list(&one).unwrap(), ["log"]);
+        assert_eq!(disk.open(&format!("{one}/log")).unwrap().length().unwrap(), 0);
+        for above in ["", directory.path().to_str().unwrap()] {
+            disk.sync_directory(above).await.unwrap();
+        }
+        for outside in [format!("{one}/../file"), format!("{one}s/log"), file, "log".into()] {
+            assert_eq!(disk.open(&outside).err().unwrap().kind(), io::ErrorKind::InvalidInput, "{outside}");
+        }
+    }
+
     #[test]
     fn a_root_that_is_a_file_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = RealDisk::new(file.path().to_owned()).err().unwrap();
+        let error = RealDisk::new(file.path()).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
     }
 }

@@ -102,6 +102,13 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
             frame(version, &DescribeProducersRequest::default().with_topics(vec![topic]))
         }
         ApiKey::AllocateProducerIds => frame(version, &AllocateProducerIdsRequest::default().with_broker_epoch(5)),
+        ApiKey::AssignReplicasToDirs => {
+            use assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
+            let partition = PartitionData::default().with_partition_index(3);
+            let topic = TopicData::default().with_topic_id(Uuid::from_u128(7)).with_partitions(vec![partition]);
+            let directory = DirectoryData::default().with_id(Uuid::from_u128(9)).with_topics(vec![topic]);
+            frame(version, &AssignReplicasToDirsRequest::default().with_directories(vec![directory]))
+        }
         ApiKey::CreatePartitions => {
             let assignment = create_partitions_request::CreatePartitionsAssignment::default();
             let topic = create_partitions_request::CreatePartitionsTopic::default()

@@ -77,6 +77,7 @@ fn check<'a>(
             let is_same = |epoch| epoch == registration.epoch || planted.has(Bug::BrokerEpochUnchecked);
             registration.is_active() && epoch.is_none_or(is_same)
         });
+        let eligible = eligible && !image.is_in_lost_directory(partition, member);
         if !eligible {
             model::reached!("a replica was kept out of the in-sync set, since it is another process or fenced");
             return Err(Refusal::IneligibleReplica(member));

@@ -1,6 +1,6 @@
 //! Brokers come, stay and go: registration, heartbeats, silence (KIP-631).
 
-use model::{BrokerEpoch, BrokerId, Bug, Time};
+use model::{BrokerEpoch, BrokerId, Bug, DirectoryId, Time};
 
 use super::draft::Draft;
 use super::record::RegisterBroker;
@@ -27,6 +27,7 @@ impl Controller {
             endpoint: registrant.endpoint.clone(),
             rack: registrant.rack.clone(),
             versions: Some(registrant.versions),
+            directories: (!registrant.directories.is_empty()).then(|| registrant.directories.clone()),
         }));
         if !self.settings.answers_after_sync {
             draft.distrust(registrant.broker);
@@ -41,6 +42,12 @@ impl Controller {
         let registration = self.registration(heartbeat.broker, heartbeat.epoch)?;
         let is_caught_up = heartbeat.epoch.0 < heartbeat.metadata_end.0;
         let mut draft = None;
+        let is_lost = |directory: &DirectoryId| heartbeat.offline_directories.contains(directory);
+        if registration.directories.iter().any(is_lost) {
+            model::reached!("a controller learned that a broker had lost a log directory");
+            let left = registration.directories.iter().copied().filter(|directory| !is_lost(directory)).collect();
+            draft.get_or_insert_with(|| self.draft()).leave_directories(heartbeat.broker, left);
+        }
         let mut should_shut_down = false;
         if heartbeat.wants_shut_down {
             should_shut_down = registration.fenced

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, Offset, PartitionEpoch,
-    PartitionId, ProducerId, TopicId,
+    BrokerEpoch, BrokerId, DirectoryId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, Offset,
+    PartitionEpoch, PartitionId, ProducerId, TopicId,
 };
 
 use super::{Record, Refusal};
@@ -14,6 +14,7 @@ pub enum Command {
     RegisterBroker(Registrant),
     Heartbeat(Heartbeat),
     AlterPartition(AlterPartition),
+    AssignDirectories(AssignDirectories),
     CreateTopics(CreateTopics),
     AlterConfigs(AlterConfigs),
     DeleteTopics(Vec<TopicReference>),
@@ -43,10 +44,12 @@ pub struct Registrant {
     pub rack: Option<String>,
     /// The metadata that it reads.
     pub versions: MetadataVersions,
+    /// The log directories that it can use; none if it says nothing of them.
+    pub directories: Vec<DirectoryId>,
 }
 
 /// A broker keeps its session (BrokerHeartbeat, KIP-631).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     pub broker: BrokerId,
     pub epoch: BrokerEpoch,
@@ -54,6 +57,16 @@ pub struct Heartbeat {
     pub metadata_end: Offset,
     pub wants_fence: bool,
     pub wants_shut_down: bool,
+    /// The log directories that failed since it registered (KIP-858).
+    pub offline_directories: Vec<DirectoryId>,
+}
+
+/// A broker says in which of its log directories its replicas lie (AssignReplicasToDirs, KIP-858).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignDirectories {
+    pub broker: BrokerId,
+    pub broker_epoch: BrokerEpoch,
+    pub replicas: Vec<(PartitionId, DirectoryId)>,
 }
 
 /// A leader proposes in-sync sets (AlterPartition, KIP-497, KIP-903).
@@ -212,6 +225,8 @@ pub enum Reply {
     Heartbeat(HeartbeatReply),
     /// In the order asked.
     PartitionsAltered(Vec<(PartitionId, Result<PartitionState, Refusal>)>),
+    /// In the order asked.
+    DirectoriesAssigned(Vec<Result<(), Refusal>>),
     /// In the order asked.
     TopicsCreated(Vec<(String, Result<CreatedTopic, Refusal>)>),
     /// In the order asked.

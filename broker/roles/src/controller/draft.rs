@@ -1,6 +1,6 @@
 //! A decision in the making: records, and the image as they would leave it.
 
-use model::{BrokerId, Bug, MetadataVersion, PartitionId, Planted};
+use model::{BrokerId, Bug, DirectoryId, MetadataVersion, PartitionId, Planted};
 
 use super::record::{BrokerChange, PartitionChange, UnregisterBroker};
 use super::{Image, Partition, Record, Settings, TopicDefaults, TopicSetting};
@@ -44,13 +44,13 @@ impl Draft {
 
     /// Fences a registered broker, or takes the fence away, and settles its partitions.
     pub(super) fn fence(&mut self, broker: BrokerId, fenced: bool) {
-        self.change_broker(broker, Some(fenced), None);
+        self.change_broker(broker, |change| change.fenced = Some(fenced));
         self.settle_partitions_of(&[broker]);
     }
 
     /// Fences brokers that fell silent together: none of them is elected in between, to be the last one standing.
     pub(super) fn fence_all(&mut self, brokers: &[BrokerId]) {
-        brokers.iter().for_each(|&broker| self.change_broker(broker, Some(true), None));
+        brokers.iter().for_each(|&broker| self.change_broker(broker, |change| change.fenced = Some(true)));
         self.settle_partitions_of(brokers);
     }
 
@@ -63,14 +63,21 @@ impl Draft {
     }
 
     pub(super) fn begin_controlled_shutdown(&mut self, broker: BrokerId) {
-        self.change_broker(broker, None, Some(true));
+        self.change_broker(broker, |change| change.in_controlled_shutdown = Some(true));
         self.settle_partitions_of(&[broker]);
     }
 
-    fn change_broker(&mut self, broker: BrokerId, fenced: Option<bool>, in_controlled_shutdown: Option<bool>) {
+    /// A broker has these log directories left, and leads nothing that lies in the others.
+    pub(super) fn leave_directories(&mut self, broker: BrokerId, left: Vec<DirectoryId>) {
+        self.change_broker(broker, |change| change.directories = Some(left));
+        self.settle_partitions_of(&[broker]);
+    }
+
+    fn change_broker(&mut self, broker: BrokerId, change: impl FnOnce(&mut BrokerChange)) {
         let Some(registration) = self.image.brokers.get(&broker) else { return };
-        let epoch = registration.epoch;
-        self.push(Record::BrokerChange(BrokerChange { broker, epoch, fenced, in_controlled_shutdown }));
+        let mut changed = BrokerChange { broker, epoch: registration.epoch, ..BrokerChange::default() };
+        change(&mut changed);
+        self.push(Record::BrokerChange(changed));
     }
 
     /// Brings every partition with a replica on one of `brokers` in line with who is active.
@@ -118,15 +125,16 @@ impl Draft {
     /// Whom an unclean election takes: who led last, if that one is there, since it has the most; else the first that is.
     pub(super) fn any_live(&self, partition: &Partition) -> Option<BrokerId> {
         let last = partition.last_leader.filter(|last| partition.replicas.contains(last));
-        last.into_iter().chain(partition.replicas.iter().copied()).find(|&replica| self.image.is_active(replica))
+        let mut candidates = last.into_iter().chain(partition.replicas.iter().copied());
+        candidates.find(|&replica| self.image.is_online(partition, replica))
     }
 
-    /// The change that a partition needs, if any: who is not active leaves the in-sync set, unless nobody would be left. Then the set
-    /// stays as it is and nobody leads: whatever was committed, each of its members has, and the first to be back may lead
-    /// (as in KIP-966). Only an active member of the set leads.
-    fn settled(&self, id: PartitionId, partition: &Partition) -> Option<PartitionChange> {
-        let active: Vec<BrokerId> =
-            partition.in_sync.iter().copied().filter(|&member| self.image.is_active(member)).collect();
+    /// The change that a partition needs, if any: who is not there leaves the in-sync set, or whose disk is not, unless nobody would be
+    /// left. Then the set stays as it is and nobody leads: whatever was committed, each of its members has, and the first to be back may
+    /// lead (as in KIP-966). Only a member of the set leads that is there.
+    pub(super) fn settled(&self, id: PartitionId, partition: &Partition) -> Option<PartitionChange> {
+        let is_online = |replica| self.image.is_online(partition, replica);
+        let active: Vec<BrokerId> = partition.in_sync.iter().copied().filter(|&member| is_online(member)).collect();
         if active.is_empty() {
             model::reached!("nobody of an in-sync set was left");
         }
@@ -134,10 +142,10 @@ impl Draft {
             model::reached!("a partition without a leader got one");
         }
         let mut in_sync = if active.is_empty() { partition.in_sync.clone() } else { active };
-        let may_lead = |broker| self.image.is_active(broker) || self.planted.has(Bug::ElectFenced);
+        let may_lead = |broker| is_online(broker) || self.planted.has(Bug::ElectFenced);
         let mut leader = partition.leader.filter(|leader| in_sync.contains(leader) && may_lead(*leader));
         if leader.is_none() {
-            let live = || partition.replicas.iter().copied().filter(|&replica| self.image.is_active(replica));
+            let live = || partition.replicas.iter().copied().filter(|&replica| is_online(replica));
             leader = live().find(|replica| in_sync.contains(replica));
             if self.planted.has(Bug::ElectOutOfSync)
                 && let Some(any) = live().next_back()
@@ -180,5 +188,6 @@ pub(super) fn changed(
         adding: None,
         removing: None,
         last_leader: None,
+        directories: None,
     }
 }

@@ -70,7 +70,7 @@ impl Controller {
 
 fn elect(draft: &Draft, election: Election, id: PartitionId) -> Result<PartitionChange, Refusal> {
     let partition = draft.image.partition(id).ok_or(Refusal::UnknownTopicOrPartition)?;
-    let may_lead = |broker: &BrokerId| draft.image.is_active(*broker);
+    let may_lead = |broker: &BrokerId| draft.image.is_online(partition, *broker);
     match election {
         Election::Preferred => {
             let preferred = partition.replicas.first().copied().ok_or(Refusal::PreferredLeaderNotAvailable)?;
@@ -86,9 +86,17 @@ fn elect(draft: &Draft, election: Election, id: PartitionId) -> Result<Partition
             if partition.leader.is_some() {
                 return Err(Refusal::ElectionNotNeeded);
             }
-            let any = draft.any_live(partition).ok_or(Refusal::NoEligibleLeader)?;
+            let is_there = |replica: &BrokerId| draft.image.is_active(*replica);
+            let on_a_lost_disk = || partition.replicas.iter().copied().find(is_there);
+            let any = draft.any_live(partition).or_else(on_a_lost_disk).ok_or(Refusal::NoEligibleLeader)?;
             model::reached!("a replica that was not in sync was elected by order");
-            Ok(changed(id, partition, Some(any), vec![any], false))
+            let mut change = changed(id, partition, Some(any), vec![any], false);
+            if !may_lead(&any) {
+                // The disk that it lay on is gone: it begins with nothing, wherever its broker says.
+                let others = partition.directories.iter().filter(|(replica, _)| **replica != any);
+                change.directories = Some(others.map(|(&replica, &directory)| (replica, directory)).collect());
+            }
+            Ok(change)
         }
     }
 }

@@ -7,8 +7,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use model::{
-    BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, Offset, PartitionEpoch,
-    PartitionId, ProducerId, TopicId,
+    BrokerEpoch, BrokerId, DirectoryId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, Offset,
+    PartitionEpoch, PartitionId, ProducerId, TopicId,
 };
 
 use super::fold::Fold;
@@ -50,6 +50,8 @@ pub struct Registration {
     /// May not lead, nor be in sync: it has not caught up with the metadata, or went silent.
     pub fenced: bool,
     pub in_controlled_shutdown: bool,
+    /// The log directories that it can use; none of a broker that says nothing of them.
+    pub directories: Vec<DirectoryId>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub struct Partition {
     pub partition_epoch: PartitionEpoch,
     /// Who led it last, where nobody does: it has the most, or nobody knows who has (KIP-966).
     pub last_leader: Option<BrokerId>,
+    /// In which log directory each replica lies of whom that is known (KIP-858).
+    pub directories: BTreeMap<BrokerId, DirectoryId>,
 }
 
 impl Partition {
@@ -156,6 +160,18 @@ impl Image {
         self.brokers.get(&broker).is_some_and(Registration::is_active)
     }
 
+    /// True if this replica may lead its partition and be in sync: its broker is active, and has the directory that it lies in.
+    pub fn is_online(&self, partition: &Partition, replica: BrokerId) -> bool {
+        self.is_active(replica) && !self.is_in_lost_directory(partition, replica)
+    }
+
+    /// True if this replica lies in a directory that its broker does not have any more.
+    pub fn is_in_lost_directory(&self, partition: &Partition, replica: BrokerId) -> bool {
+        partition.directories.get(&replica).is_some_and(|directory| {
+            self.brokers.get(&replica).is_some_and(|registration| !registration.directories.contains(directory))
+        })
+    }
+
     fn register_broker(&mut self, register: &RegisterBroker) {
         let registration = Registration {
             epoch: register.epoch.unwrap_or(BrokerEpoch(self.end.0)),
@@ -165,6 +181,7 @@ impl Image {
             versions: register.versions.unwrap_or_default(),
             fenced: true,
             in_controlled_shutdown: false,
+            directories: register.directories.clone().unwrap_or_default(),
         };
         self.enters(&(register.broker, &registration));
         if let Some(before) = self.brokers.insert(register.broker, registration) {
@@ -181,6 +198,9 @@ impl Image {
         registration.fenced = change.fenced.unwrap_or(registration.fenced);
         registration.in_controlled_shutdown =
             change.in_controlled_shutdown.unwrap_or(registration.in_controlled_shutdown);
+        if let Some(directories) = &change.directories {
+            registration.directories.clone_from(directories);
+        }
         let after = Fold::of(&(change.broker, &*registration));
         self.replaces(before, after);
     }
@@ -210,6 +230,7 @@ impl Image {
             leader_epoch: record.leader_epoch,
             partition_epoch: record.partition_epoch,
             last_leader: None,
+            directories: BTreeMap::new(),
         };
         let entering = Fold::of(&(record.topic, record.index, &partition));
         Arc::make_mut(topic).partitions.push(partition);
@@ -235,6 +256,11 @@ impl Image {
             }
         }
         partition.last_leader = change.last_leader.or(partition.last_leader).filter(|_| change.leader.is_none());
+        if let Some(directories) = &change.directories {
+            partition.directories = directories.iter().copied().collect();
+        }
+        let Partition { replicas, directories, .. } = partition;
+        directories.retain(|replica, _| replicas.contains(replica));
         partition.leader = change.leader;
         partition.leader_epoch = change.leader_epoch;
         partition.partition_epoch = change.partition_epoch;
@@ -355,6 +381,7 @@ mod tests {
             rack: None,
             epoch: None,
             versions: None,
+            directories: None,
         })
     }
 
@@ -363,7 +390,7 @@ mod tests {
             broker: BrokerId(broker),
             epoch: BrokerEpoch(epoch),
             fenced: Some(fenced),
-            in_controlled_shutdown: None,
+            ..BrokerChange::default()
         })
     }
 

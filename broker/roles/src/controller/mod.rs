@@ -15,6 +15,7 @@
 
 mod alter_configs;
 mod alter_partition;
+mod assign_directories;
 mod broker_settings;
 mod brokers;
 mod chance;
@@ -45,9 +46,10 @@ use model::{BrokerId, MetadataVersion, Planted, Time};
 
 pub use self::broker_settings::{BROKER_SETTINGS, BrokerSetting, FOLLOWER_THROTTLE, LEADER_THROTTLE};
 pub use self::command::{
-    AlterConfigs, AlterPartition, Command, ConfigChanges, ConfigOperation, ConfigResource, CreatePartitions,
-    CreateTopics, CreatedTopic, Decision, ElectLeaders, Election, Heartbeat, HeartbeatReply, InSyncChange, LevelChange,
-    MorePartitions, NewTopic, PartitionState, Reassign, Reassignment, Registrant, Reply, TopicReference, UpdateLevel,
+    AlterConfigs, AlterPartition, AssignDirectories, Command, ConfigChanges, ConfigOperation, ConfigResource,
+    CreatePartitions, CreateTopics, CreatedTopic, Decision, ElectLeaders, Election, Heartbeat, HeartbeatReply,
+    InSyncChange, LevelChange, MorePartitions, NewTopic, PartitionState, Reassign, Reassignment, Registrant, Reply,
+    TopicReference, UpdateLevel,
 };
 pub use self::create_topics::check_topic_name;
 use self::draft::Draft;
@@ -116,6 +118,7 @@ impl Controller {
                 self.heard.insert(*broker, now);
             }
             Command::AlterPartition(_)
+            | Command::AssignDirectories(_)
             | Command::CreateTopics(_)
             | Command::AlterConfigs(_)
             | Command::DeleteTopics(_)
@@ -144,6 +147,7 @@ impl Controller {
             Command::RegisterBroker(registrant) => self.register_broker(registrant),
             Command::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
             Command::AlterPartition(request) => self.alter_partition(request),
+            Command::AssignDirectories(request) => self.assign_directories(request),
             Command::CreateTopics(request) => self.create_topics(chance, request),
             Command::AlterConfigs(request) => Ok(self.alter_configs(request)),
             Command::DeleteTopics(topics) => Ok(self.delete_topics(topics)),

@@ -92,7 +92,7 @@ pub(super) fn completed(draft: &Draft, partition: &Partition) -> Option<Partitio
     let replicas = without(&partition.replicas, &partition.removing);
     let in_sync = without(&partition.in_sync, &partition.removing);
     // One of them must be there, or the partition would be led by nobody.
-    if !in_sync.iter().any(|&id| draft.image.is_active(id)) {
+    if !in_sync.iter().any(|&id| draft.image.is_online(partition, id)) {
         return None;
     }
     model::reached!("a move was completed");
@@ -101,7 +101,7 @@ pub(super) fn completed(draft: &Draft, partition: &Partition) -> Option<Partitio
 
 /// The change from one state to the next, with a leader of its in-sync set.
 pub(super) fn difference(draft: &Draft, id: PartitionId, before: &Partition, next: Partition) -> PartitionChange {
-    let may_lead = |broker: &BrokerId| next.in_sync.contains(broker) && draft.image.is_active(*broker);
+    let may_lead = |broker: &BrokerId| next.in_sync.contains(broker) && draft.image.is_online(&next, *broker);
     let kept = before.leader.filter(may_lead);
     let leader = kept.or_else(|| next.replicas.iter().copied().find(may_lead));
     PartitionChange {
@@ -115,6 +115,7 @@ pub(super) fn difference(draft: &Draft, id: PartitionId, before: &Partition, nex
         adding: Some(next.adding),
         removing: Some(next.removing),
         last_leader: None,
+        directories: None,
     }
 }
 

@@ -10,8 +10,8 @@
 
 use minicbor::{Decode, Encode};
 use model::{
-    BrokerEpoch, BrokerId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, PartitionEpoch, ProducerId,
-    TopicId,
+    BrokerEpoch, BrokerId, DirectoryId, Endpoint, LeaderEpoch, MetadataVersion, MetadataVersions, PartitionEpoch,
+    ProducerId, TopicId,
 };
 use thiserror::Error;
 
@@ -69,10 +69,13 @@ pub struct RegisterBroker {
     /// The metadata that it reads; none: only that of the first level.
     #[n(5)]
     pub versions: Option<MetadataVersions>,
+    /// The log directories that it can use (KIP-858); none of a broker that says nothing of them.
+    #[n(16)]
+    pub directories: Option<Vec<DirectoryId>>,
 }
 
 /// A registered broker may serve, may not serve, or is about to leave. `None` leaves a side as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct BrokerChange {
     #[n(0)]
@@ -84,6 +87,9 @@ pub struct BrokerChange {
     pub fenced: Option<bool>,
     #[n(3)]
     pub in_controlled_shutdown: Option<bool>,
+    /// The log directories that are left to it.
+    #[n(16)]
+    pub directories: Option<Vec<DirectoryId>>,
 }
 
 /// A topic was created. Its partitions follow in the same batch.
@@ -144,6 +150,9 @@ pub struct PartitionChange {
     /// Who led it last, where nobody does now. Since the second level.
     #[n(9)]
     pub last_leader: Option<BrokerId>,
+    /// In which log directory each replica lies of whom that is known (KIP-858), if that changes.
+    #[n(16)]
+    pub directories: Option<Vec<(BrokerId, DirectoryId)>>,
 }
 
 /// A topic's own setting; `None` takes it back to the default.
@@ -285,8 +294,6 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use model::DirectoryId;
-
     use super::*;
     use crate::quorum::Voter;
 
@@ -298,6 +305,7 @@ mod tests {
             rack: Some("north".into()),
             epoch: None,
             versions: Some(MetadataVersions::up_to(MetadataVersion::NEWEST)),
+            directories: Some(vec![DirectoryId(5), DirectoryId(u128::MAX)]),
         })
     }
 
@@ -318,6 +326,7 @@ mod tests {
             adding: None,
             removing: Some(Vec::new()),
             last_leader: Some(BrokerId(5)),
+            directories: Some(vec![(BrokerId(2), DirectoryId(5))]),
         });
         let voter = |id, directory: Option<u128>| Voter {
             id: BrokerId(id),
@@ -338,8 +347,7 @@ mod tests {
         encoder.array(2).unwrap().u32(2).unwrap().array(1).unwrap().map(3).unwrap();
         encoder.u8(0).unwrap().i32(1).unwrap().u8(1).unwrap().i64(5).unwrap();
         encoder.u8(77).unwrap().str("a field of tomorrow").unwrap();
-        let change =
-            BrokerChange { broker: BrokerId(1), epoch: BrokerEpoch(5), fenced: None, in_controlled_shutdown: None };
+        let change = BrokerChange { broker: BrokerId(1), epoch: BrokerEpoch(5), ..BrokerChange::default() };
         assert_eq!(read(&bytes), Ok(Record::BrokerChange(change)));
     }
 
@@ -378,6 +386,7 @@ mod tests {
                 adding: None,
                 removing: None,
                 last_leader,
+                directories: None,
             })
         };
         assert_eq!(of_before(&change(Some(BrokerId(2)))), Ok(change(None)));

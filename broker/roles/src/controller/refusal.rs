@@ -19,8 +19,12 @@ pub enum Refusal {
     InvalidUpdateVersion,
     #[error("this controller knows less than who asks: ask the active controller")]
     NotController,
-    #[error("broker {0} may not be in sync: it is fenced, shutting down, or has registered anew")]
+    #[error(
+        "broker {0} may not be in sync: it is fenced, shutting down, has registered anew, or lost the disk that had it"
+    )]
     IneligibleReplica(BrokerId),
+    #[error("broker {0} holds no replica of it")]
+    NotReplica(BrokerId),
     #[error("{0}")]
     InvalidRequest(String),
     #[error("{0}")]

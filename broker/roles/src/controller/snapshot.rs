@@ -45,7 +45,8 @@ impl Image {
 }
 
 fn tell_broker(broker: BrokerId, registration: &Registration, records: &mut Vec<Record>) {
-    let Registration { epoch, incarnation, endpoint, rack, versions, fenced, in_controlled_shutdown } = registration;
+    let Registration { epoch, incarnation, endpoint, rack, versions, fenced, in_controlled_shutdown, directories } =
+        registration;
     records.push(Record::RegisterBroker(RegisterBroker {
         broker,
         incarnation: *incarnation,
@@ -53,12 +54,14 @@ fn tell_broker(broker: BrokerId, registration: &Registration, records: &mut Vec<
         rack: rack.clone(),
         epoch: Some(*epoch),
         versions: Some(*versions),
+        directories: (!directories.is_empty()).then(|| directories.clone()),
     }));
     records.push(Record::BrokerChange(BrokerChange {
         broker,
         epoch: *epoch,
         fenced: Some(*fenced),
         in_controlled_shutdown: Some(*in_controlled_shutdown),
+        directories: None,
     }));
 }
 
@@ -75,8 +78,17 @@ fn tell_topic(topic: &Topic, records: &mut Vec<Record>) {
 }
 
 fn tell_partition(id: PartitionId, partition: &Partition, records: &mut Vec<Record>) {
-    let Partition { replicas, in_sync, adding, removing, leader, leader_epoch, partition_epoch, last_leader } =
-        partition;
+    let Partition {
+        replicas,
+        in_sync,
+        adding,
+        removing,
+        leader,
+        leader_epoch,
+        partition_epoch,
+        last_leader,
+        directories,
+    } = partition;
     let PartitionId { topic, index } = id;
     records.push(Record::Partition(PartitionRecord {
         topic,
@@ -87,7 +99,7 @@ fn tell_partition(id: PartitionId, partition: &Partition, records: &mut Vec<Reco
         leader_epoch: *leader_epoch,
         partition_epoch: *partition_epoch,
     }));
-    if partition.is_moving() || last_leader.is_some() {
+    if partition.is_moving() || last_leader.is_some() || !directories.is_empty() {
         records.push(Record::PartitionChange(PartitionChange {
             topic,
             index,
@@ -99,6 +111,8 @@ fn tell_partition(id: PartitionId, partition: &Partition, records: &mut Vec<Reco
             adding: Some(adding.clone()),
             removing: Some(removing.clone()),
             last_leader: *last_leader,
+            directories: (!directories.is_empty())
+                .then(|| directories.iter().map(|(&replica, &directory)| (replica, directory)).collect()),
         }));
     }
 }

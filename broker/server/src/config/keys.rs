@@ -194,19 +194,25 @@ const KEYS: &[Key] = &[
     Key {
         name: "log.dirs",
         shape: Shape::Text {
-            form: "one directory",
-            get: |config| Some(config.log_directory.clone()),
-            set: |draft, text| match text {
-                "" => Err("is empty".into()),
-                text if text.contains(',') => Err("names several directories: give one".into()),
-                text => {
-                    draft.config.log_directory = text.into();
-                    Ok(())
-                }
-            },
+            form: "directories, with commas",
+            get: |config| Some(config.log_directories.join(",")),
+            set: set_log_directories,
         },
         absent: None,
-        means: "Where the data lives, relative to the working directory. Made if it is not there; one process at a time uses it.",
+        means: "Where the data lives, relative to the working directory: one directory, or one on each disk. Made if they are not there; one process at a time uses them. A new partition goes where the fewest are. A directory whose disk fails is given up, and the node goes on with the others, unless the metadata was in it.",
+    },
+    Key {
+        name: "metadata.log.dir",
+        shape: Shape::Text {
+            form: "one directory",
+            get: |config| config.metadata_log_directory.clone(),
+            set: |draft, text| {
+                draft.config.metadata_log_directory = Some(directory(text)?);
+                Ok(())
+            },
+        },
+        absent: Some("the first of `log.dirs`"),
+        means: "Where the metadata log lives. If its disk fails, the node stops.",
     },
     Key {
         name: "broker.rack",
@@ -491,6 +497,31 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 
 fn voter_text(voter: &Voter) -> String {
     format!("{}@{}", voter.id, voter.endpoint)
+}
+
+fn set_log_directories(draft: &mut Draft, text: &str) -> Result<(), String> {
+    let directories = text.split(',').map(directory).collect::<Result<Vec<_>, _>>()?;
+    if let Some(twice) = directories.iter().find(|one| 1 < directories.iter().filter(|other| other == one).count()) {
+        return Err(format!("names {twice} twice"));
+    }
+    let is_inside =
+        |inner: &String, outer: &String| inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    for inner in &directories {
+        if let Some(outer) = directories.iter().find(|outer| is_inside(inner, outer)) {
+            return Err(format!("names {inner}, which is inside of {outer}: give each disk a directory of its own"));
+        }
+    }
+    draft.config.log_directories = directories;
+    Ok(())
+}
+
+/// One directory, without the slash that it may end with.
+fn directory(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("is empty".into()),
+        "/" => Ok("/".into()),
+        named => Ok(named.trim_end_matches('/').into()),
+    }
 }
 
 fn set_voters(draft: &mut Draft, text: &str) -> Result<(), String> {

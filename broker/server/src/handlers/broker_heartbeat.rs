@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use host::Host;
 use model::{BrokerEpoch, BrokerId, Offset};
-use protocol::messages::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
+use protocol::messages::{BrokerHeartbeatRequest, BrokerHeartbeatResponse, directory_id};
 use protocol::{ErrorCode, Response};
 use roles::controller::{Command, Heartbeat, Reply};
 
@@ -21,6 +21,7 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, request: BrokerHeartbeatReque
             metadata_end: Offset(request.current_metadata_offset),
             wants_fence: request.want_fence,
             wants_shut_down: request.want_shut_down,
+            offline_directories: request.offline_log_dirs.into_iter().filter_map(directory_id).collect(),
         };
         let answer = BrokerHeartbeatResponse::default().with_is_fenced(true);
         Response::BrokerHeartbeat(match node.metadata.submit(Command::Heartbeat(heartbeat)).await {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use host::Host;
 use model::{BrokerId, Endpoint, MetadataVersion, MetadataVersions};
-use protocol::messages::{BrokerRegistrationRequest, BrokerRegistrationResponse};
+use protocol::messages::{BrokerRegistrationRequest, BrokerRegistrationResponse, directory_id};
 use protocol::{ErrorCode, Response};
 use roles::controller::{Command, Refusal, Registrant, Reply};
 
@@ -42,6 +42,7 @@ async fn register<H: Host>(node: &Node<H>, request: BrokerRegistrationRequest) -
         endpoint: Endpoint::new(listener.host.to_string(), listener.port),
         rack: request.rack.map(|rack| rack.to_string()),
         versions,
+        directories: request.log_dirs.into_iter().filter_map(directory_id).collect(),
     };
     match node.metadata.submit(Command::RegisterBroker(registrant)).await {
         Ok(Reply::Registered { epoch }) => Ok(epoch.0),

@@ -46,18 +46,14 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, request: &DeleteRecordsReques
 fn begin<H: Host>(node: &Arc<Node<H>>, topic: Option<TopicId>, asked: &DeleteRecordsPartition) -> Deletion<H> {
     let index = asked.partition_index;
     let id = topic.map(|topic| PartitionId { topic, index });
-    let admitted = match id.and_then(|id| node.partition(id)) {
+    let admitted = match id.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|id| node.held(id)) {
         // What is only compacted is for ever.
-        Some(partition) if !partition.settings().log.cleanup_policy.deletes() => Err(ErrorCode::PolicyViolation.code()),
-        Some(partition) => {
+        Ok(partition) if !partition.settings().log.cleanup_policy.deletes() => Err(ErrorCode::PolicyViolation.code()),
+        Ok(partition) => {
             let below = partition.admit_deletion(Offset(asked.offset));
             below.map(|below| (partition, below)).map_err(refusal_code)
         }
-        None => {
-            let is_known = id.is_some_and(|id| node.applied.borrow().partition(id).is_some());
-            let code = if is_known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition };
-            Err(code.code())
-        }
+        Err(code) => Err(code.code()),
     };
     Deletion { index, admitted }
 }

@@ -28,10 +28,9 @@ fn one<H: Host>(node: &Arc<Node<H>>, topic: Option<TopicId>, index: i32) -> Part
     let Some(id) = topic.map(|topic| PartitionId { topic, index }) else {
         return refused(ErrorCode::UnknownTopicOrPartition);
     };
-    match node.partition(id) {
-        Some(partition) => answer.with_active_producers(states(&partition.producers())),
-        None if node.applied.borrow().partition(id).is_some() => refused(ErrorCode::NotLeaderOrFollower),
-        None => refused(ErrorCode::UnknownTopicOrPartition),
+    match node.held(id) {
+        Ok(partition) => answer.with_active_producers(states(&partition.producers())),
+        Err(code) => refused(code),
     }
 }
 

@@ -42,10 +42,9 @@ fn one<H: Host>(
     let Some(id) = topic.map(|topic| PartitionId { topic, index: asked.partition_index }) else {
         return refused(ErrorCode::UnknownTopicOrPartition.code());
     };
-    let Some(partition) = node.partition(id) else {
-        let is_known = node.applied.borrow().partition(id).is_some();
-        let code = if is_known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition };
-        return refused(code.code());
+    let partition = match node.held(id) {
+        Ok(partition) => partition,
+        Err(code) => return refused(code.code()),
     };
     if buggify!(node.host, "a leader did not say yet where its partition ends") {
         return refused(ErrorCode::OffsetNotAvailable.code());

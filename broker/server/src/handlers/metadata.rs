@@ -115,8 +115,11 @@ fn describe_partition(image: &Image, index: i32, partition: &Partition) -> Metad
         .with_offline_replicas(wire_ids(&offline_replicas(image, partition)))
 }
 
-/// Who holds a replica and is not there.
+/// Who holds a replica and is not there, or whose disk that had it is not.
 pub(super) fn offline_replicas(image: &Image, partition: &Partition) -> Vec<BrokerId> {
-    let is_offline = |id: &BrokerId| image.brokers.get(id).is_none_or(|registration| registration.fenced);
+    let is_offline = |id: &BrokerId| {
+        let is_gone = image.brokers.get(id).is_none_or(|registration| registration.fenced);
+        is_gone || image.is_in_lost_directory(partition, *id)
+    };
     partition.replicas.iter().copied().filter(is_offline).collect()
 }

@@ -25,15 +25,11 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, request: OffsetForLeaderEpoch
 fn one<H: Host>(node: &Arc<Node<H>>, topic: Option<TopicId>, asked: &OffsetForLeaderPartition) -> EpochEndOffset {
     let answer = EpochEndOffset::default().with_partition(asked.partition).with_leader_epoch(-1).with_end_offset(-1);
     let id = topic.map(|topic| PartitionId { topic, index: asked.partition });
-    let found = match id.and_then(|id| node.partition(id)) {
-        Some(partition) => partition
+    let found = match id.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|id| node.held(id)) {
+        Ok(partition) => partition
             .end_of_epoch(LeaderEpoch(asked.current_leader_epoch), LeaderEpoch(asked.leader_epoch))
             .map_err(refusal_code),
-        None => {
-            let is_known = id.is_some_and(|id| node.applied.borrow().partition(id).is_some());
-            let code = if is_known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition };
-            Err(code.code())
-        }
+        Err(code) => Err(code.code()),
     };
     match found {
         Ok(Some((epoch, end))) => answer.with_leader_epoch(epoch.0).with_end_offset(end.0),

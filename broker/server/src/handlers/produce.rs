@@ -104,11 +104,7 @@ fn append<H: Host>(
     acks: Acks,
 ) -> Result<(Waiting, Option<Timestamp>), Refused> {
     let id = PartitionId { topic, index };
-    let Some(partition) = node.partition(id) else {
-        let is_known = node.applied.borrow().partition(id).is_some();
-        let code = if is_known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition };
-        return Err(Refused { code: code.code(), message: None });
-    };
+    let partition = node.held(id).map_err(|code| Refused { code: code.code(), message: None })?;
     if buggify!(node.host, "a leader denied that it leads", 0.02) {
         return Err(Refused { code: ErrorCode::NotLeaderOrFollower.code(), message: None });
     }

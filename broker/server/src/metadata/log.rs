@@ -51,7 +51,7 @@ pub(super) struct CommittedBatch {
 impl<H: Host> MetadataLog<H> {
     /// What was found must be told once it is in step with the snapshots.
     pub(super) async fn open(host: &H, config: &Config) -> Result<(MetadataLog<H>, Recovery), StorageError> {
-        let directory = format!("{}/{}-{}", config.log_directory, wire::TOPIC, PartitionId::METADATA.index);
+        let directory = format!("{}/{}-{}", config.metadata_directory(), wire::TOPIC, PartitionId::METADATA.index);
         let newest = config.metadata_version_max;
         let segment_bytes = config.metadata_segment_bytes;
         let config = LogConfig { segment_bytes, planted: host.planted(), ..LogConfig::default() };

@@ -37,7 +37,7 @@ use self::task::{Call, Leadership, MetadataTask, Parts};
 use self::wire::Answered;
 use crate::Failure;
 use crate::config::{Config, FlushPolicy};
-use crate::data_directory::DataDirectory;
+use crate::data_directory::DataDirectories;
 
 /// Calls that wait for the task; more callers wait to be let in.
 const CALLS_MAX: usize = 1024;
@@ -250,7 +250,7 @@ impl<H: Host> Metadata<H> {
 /// Opens the metadata log and takes part in the quorum from now on.
 pub(crate) async fn open<H: Host>(
     config: &Config,
-    directory: &DataDirectory,
+    directories: &DataDirectories,
     host: &H,
 ) -> Result<Metadata<H>, OpenError> {
     let (mut log, recovery) = MetadataLog::open(host, config).await?;
@@ -260,7 +260,7 @@ pub(crate) async fn open<H: Host>(
     if let Some(content) = loaded {
         applied::replace(host, &mut image, content.image);
     }
-    let state_path = state_file::path(&config.log_directory);
+    let state_path = state_file::path(config.metadata_directory());
     let state = state_file::read(host.disk(), &state_path, host.planted()).await?;
     let configured = VoterSet::new(config.voters.iter().map(|voter| quorum::Voter {
         id: voter.id,
@@ -278,7 +278,7 @@ pub(crate) async fn open<H: Host>(
     };
     let quorum_config = quorum::Config {
         id: config.node_id,
-        directory: directory.id,
+        directory: directories.metadata_id,
         election_timeout: config.quorum_election_timeout,
         fetch_timeout: config.quorum_fetch_timeout,
         planted: host.planted(),
@@ -294,7 +294,7 @@ pub(crate) async fn open<H: Host>(
     });
     let quorum = Quorum::new(quorum_config, recovered, host.now(), host.entropy());
 
-    let cluster_id = string(&directory.cluster_id.0);
+    let cluster_id = string(&directories.cluster_id.0);
     // No request of the quorum is worth more than a follower's whole patience.
     let patience = config.quorum_fetch_timeout.min(config.request_timeout);
     let newest = config.metadata_version_max;

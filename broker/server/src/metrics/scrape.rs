@@ -152,6 +152,12 @@ fn replicas<H: Host>(page: &mut Page<'_>, node: &Node<H>, image: &Image) -> fmt:
         "replicas here of partitions without a leader",
         offline,
     )?;
+    let failed = node.directories.offline_count();
+    page.gauge(
+        "kafka_log_logmanager_offlinelogdirectorycount",
+        "log directories that cannot be used any more",
+        failed,
+    )?;
     page.gauge("kafka_server_replicamanager_reassigningpartitions", "partitions that it leads and that move", moving)?;
     throttles(page, node, image)?;
     let metrics = &node.metrics;

@@ -11,7 +11,7 @@ use model::Offset;
 use super::Compaction;
 use crate::{Log, StorageError, checkpoint, log_start};
 
-const FILE_NAME: &str = "cleaner-offset-checkpoint";
+pub(crate) const FILE_NAME: &str = "cleaner-offset-checkpoint";
 
 /// A compaction that is done and written down, for [`Log::finish_compaction`].
 #[derive(Debug)]

@@ -33,7 +33,7 @@ use host::{Disk, File};
 use model::{BatchHeader, Offset, Timestamp};
 
 pub use checkpoint::KeptCompaction;
-pub(crate) use checkpoint::read as read_checkpoint;
+pub(crate) use checkpoint::{FILE_NAME as CHECKPOINT, read as read_checkpoint};
 pub use due::Due;
 pub use placeholder::fit_to_end;
 pub use rewrite::RewrittenBatch;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use host::{Disk, File};
+use host::{Disk, File, Space};
 
 /// Small, so that batches span many.
 const SECTOR: usize = 16;
@@ -178,8 +178,8 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn free_space(&self) -> io::Result<u64> {
-        Ok(self.state().room())
+    fn space(&self, _directory: &str) -> io::Result<Space> {
+        Ok(Space { total: u64::MAX, free: self.state().room() })
     }
 
     fn lock(&self, _path: &str) -> io::Result<Box<dyn Send + Sync>> {

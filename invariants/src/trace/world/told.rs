@@ -241,6 +241,7 @@ impl World {
             | Event::Burden { .. }
             | Event::HeldBack { .. }
             | Event::LogDamaged { .. }
+            | Event::LogDirectoryFailed { .. }
             | Event::StorageFailed { .. } => {}
         }
     }

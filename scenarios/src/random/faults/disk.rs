@@ -32,7 +32,10 @@ fn full_disk(topics: &[Topic]) -> BoxedStrategy<Fault> {
 fn disk_error(topics: &[Topic]) -> BoxedStrategy<Fault> {
     let on = select(&[Operation::Read, Operation::Write, Operation::Sync][..]);
     let chance = prop_oneof![2 => Just(None), 1 => (1..=30u32).prop_map(|percent| Some(Chance::percent(percent)))];
-    of_disk((server(topics), on, chance).prop_map(|(of, on, chance)| DiskFault::Error(DiskError { of, on, chance })))
+    of_disk(
+        (server(topics), on, chance)
+            .prop_map(|(of, on, chance)| DiskFault::Error(DiskError { of, log_dir: None, on, chance })),
+    )
 }
 
 fn stalled_disk(topics: &[Topic]) -> BoxedStrategy<Fault> {
@@ -61,7 +64,7 @@ fn misdirected_writes(topics: &[Topic]) -> BoxedStrategy<Fault> {
 }
 
 fn wiped_disk(topics: &[Topic]) -> BoxedStrategy<Fault> {
-    of_disk(server(topics).prop_map(|of| DiskFault::Wiped(Wiped { of, atlas: Atlas::On })))
+    of_disk(server(topics).prop_map(|of| DiskFault::Wiped(Wiped { of, log_dir: None, atlas: Atlas::On })))
 }
 
 fn sectors(topics: &[Topic]) -> impl Strategy<Value = Sectors> + use<> {

@@ -88,7 +88,7 @@ fn files(path: &Path) -> Result<Vec<(PathBuf, LogFile)>, Failure> {
     if !path.metadata().map_err(failed)?.is_dir() {
         let file = kind_of(path).ok_or_else(|| {
             Failure::bad_input(format!(
-                "{shown} is no file of a log: those end in .log, .index, .timeindex or .snapshot, or are called leader-epoch-checkpoint, recovery-point-checkpoint or log-start-offset-checkpoint"
+                "{shown} is no file of a log: those end in .log, .index, .timeindex or .snapshot, or are called leader-epoch-checkpoint, recovery-point-checkpoint, log-start-offset-checkpoint or cleaner-offset-checkpoint"
             ))
         })?;
         return Ok(vec![(path.to_owned(), file)]);

@@ -20,6 +20,7 @@ pub(super) fn title(name: &str, file: LogFile) -> String {
         LogFile::LeaderEpochs => "leader epochs".into(),
         LogFile::RecoveryPoint => "what is known to be synced".into(),
         LogFile::LogStart => "where the log begins".into(),
+        LogFile::Compacted => "up to where the log is compacted".into(),
         LogFile::Snapshot(snapshot) => format!("what stands for all before offset {}", snapshot.end),
     };
     format!("{name}: {what}")
@@ -170,6 +171,9 @@ pub(super) fn of_content(form: Form, name: &str, content: &Content) -> Vec<Strin
         }
         Content::LogStart(offset) => {
             vec![line(format!("offset {offset}"), json!({"kind": "log_start", "offset": offset.0}))]
+        }
+        Content::Compacted(offset) => {
+            vec![line(format!("offset {offset}"), json!({"kind": "compacted", "offset": offset.0}))]
         }
     }
 }

@@ -1,8 +1,11 @@
 //! A controller with brokers, for tests.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{BrokerEpoch, BrokerId, Endpoint, MetadataVersion, MetadataVersions, Offset, PartitionId, Planted, Time};
+use model::{
+    BrokerEpoch, BrokerId, DirectoryId, Endpoint, MetadataVersion, MetadataVersions, Offset, PartitionId, Planted, Time,
+};
 
 use crate::controller::*;
 
@@ -11,6 +14,8 @@ pub(super) struct Cluster {
     pub(super) now: Time,
     /// All that was ever decided.
     pub(super) records: Vec<Record>,
+    /// The log directories that brokers register with.
+    pub(super) directories: BTreeMap<i32, Vec<DirectoryId>>,
     chance: u64,
 }
 
@@ -49,7 +54,8 @@ impl Cluster {
             planted,
         };
         let controller = Controller::new(settings, Image::default(), Time(0));
-        let mut cluster = Cluster { controller, now: Time(0), records: Vec::new(), chance: 1 };
+        let mut cluster =
+            Cluster { controller, now: Time(0), records: Vec::new(), directories: BTreeMap::new(), chance: 1 };
         for broker in 1..=brokers {
             cluster.start(broker);
         }
@@ -66,7 +72,8 @@ impl Cluster {
     pub(super) fn register(&mut self, broker: i32, incarnation: u128) -> BrokerEpoch {
         let endpoint = Endpoint::new(format!("broker-{broker}"), 9092);
         let versions = MetadataVersions::up_to(MetadataVersion::NEWEST);
-        let registrant = Registrant { broker: id(broker), incarnation, endpoint, rack: None, versions };
+        let directories = self.directories.get(&broker).cloned().unwrap_or_default();
+        let registrant = Registrant { broker: id(broker), incarnation, endpoint, rack: None, versions, directories };
         match self.ask(Command::RegisterBroker(registrant)).unwrap().reply {
             Reply::Registered { epoch } => epoch,
             other => panic!("{other:?}"),
@@ -89,12 +96,41 @@ impl Cluster {
     pub(super) fn heartbeat_of(&self, broker: i32) -> Heartbeat {
         let image = self.controller.image();
         let epoch = image.brokers[&id(broker)].epoch;
-        Heartbeat { broker: id(broker), epoch, metadata_end: image.end, wants_fence: false, wants_shut_down: false }
+        Heartbeat {
+            broker: id(broker),
+            epoch,
+            metadata_end: image.end,
+            wants_fence: false,
+            wants_shut_down: false,
+            offline_directories: Vec::new(),
+        }
     }
 
     pub(super) fn heartbeat(&mut self, heartbeat: Heartbeat) -> Result<HeartbeatReply, Refusal> {
         match self.ask(Command::Heartbeat(heartbeat))?.reply {
             Reply::Heartbeat(reply) => Ok(reply),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The broker has lost this log directory, and says so.
+    pub(super) fn lose(&mut self, broker: i32, directory: DirectoryId) {
+        let heartbeat = Heartbeat { offline_directories: vec![directory], ..self.heartbeat_of(broker) };
+        self.heartbeat(heartbeat).unwrap();
+    }
+
+    /// The broker says that its replica lies in this directory.
+    pub(super) fn assign(
+        &mut self,
+        broker: i32,
+        partition: PartitionId,
+        directory: DirectoryId,
+    ) -> Result<(), Refusal> {
+        let broker_epoch = self.epoch_of(broker);
+        let replicas = vec![(partition, directory)];
+        let request = AssignDirectories { broker: id(broker), broker_epoch, replicas };
+        match self.ask(Command::AssignDirectories(request))?.reply {
+            Reply::DirectoriesAssigned(mut assigned) => assigned.remove(0),
             other => panic!("{other:?}"),
         }
     }

@@ -34,6 +34,7 @@ fn old(broker: i32, incarnation: u128) -> Command {
         endpoint,
         rack: None,
         versions: MetadataVersions::default(),
+        directories: Vec::new(),
     })
 }
 

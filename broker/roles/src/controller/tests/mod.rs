@@ -3,6 +3,7 @@
 mod brokers;
 mod cluster;
 mod configs;
+mod directories;
 mod features;
 mod in_sync;
 mod moves;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{BrokerId, MetadataVersion, PartitionId, Planted};
+use model::{BrokerId, DirectoryId, MetadataVersion, PartitionId, Planted};
 use proptest::prelude::*;
 
 use super::cluster::Cluster;
@@ -23,6 +23,8 @@ fn take(cluster: &mut Cluster, (kind, broker, pick): Step) {
         .collect();
     match kind {
         0 => {
+            let here = (1..=3).filter(|directory| (pick >> directory) & 1 == 1).map(DirectoryId);
+            cluster.directories.insert(broker, here.collect());
             cluster.register(broker, u128::from(pick % 3));
         }
         1 | 2 => {
@@ -95,6 +97,11 @@ fn take(cluster: &mut Cluster, (kind, broker, pick): Step) {
             let update = UpdateLevel { level, change, controllers: Vec::new(), validate_only: pick >> 61 == 0 };
             let _refused_or_not = cluster.ask(Command::UpdateLevel(update));
         }
+        12 => cluster.lose(broker, DirectoryId(u128::from(pick % 4))),
+        13 | 14 => {
+            let Some(&partition) = partitions.get((pick % 64) as usize) else { return };
+            let _refused_or_not = cluster.assign(broker, partition, DirectoryId(u128::from((pick >> 8) % 4)));
+        }
         _ => {
             let Some(&partition) = partitions.get((pick % 64) as usize) else { return };
             let Some(BrokerId(leader)) = cluster.partition(partition).leader else { return };
@@ -112,7 +119,7 @@ fn take(cluster: &mut Cluster, (kind, broker, pick): Step) {
 fn promises_hold(before: &Image, after: &Image) {
     for (&topic, state) in &after.topics {
         for (index, partition) in (0..).zip(&state.partitions) {
-            let active = |broker: &BrokerId| after.is_active(*broker);
+            let active = |broker: &BrokerId| after.is_online(partition, *broker);
             assert!(!partition.in_sync.is_empty());
             assert!(partition.in_sync.iter().all(|member| partition.replicas.contains(member)));
             assert!(partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader) && active(&leader)));
@@ -138,7 +145,7 @@ proptest! {
 
     #[test]
     fn any_commands_keep_the_promises_and_their_records_rebuild_the_image(
-        steps in prop::collection::vec((0u8..16, 1..=BROKERS, any::<u64>()), 1..200)
+        steps in prop::collection::vec((0u8..20, 1..=BROKERS, any::<u64>()), 1..200)
     ) {
         let mut cluster = Cluster::of(BROKERS);
         for step in steps {
@@ -158,6 +165,7 @@ proptest! {
         prop_assert_eq!(&rebuilt, &replica, "a snapshot stands for all that made it");
         prop_assert_eq!(rebuilt.records(Planted::NONE), told, "the same image makes the same snapshot");
         for broker in 1..=BROKERS {
+            cluster.directories.insert(broker, (0..4).map(DirectoryId).collect());
             cluster.start(broker);
         }
         let mut topics = cluster.controller.image().topics.values();

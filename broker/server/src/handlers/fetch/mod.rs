@@ -152,10 +152,7 @@ fn resolve<H: Host>(node: &Node<H>, asked: Vec<(Key, Asked)>) -> Vec<Wanted<H>> 
             Topic::Name(name) => (image.topic_ids.get(name.as_str()).copied(), ErrorCode::UnknownTopicOrPartition),
         };
         let id = PartitionId { topic: topic.ok_or(unknown)?, index: key.index };
-        node.partition(id).ok_or_else(|| match image.partition(id) {
-            Some(_) => ErrorCode::NotLeaderOrFollower,
-            None => ErrorCode::UnknownTopicOrPartition,
-        })
+        node.held_by(&image, id)
     };
     asked.into_iter().map(|(key, asked)| Wanted { found: find(&key), key, asked }).collect()
 }
