@@ -111,8 +111,12 @@ impl<H: Host> Node<H> {
     ///
     /// # Errors
     /// What to tell whoever asks for it, if it is not here.
-    pub(crate) fn held(&self, id: PartitionId) -> Result<Arc<Partition<H>>, ErrorCode> {
-        self.held_by(&self.applied.borrow(), id)
+    pub(crate) fn held(&self, id: impl Into<Option<PartitionId>>) -> Result<Arc<Partition<H>>, ErrorCode> {
+        let image = self.applied.borrow();
+        match id.into() {
+            Some(id) => self.held_by(&image, id),
+            None => Err(self.unknown(&image, ErrorCode::UnknownTopicOrPartition)),
+        }
     }
 
     /// The same, by the metadata that is applied now.
@@ -120,8 +124,18 @@ impl<H: Host> Node<H> {
         self.partition(id).ok_or_else(|| match image.partition(id) {
             Some(_) if self.directories.lost(id).is_some() => ErrorCode::KafkaStorageError,
             Some(_) => ErrorCode::NotLeaderOrFollower,
-            None => ErrorCode::UnknownTopicOrPartition,
+            None => self.unknown(image, ErrorCode::UnknownTopicOrPartition),
         })
+    }
+
+    /// What is said of a topic that the metadata does not have: `error`, if this node can know.
+    pub(crate) fn unknown(&self, image: &Image, error: ErrorCode) -> ErrorCode {
+        if self.knows_the_cluster(image) { error } else { ErrorCode::NotLeaderOrFollower }
+    }
+
+    /// Has this node seen all that the cluster knew when its process came? Until then it may never have heard of a topic that is there.
+    pub(crate) fn knows_the_cluster(&self, image: &Image) -> bool {
+        !self.config.is_broker || self.is_registered_in(image)
     }
 
     /// True if a replica of a partition is to be held back where a throttle names it: it is not in sync.

@@ -46,7 +46,7 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, request: &DeleteRecordsReques
 fn begin<H: Host>(node: &Arc<Node<H>>, topic: Option<TopicId>, asked: &DeleteRecordsPartition) -> Deletion<H> {
     let index = asked.partition_index;
     let id = topic.map(|topic| PartitionId { topic, index });
-    let admitted = match id.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|id| node.held(id)) {
+    let admitted = match node.held(id) {
         // What is only compacted is for ever.
         Ok(partition) if !partition.settings().log.cleanup_policy.deletes() => Err(ErrorCode::PolicyViolation.code()),
         Ok(partition) => {

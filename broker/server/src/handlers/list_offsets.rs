@@ -39,10 +39,7 @@ fn one<H: Host>(
 ) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
     let refused = |code: i16| answer.clone().with_error_code(code).with_timestamp(-1).with_offset(-1);
-    let Some(id) = topic.map(|topic| PartitionId { topic, index: asked.partition_index }) else {
-        return refused(ErrorCode::UnknownTopicOrPartition.code());
-    };
-    let partition = match node.held(id) {
+    let partition = match node.held(topic.map(|topic| PartitionId { topic, index: asked.partition_index })) {
         Ok(partition) => partition,
         Err(code) => return refused(code.code()),
     };
@@ -71,7 +68,7 @@ fn one<H: Host>(
         }
         Ok(None) => answer.with_offset(-1).with_timestamp(-1),
         Err(error) => {
-            node.note(id, &error);
+            node.note(partition.id, &error);
             refused(error_code(&error))
         }
     }

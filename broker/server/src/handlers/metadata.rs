@@ -14,7 +14,8 @@ use super::{create_topics, wire_id, wire_ids};
 use crate::node::Node;
 use crate::router::Answer;
 
-/// How long a client that comes while the cluster starts is held: told of no brokers, it would not ask again for long.
+/// How long a client is held that comes while the cluster starts, or this broker: told of no brokers, it would not ask again for long; told
+/// of what was when this broker went down, it would look for leaders and topics that are others by now.
 const START_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Told when the answer's turn to leave has come, not when the request is read: behind a produce request that waits for a replica it would
@@ -22,9 +23,11 @@ const START_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, version: i16, request: MetadataRequest) -> Answer {
     let node = node.clone();
     Answer::later(async move {
-        if !has_live_broker(&node.image()) {
+        let is_ready = |image: &Image| has_live_broker(image) && node.knows_the_cluster(image);
+        if !is_ready(&node.image()) {
+            model::reached!("a client asked a broker that did not know the cluster yet");
             let mut applied = node.applied.subscribe();
-            let started = applied.wait_for(|image| has_live_broker(image));
+            let started = applied.wait_for(|image| is_ready(image));
             let _in_time = host::timeout(&node.host, START_WAIT_MAX, started).await.is_ok();
         }
         answer(&node, version, request)
@@ -86,6 +89,8 @@ fn by_name<H: Host>(node: &Arc<Node<H>>, image: &Image, name: TopicName, may_cre
     }
     let error = if check_topic_name(&name).is_err() {
         ErrorCode::InvalidTopicException
+    } else if !node.knows_the_cluster(image) {
+        ErrorCode::LeaderNotAvailable
     } else if may_create {
         create_topics::create_by_default(node, &name);
         ErrorCode::LeaderNotAvailable

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use host::Host;
 use model::{LeaderEpoch, PartitionId, TopicId};
+use protocol::Response;
 use protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
-use protocol::{ErrorCode, Response};
 
 use crate::errors::refusal_code;
 use crate::node::Node;
@@ -25,7 +25,7 @@ pub(crate) fn handle<H: Host>(node: &Arc<Node<H>>, request: OffsetForLeaderEpoch
 fn one<H: Host>(node: &Arc<Node<H>>, topic: Option<TopicId>, asked: &OffsetForLeaderPartition) -> EpochEndOffset {
     let answer = EpochEndOffset::default().with_partition(asked.partition).with_leader_epoch(-1).with_end_offset(-1);
     let id = topic.map(|topic| PartitionId { topic, index: asked.partition });
-    let found = match id.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|id| node.held(id)) {
+    let found = match node.held(id) {
         Ok(partition) => partition
             .end_of_epoch(LeaderEpoch(asked.current_leader_epoch), LeaderEpoch(asked.leader_epoch))
             .map_err(refusal_code),

@@ -83,8 +83,7 @@ fn append_topic<H: Host>(
     let append = |data: protocol::messages::produce_request::PartitionProduceData| {
         let appended = match (acks, id) {
             (None, _) => Err(Refused::new(ErrorCode::InvalidRequiredAcks, "acks must be 0, 1 or -1")),
-            (_, None) => Err(Refused { code: ErrorCode::UnknownTopicOrPartition.code(), message: None }),
-            (Some(acks), Some(topic)) => append(node, topic, data.index, data.records, acks),
+            (Some(acks), topic) => append(node, topic, data.index, data.records, acks),
         };
         match appended {
             Ok((waiting, append_time)) => Outcome { index: data.index, waiting: Ok(waiting), append_time },
@@ -98,12 +97,12 @@ fn append_topic<H: Host>(
 
 fn append<H: Host>(
     node: &Arc<Node<H>>,
-    topic: TopicId,
+    topic: Option<TopicId>,
     index: i32,
     records: Option<Bytes>,
     acks: Acks,
 ) -> Result<(Waiting, Option<Timestamp>), Refused> {
-    let id = PartitionId { topic, index };
+    let id = topic.map(|topic| PartitionId { topic, index });
     let partition = node.held(id).map_err(|code| Refused { code: code.code(), message: None })?;
     if buggify!(node.host, "a leader denied that it leads", 0.02) {
         return Err(Refused { code: ErrorCode::NotLeaderOrFollower.code(), message: None });
@@ -112,12 +111,12 @@ fn append<H: Host>(
     let settings = partition.settings();
     let stamp = validate(&records, settings.batch_bytes_max)?;
     let records = pack(records, settings, |sent, crc| {
-        node.host.witness(Event::BatchRecompressed { partition: id, sent, crc });
+        node.host.witness(Event::BatchRecompressed { partition: partition.id, sent, crc });
     })?;
     let keys = if settings.log.cleanup_policy.compacts() { keys_of(&records)? } else { Vec::new() };
     let append_time = settings.stamps_append_time.then(|| node.host.wall_clock());
     let waiting = partition.produce(&records, stamp, acks, append_time, &keys).map_err(|error| {
-        node.note(id, &error);
+        node.note(partition.id, &error);
         Refused { code: error_code(&error), message: Some(error.to_string()) }
     })?;
     Ok((waiting, append_time))

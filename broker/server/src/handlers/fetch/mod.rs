@@ -151,7 +151,8 @@ fn resolve<H: Host>(node: &Node<H>, asked: Vec<(Key, Asked)>) -> Vec<Wanted<H>> 
             Topic::Id(id) => (Some(*id).filter(|id| image.topics.contains_key(id)), ErrorCode::UnknownTopicId),
             Topic::Name(name) => (image.topic_ids.get(name.as_str()).copied(), ErrorCode::UnknownTopicOrPartition),
         };
-        let id = PartitionId { topic: topic.ok_or(unknown)?, index: key.index };
+        let topic = topic.ok_or_else(|| node.unknown(&image, unknown))?;
+        let id = PartitionId { topic, index: key.index };
         node.held_by(&image, id)
     };
     asked.into_iter().map(|(key, asked)| Wanted { found: find(&key), key, asked }).collect()
