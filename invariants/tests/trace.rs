@@ -250,6 +250,11 @@ fn a_log_start_moves_only_where_it_may() {
     let again = Event::Recovered { partition: P, log_start: Offset(0), log_end: Offset(0), cut_bytes: 0 };
     let_go(1).says(1, again).keeps();
     let_go(2).says(1, recovers(0)).breaks(PROMISE);
+    // What an unclean election gave up may have been deleted before, or is by whoever has not heard of it.
+    let whole = || Tale::unclean().what(1, What::NodeStarted).replicate().syncs(2, 4).commits(1, 1, 4);
+    let given_up = |tale: Tale| tale.state(3, 1, 3, 2, &[3]).leads(3, 2, 0);
+    given_up(whole().advances(1, 4, size(1_000)).crashes(1)).says(1, recovers(4)).keeps();
+    given_up(whole()).advances(1, 4, size(1_000)).keeps();
 }
 
 #[test]
@@ -276,6 +281,13 @@ fn compaction_takes_what_is_superseded_and_tombstones_in_time() {
     unfinished(ground(false)).compacts(1, 0, 4, &[1, 2, 3]).keeps();
     // Of records whose keys nobody told, nothing is claimed.
     Tale::replicated().commits(1, 1, 4).compacts(1, 0, 4, &[]).keeps();
+    // Broker 1 leads again by an unclean election, and its own records count at the offsets at which its successor had others.
+    let older = Tale::unclean().state(1, 0, 1, 1, &[1]).leads(1, 1, 0).appends(1, 1, 0, 10);
+    let older = older.keys(1, 1, 0, &[(1, false), (2, false)]);
+    let given_up = older.state(2, 1, 2, 2, &[2]).leads(2, 2, 0).appends(2, 2, 0, 99).commits(2, 2, 2);
+    let again = given_up.keys(2, 2, 0, &[(3, false), (4, false)]).state(1, 2, 1, 3, &[1]).leads(1, 3, 2);
+    let again = again.appends(1, 3, 2, 11).keys(1, 3, 2, &[(1, false), (2, false)]).commits(1, 3, 4);
+    again.compacts(1, 0, 2, &[]).keeps();
 }
 
 #[test]
@@ -357,6 +369,34 @@ fn producers_are_known_by_their_log_and_by_nothing_else() {
     let later = || asked().advances(1, 2, LogStartReason::Asked);
     later().knows_since(2, 1, &[(2, 2)]).keeps();
     later().knows_since(2, 1, &[]).breaks(PROMISE);
+}
+
+#[test]
+fn producers_are_not_known_by_what_compaction_took_once_an_unclean_election_took_the_rest() {
+    const PROMISE: &str = "producer state equals its rebuild";
+    let whole = || {
+        let written = Tale::unclean().replicate().numbers(1, 0, 0).numbers(1, 2, 2);
+        written.syncs(2, 4).commits(1, 1, 4).follows(3, 1, 1).appends(3, 1, 0, 10)
+    };
+    // Broker 3 has the first batch alone, and leads.
+    let cut = |tale: Tale| tale.state(3, 1, 3, 2, &[3]).leads(3, 2, 2).follows(1, 2, 3).truncates(1, 4, 2);
+    // A snapshot may have told of the first batch, or nothing does.
+    let faded = || cut(whole().compacts(1, 0, 2, &[]));
+    faded().knows(1, &[]).keeps();
+    faded().knows(1, &[(0, 0)]).keeps();
+    faded().crashes(1).recovers(1, 2).knows(1, &[]).keeps();
+    faded().numbers(1, 2, 2).knows(1, &[(2, 2)]).keeps();
+    // Once it is of no account any more, the others must be known.
+    let five = [(2, 2), (4, 4), (6, 6), (8, 8), (10, 10)];
+    let later = || five.iter().fold(faded(), |tale, &(base, first)| tale.numbers(1, base, first));
+    later().knows(1, &five).keeps();
+    later().knows(1, &five[1..]).breaks(PROMISE);
+    // Where nothing was compacted, or only what went, the first one is known as ever; and both are as long as the last one is there.
+    cut(whole()).knows(1, &[]).breaks(PROMISE);
+    cut(whole().compacts(1, 2, 4, &[])).knows(1, &[]).breaks(PROMISE);
+    cut(whole().compacts(1, 2, 4, &[])).knows(1, &[(0, 0)]).keeps();
+    whole().compacts(1, 0, 2, &[]).knows(1, &[(2, 2)]).breaks(PROMISE);
+    whole().compacts(1, 0, 2, &[]).crashes(1).recovers(1, 4).knows(1, &[(0, 0), (2, 2)]).keeps();
 }
 
 #[test]

@@ -213,6 +213,14 @@ impl Change {
         alter.settings.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"))
     }
 
+    /// True if some of what is in the topic may go away, by retention or on request.
+    pub fn deletes_records(&self) -> bool {
+        match &self.kind {
+            ChangeKind::AlterTopic(alter) => alter.settings.keys().any(|key| key.starts_with("retention.")),
+            kind => matches!(kind, ChangeKind::DeleteRecords(_)),
+        }
+    }
+
     /// True if what is in the topic goes away.
     pub fn loses_topic(&self) -> bool {
         matches!(self.kind, ChangeKind::DeleteTopic(_) | ChangeKind::RemakeTopic(_))

@@ -3,7 +3,8 @@
 //! Broken if a log whose files were compacted lacks (a) a record that was not committed, or has no part in what is committed; (b)
 //! the last committed record of a key; (c) a tombstone that nothing follows, before `delete.retention.ms` have passed since a
 //! compaction first kept it, by the wall clocks of those who compacted. Also if (d) it keeps a record that was never at its offset.
-//! What one node took rightly, others may take at any time. Records whose keys nobody told prove nothing.
+//! What one node took rightly, others may take at any time. Records whose keys nobody told prove nothing; nor do those, after an unclean
+//! election, that leaders of different epochs had at one offset: the word of the later one may be what was given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,8 @@ struct Keys {
     records: BTreeMap<Offset, (LeaderEpoch, KeySent)>,
     /// By key.
     offsets: BTreeMap<u64, BTreeSet<Offset>>,
+    /// Leaders of different epochs told of them.
+    disputed: BTreeSet<Offset>,
     /// What somebody took, and might.
     gone: BTreeSet<Offset>,
     compactions: Vec<Compaction>,
@@ -52,6 +55,9 @@ impl Keys {
     /// The record at `offset` has this key, unless a later leader's word is known.
     fn tell(&mut self, offset: Offset, epoch: LeaderEpoch, key: KeySent) {
         if let Some((known_epoch, known)) = self.records.get(&offset) {
+            if epoch != *known_epoch {
+                self.disputed.insert(offset);
+            }
             if epoch < *known_epoch {
                 return;
             }
@@ -96,6 +102,7 @@ impl CompactionKeepsTheLast {
     ) -> Result<(), String> {
         self.judged += 1;
         let high_watermark = world.high_watermark(partition);
+        let has_given_up = world.partition(partition).is_some_and(|state| state.has_given_up());
         let name = world.name(node);
         let (from, to, now) = (compaction.from, compaction.to, compaction.now);
         if high_watermark < to {
@@ -110,7 +117,8 @@ impl CompactionKeepsTheLast {
                 return Err(format!("{partition}: {name} keeps a record at {strange}, outside of its batch"));
             }
             for offset in (batch.base.0..batch.end.0).map(Offset).filter(|offset| !kept.contains(offset)) {
-                if keys.gone.contains(&offset) {
+                let is_in_doubt = has_given_up && keys.disputed.range(offset..).next().is_some();
+                if is_in_doubt || keys.gone.contains(&offset) {
                     continue;
                 }
                 if let Some(why) = keys.must_stay(offset, now, high_watermark) {

@@ -3,15 +3,17 @@
 //! Broken if what a replica says it knows, when its log was cut or it begins to lead, is not what all the batches of that log tell,
 //! read one after the other; but for producers that it forgot after a long silence. With more, it takes a batch that is gone for
 //! one that is there, and with less, one that is there for a new one. What it remembers of batches below its log's start is not
-//! asked for, nor anything of a log of which the world itself destroyed a part on this node.
+//! asked for, nor anything of a log of which the world itself destroyed a part on this node. Compaction leaves the last batches of
+//! each producer, and any others may go: where an unclean election then takes those that were left, nobody can know what the ones before
+//! them told, and nothing that goes by these is asked for.
 //!
 //! Broken, too, if a leader tells a producer that its batch leaves a gap, where the batches between were acknowledged before: a
 //! leader that was deposed knows less than the log has, and must not speak for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::{Entry, Harm, What};
-use model::{Event, Offset, PartitionId, ProducerId, ProducerStamp, Producers, Timestamp};
+use model::{Event, Offset, PartitionId, Producer, ProducerId, ProducerStamp, Producers, Timestamp};
 
 use super::{Frequent, NodeId, Promise, World};
 
@@ -30,6 +32,8 @@ pub(super) struct ProducerStateIsItsRebuild {
 struct Log {
     /// The batches of producers, and where each begins and ends.
     batches: Vec<(ProducerStamp, Offset, Offset)>,
+    /// Where those begin that compaction may have taken, since later ones told enough, and these are gone.
+    faded: BTreeSet<Offset>,
     has_forgotten: bool,
     /// Some of it was written before the trace began; or a producer that was forgotten may be known again, since its batches were
     /// read again, and nobody witnessed which were.
@@ -37,16 +41,26 @@ struct Log {
 }
 
 impl Log {
-    fn rebuild(&self, start: Offset) -> Producers {
+    /// None if nobody can know.
+    fn rebuild(&self, start: Offset) -> Option<Producers> {
         let mut producers = Producers::default();
         for (stamp, base, end) in self.batches.iter().filter(|(_, _, end)| start < *end) {
             producers.note(stamp, *base, *end);
         }
-        producers
+        let has_faded = |(_, producer): (ProducerId, &Producer)| {
+            producer.batches.iter().any(|batch| self.faded.contains(&batch.base))
+        };
+        (!self.is_in_doubt && !producers.iter().any(has_faded)).then_some(producers)
     }
 
-    fn ends_at(&mut self, end: Offset) {
+    /// It ends at `end`; `is_faded` says it of what begins somewhere, should later batches go.
+    fn ends_at(&mut self, end: Offset, is_faded: impl Fn(Offset) -> bool) {
+        let count = self.batches.len();
         self.batches.retain(|(_, _, last)| *last <= end);
+        self.faded.retain(|base| *base < end);
+        if self.batches.len() < count {
+            self.faded.extend(self.batches.iter().map(|(_, base, _)| *base).filter(|base| is_faded(*base)));
+        }
         self.is_in_doubt |= self.has_forgotten;
     }
 
@@ -74,6 +88,14 @@ impl ProducerStateIsItsRebuild {
     fn log(&mut self, partition: PartitionId, node: NodeId) -> &mut Log {
         self.logs.entry((partition, node)).or_default()
     }
+}
+
+/// True if compaction may have taken the batch at `base` from this log. Only an unclean election cuts a log below where compaction
+/// has been: elsewhere the last batches of each producer are still there.
+fn is_faded(world: &World, partition: PartitionId, node: NodeId, base: Offset) -> bool {
+    let has_given_up = world.partition(partition).is_some_and(|state| state.has_given_up());
+    let batch = world.replica(partition, node).and_then(|replica| replica.log.holding(base));
+    has_given_up && batch.is_some_and(|batch| batch.is_compacted())
 }
 
 /// True if `earlier` is less than half the circle of sequences before `later`.
@@ -145,11 +167,13 @@ impl Promise for ProducerStateIsItsRebuild {
                 }
             }
             Event::ProducerForgotten { partition, producer } => self.log(partition, node).forgets(producer),
-            Event::Truncated { partition, to, .. } => self.log(partition, node).ends_at(to),
+            Event::Truncated { partition, to, .. } => {
+                self.log(partition, node).ends_at(to, |base| is_faded(before, partition, node, base));
+            }
             Event::Recovered { partition, log_end, .. } => {
                 let is_new = !self.logs.contains_key(&(partition, node));
                 let log = self.log(partition, node);
-                log.ends_at(log_end);
+                log.ends_at(log_end, |base| is_faded(before, partition, node, base));
                 log.is_in_doubt |= is_new && Offset::ZERO < log_end && !before.is_seen_from_start(node);
             }
             Event::LogStartAdvanced { partition, to, .. } => {
@@ -157,13 +181,11 @@ impl Promise for ProducerStateIsItsRebuild {
             }
             Event::ProducersKnown { partition, start, end, digest } => {
                 let is_hurt = before.replica(partition, node).is_some_and(|replica| replica.is_hurt);
-                let log = self.log(partition, node);
-                if is_hurt || log.is_in_doubt {
+                let Some(rebuilt) = self.log(partition, node).rebuild(start).filter(|_| !is_hurt) else {
                     return Ok(());
-                }
-                let is_same = log.rebuild(start).digest() == digest;
+                };
                 self.judged += 1;
-                if !is_same {
+                if rebuilt.digest() != digest {
                     let name = before.name(node);
                     return Err(format!(
                         "{partition}: {name} knows other producers than its log, which has {start}..{end}, tells of"

@@ -4,7 +4,8 @@
 //! that goes is younger than `retention.ms`; (d) by size, when less than `retention.bytes` are left; (e) by deletion, past what a
 //! client had asked for; (f) on a follower, past where a leader's log began. A node's word on ages and sizes is taken: its
 //! clock may be wrong, and what it says must fit; whether a snapshot stands for what goes of the metadata is a promise of its own. A log begins after a start where it began before, at the least,
-//! unless its node had let the replica go meanwhile.
+//! unless its node had let the replica go meanwhile. Once an unclean election gave up what was committed, (a) is not asked: a log that the
+//! new leader lacks may rightly begin past where that one's ends.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ impl RetentionTakesWhatItMay {
         let high_watermark = world.high_watermark(partition);
         let refuse =
             |why: String| Err(format!("{partition}: {} deletes its records below {to}, {why}", world.name(node)));
-        if high_watermark < to {
+        if high_watermark < to && !has_given_up(partition, world) {
             return refuse(format!("and only those below {high_watermark} are committed"));
         }
         let start = self.starts.entry((partition, node)).or_default();
@@ -74,6 +75,10 @@ impl RetentionTakesWhatItMay {
     }
 }
 
+fn has_given_up(partition: PartitionId, world: &World) -> bool {
+    world.partition(partition).is_some_and(|state| state.has_given_up())
+}
+
 impl Promise for RetentionTakesWhatItMay {
     fn name(&self) -> &'static str {
         NAME
@@ -102,7 +107,8 @@ impl Promise for RetentionTakesWhatItMay {
                     ));
                 }
                 let high_watermark = before.high_watermark(*partition);
-                if high_watermark < *log_start && before.is_seen_from_start(node) {
+                let is_past = high_watermark < *log_start && !has_given_up(*partition, before);
+                if is_past && before.is_seen_from_start(node) {
                     return Err(format!(
                         "{partition}: the log of {} begins at {log_start} after a start, and only what is below {high_watermark} was committed",
                         before.name(node)
