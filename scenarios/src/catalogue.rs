@@ -50,6 +50,7 @@ const TALES: &[Tale] = tales![
     "producers/numbers-outlive-what-is-deleted.toml",
     "topics/topic-is-deleted-under-load.toml",
     "topics/topic-is-made-again.toml",
+    "topics/order-to-delete-comes-late.toml",
     "storage/nothing-left-to-compare-with.toml",
     "storage/offsets-rot-under-the-cleaner.toml",
     "topics/partitions-are-added.toml",

@@ -5,19 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use host::Host;
-use model::{BrokerId, ClusterId, Endpoint};
+use model::{BrokerId, ClusterId, Endpoint, TopicId};
 use protocol::ErrorCode;
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use protocol::messages::delete_topics_request::DeleteTopicState;
 use protocol::messages::describe_configs_request::DescribeConfigsResource;
 use protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, RequestMessage, StrBytes, string, topic_name,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeClusterRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, MetadataRequest, RequestMessage,
+    StrBytes, string, topic_id, topic_name, uuid,
 };
 
 use crate::{ClientConfig, ClientError, Cluster, TopicInfo};
+
+/// First version of DeleteTopics that takes a topic's id (KIP-516).
+const TOPIC_ID_SINCE: i16 = 6;
 
 /// A topic to make. Numbers of -1 leave the choice to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,18 +115,51 @@ impl<H: Host> Admin<H> {
     }
 
     /// Deletes a topic and all that is in it, and waits until the cluster says so. One that is not there is an error, unless an
-    /// earlier attempt of this very call had no answer and may have deleted it.
+    /// earlier attempt of this very call had no answer and may have deleted it. Such an attempt may still be on its way when another
+    /// topic has the name: it says the id of the one that is meant.
     ///
     /// # Errors
     /// `Unknown` if there is none; others once the operation's time is over: it may be deleted.
     pub async fn delete_topic(&self, name: &str) -> Result<(), ClientError> {
+        if let Some(id) = self.known_id(name).await? {
+            match self.delete_known(name, Some(id)).await {
+                Err(ClientError::Unknown(_)) => {}
+                decided => return decided,
+            }
+        }
+        // Whoever was asked for the id may not have heard of the topic yet. The controller has the last word.
+        self.delete_known(name, None).await
+    }
+
+    /// The id of a topic, if there is one that the broker which is asked has heard of.
+    async fn known_id(&self, name: &str) -> Result<Option<TopicId>, ClientError> {
+        let asked = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+        let request = MetadataRequest::default().with_topics(Some(vec![asked])).with_allow_auto_topic_creation(false);
+        let attempt = || async {
+            let answer = self.cluster.ask_any(|_version| request.clone()).await?;
+            let told = answer.topics.first().ok_or(ClientError::Missing)?;
+            match ErrorCode::try_from_code(told.error_code) {
+                // Older brokers know no ids.
+                None => Ok(Some(topic_id(told.topic_id)).filter(|id| id.0 != 0)),
+                // It does not know its cluster yet.
+                Some(code @ ErrorCode::LeaderNotAvailable) => Err(ClientError::Refused { code, message: None }),
+                Some(_) => Ok(None),
+            }
+        };
+        self.cluster.retry(attempt).await
+    }
+
+    /// Deletes the topic that has this id; without one, whichever has the name.
+    async fn delete_known(&self, name: &str, id: Option<TopicId>) -> Result<(), ClientError> {
         let timeout_ms = self.cluster.config().request_timeout.as_millis() as i32;
-        let request =
-            DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(timeout_ms);
-        self.change_named(name, request, ErrorCode::UnknownTopicOrPartition, |mut answer| {
-            answer.responses.pop().map(|result| (result.error_code, result.error_message))
-        })
-        .await
+        let request = |version: i16| deletion(version, name, id).with_timeout_ms(timeout_ms);
+        let outcome = |mut answer: DeleteTopicsResponse| {
+            let result = answer.responses.pop()?;
+            let is_unknown_id = result.error_code == ErrorCode::UnknownTopicId.code();
+            let code = if is_unknown_id { ErrorCode::UnknownTopicOrPartition.code() } else { result.error_code };
+            Some((code, result.error_message))
+        };
+        self.change_named(name, request, ErrorCode::UnknownTopicOrPartition, outcome).await
     }
 
     /// Gives a topic more partitions, so that it has `count` of them then.
@@ -132,27 +171,27 @@ impl<H: Host> Admin<H> {
         let topic =
             CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(count).with_assignments(None);
         let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms);
-        self.change_named(name, request, ErrorCode::InvalidPartitions, |mut answer| {
+        let outcome = |mut answer: CreatePartitionsResponse| {
             answer.results.pop().map(|result| (result.error_code, result.error_message))
-        })
-        .await
+        };
+        self.change_named(name, |_version| request.clone(), ErrorCode::InvalidPartitions, outcome).await
     }
 
     /// Orders a change of one topic until the cluster says that it is done. An attempt that had no answer may have done it:
     /// `is_done_already` is then what the next one hears.
     /// Changes what has this name. The error `is_done_already` is none where an earlier attempt may have done it.
-    pub(crate) async fn change_named<R: RequestMessage + Clone + Sync>(
+    pub(crate) async fn change_named<R: RequestMessage + Sync>(
         &self,
         name: &str,
-        request: R,
+        request: impl Fn(i16) -> R,
         is_done_already: ErrorCode,
         outcome: impl Fn(R::Response) -> Option<(i16, Option<StrBytes>)>,
     ) -> Result<(), ClientError> {
         let (is_unanswered, in_doubt) = (AtomicBool::new(false), AtomicBool::new(false));
         let attempt = || async {
-            let send = |_version| {
+            let send = |version| {
                 in_doubt.fetch_or(is_unanswered.swap(true, Ordering::Relaxed), Ordering::Relaxed);
-                request.clone()
+                request(version)
             };
             let answer = self.cluster.ask_any(send).await?;
             is_unanswered.store(false, Ordering::Relaxed);
@@ -303,4 +342,17 @@ fn creation(topic: &NewTopic, timeout_ms: i32) -> CreateTopicsRequest {
         .with_replication_factor(topic.replication_factor)
         .with_configs(topic.settings.iter().map(setting).collect());
     CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms)
+}
+
+/// By the id where one is known and can be said, else by the name.
+fn deletion(version: i16, name: &str, id: Option<TopicId>) -> DeleteTopicsRequest {
+    let request = DeleteTopicsRequest::default();
+    if version < TOPIC_ID_SINCE {
+        return request.with_topic_names(vec![topic_name(name)]);
+    }
+    let topic = match id {
+        Some(id) => DeleteTopicState::default().with_topic_id(uuid(id)),
+        None => DeleteTopicState::default().with_name(Some(topic_name(name))),
+    };
+    request.with_topics(vec![topic])
 }

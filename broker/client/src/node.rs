@@ -6,7 +6,7 @@ use protocol::messages::{ApiKey, RequestMessage};
 
 use crate::{CallError, Channel, ClientConfig, ClientError, features};
 
-/// What this client asks with, oldest and newest version. Topics go by name everywhere, so Fetch ends at 12.
+/// What this client asks with, oldest and newest version. Topics go by name but where one is deleted, so Fetch ends at 12.
 const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Produce, 3, 12),
     (ApiKey::Fetch, 4, 12),
@@ -14,7 +14,7 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Metadata, 4, 12),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteRecords, 0, 2),
-    (ApiKey::DeleteTopics, 1, 5),
+    (ApiKey::DeleteTopics, 1, 6),
     (ApiKey::InitProducerId, 0, 5),
     (ApiKey::DescribeConfigs, 1, 4),
     (ApiKey::CreatePartitions, 0, 3),

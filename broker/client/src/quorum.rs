@@ -7,7 +7,8 @@ use protocol::messages::add_raft_voter_request::Listener;
 use protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use protocol::messages::describe_quorum_response::ReplicaState;
 use protocol::messages::{
-    AddRaftVoterRequest, DescribeQuorumRequest, RemoveRaftVoterRequest, directory_id, string, topic_name,
+    AddRaftVoterRequest, AddRaftVoterResponse, DescribeQuorumRequest, RemoveRaftVoterRequest, RemoveRaftVoterResponse,
+    directory_id, string, topic_name,
 };
 
 use crate::{Admin, ClientError};
@@ -92,10 +93,8 @@ impl<H: Host> Admin<H> {
             .with_timeout_ms(self.cluster.config().request_timeout.as_millis() as i32)
             .with_voter_id(node.0)
             .with_listeners(vec![listener]);
-        self.change_named(&node.to_string(), request, ErrorCode::DuplicateVoter, |answer| {
-            Some((answer.error_code, answer.error_message))
-        })
-        .await
+        let outcome = |answer: AddRaftVoterResponse| Some((answer.error_code, answer.error_message));
+        self.change_named(&node.to_string(), |_version| request.clone(), ErrorCode::DuplicateVoter, outcome).await
     }
 
     /// Has a node vote on the metadata no more; waits until that is committed.
@@ -104,10 +103,8 @@ impl<H: Host> Admin<H> {
     /// `Refused` with what is wrong; others once the operation's time is over: it may vote no more.
     pub async fn remove_voter(&self, node: BrokerId) -> Result<(), ClientError> {
         let request = RemoveRaftVoterRequest::default().with_cluster_id(None).with_voter_id(node.0);
-        self.change_named(&node.to_string(), request, ErrorCode::VoterNotFound, |answer| {
-            Some((answer.error_code, answer.error_message))
-        })
-        .await
+        let outcome = |answer: RemoveRaftVoterResponse| Some((answer.error_code, answer.error_message));
+        self.change_named(&node.to_string(), |_version| request.clone(), ErrorCode::VoterNotFound, outcome).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Producer and consumer against brokers that misbehave on demand.
+//! Producer, consumer and administrator against brokers that misbehave on demand.
 #![allow(clippy::unwrap_used, reason = "what does not hold here fails the test, as it should")]
 
 mod peer;
@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{
-    Acks, CallError, ClientConfig, ClientError, ConsumeError, Consumer, ConsumerConfig, Message, OutOfRange, Position,
-    Producer, ProducerConfig, Reason, SendError, Sent, TopicPartition, partition_of_key,
+    Acks, Admin, CallError, ClientConfig, ClientError, ConsumeError, Consumer, ConsumerConfig, Message, OutOfRange,
+    Position, Producer, ProducerConfig, Reason, SendError, Sent, TopicPartition, partition_of_key,
 };
 use host::Host;
 use host::real::RealHost;
 use model::{Endpoint, Offset, Timestamp};
-use peer::{PARTITIONS, Peers, Trick};
+use peer::{Deletion, PARTITIONS, Peers, Trick};
 use protocol::ErrorCode;
+use protocol::messages::Uuid;
 
 fn client(bootstrap: Vec<Endpoint>) -> ClientConfig {
     let retry_backoff = Duration::from_millis(10);
@@ -317,6 +318,32 @@ async fn a_position_that_one_leader_lacks_and_the_next_one_has_is_kept() {
     // Who wants to begin anew does.
     assert!(beyond.seek(&partition, Position::Earliest));
     assert_eq!(read(&mut beyond, 1).await[&0][0].0, 0);
+}
+
+#[tokio::test]
+async fn an_order_to_delete_a_topic_that_comes_late_spares_the_next_one_of_that_name() {
+    let peers = Peers::start().await;
+    let admin = Admin::new(peers.host.clone(), client(peers.bootstrap()));
+    peers.state.lock().unwrap().deletion = Some(Deletion::HangUpBefore);
+    in_any_task(admin.delete_topic("orders")).await.unwrap();
+
+    let mut state = peers.state.lock().unwrap();
+    assert_eq!(state.orders, None);
+    let next = Some(Uuid::from_u128(10));
+    state.orders = next;
+    let late = state.on_its_way.take().unwrap();
+    state.delete(late);
+    assert_eq!(state.orders, next);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_deleted_without_an_answer_is_deleted_and_one_that_is_not_there_is_unknown() {
+    let peers = Peers::start().await;
+    let admin = Admin::new(peers.host.clone(), client(peers.bootstrap()));
+    peers.state.lock().unwrap().deletion = Some(Deletion::HangUpAfter);
+    assert_eq!(admin.delete_topic("orders").await, Ok(()));
+    assert_eq!(peers.state.lock().unwrap().orders, None);
+    assert_eq!(admin.delete_topic("orders").await, Err(ClientError::Unknown("orders".into())));
 }
 
 #[tokio::test]

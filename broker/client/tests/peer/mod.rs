@@ -1,5 +1,5 @@
 //! A cluster of two scripted brokers on loopback: one log in memory, a leader that can be moved, and tricks to play on
-//! produce requests. It stands in for what no healthy broker does on demand.
+//! produce requests and on orders to delete the topic. It stands in for what no healthy broker does on demand.
 #![allow(clippy::unwrap_used, reason = "what does not hold here fails the test, as it should")]
 
 use std::collections::VecDeque;
@@ -31,6 +31,13 @@ pub(crate) enum Trick {
     AppendAndRefuse(ErrorCode),
 }
 
+/// How an order to delete the topic gets no answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deletion {
+    HangUpBefore,
+    HangUpAfter,
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     /// Batches of each partition, oldest first.
@@ -51,6 +58,12 @@ pub(crate) struct State {
     pub(crate) tricks: VecDeque<Trick>,
     pub(crate) produce_requests: usize,
     pub(crate) open_connections: usize,
+    /// The topic's id; none while it is deleted.
+    pub(crate) orders: Option<Uuid>,
+    /// What becomes of the next order to delete it.
+    pub(crate) deletion: Option<Deletion>,
+    /// The order that is still on its way.
+    pub(crate) on_its_way: Option<DeleteTopicsRequest>,
     /// A partition that is led by a broker which takes connections and never says a word.
     pub(crate) led_by_the_mute: Option<i32>,
     endpoints: Vec<Endpoint>,
@@ -67,7 +80,7 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) async fn start() -> Peers {
         let host = RealHost::new(std::env::temp_dir().join("client-peers")).unwrap();
-        let state = Arc::new(Mutex::new(State { epoch: 1, ..State::default() }));
+        let state = Arc::new(Mutex::new(State { epoch: 1, orders: Some(Uuid::from_u128(9)), ..State::default() }));
         let mut tasks = Vec::new();
         for id in 0..2 {
             let listener = host.listen(&Endpoint::new("127.0.0.1", 0)).await.unwrap();
@@ -137,6 +150,7 @@ async fn answer(host: &RealHost, id: i32, state: &Arc<Mutex<State>>, request: Re
         }
         Request::Metadata(request) => Some(Response::Metadata(state.lock().unwrap().metadata(&request))),
         Request::Produce(request) => state.lock().unwrap().produce(id, request).map(Response::Produce),
+        Request::DeleteTopics(request) => state.lock().unwrap().delete(request).map(Response::DeleteTopics),
         Request::ListOffsets(request) => Some(Response::ListOffsets(state.lock().unwrap().list_offsets(id, &request))),
         Request::Fetch(request) => {
             let deadline = host.now() + Duration::from_millis(request.max_wait_ms as u64);
@@ -181,19 +195,45 @@ impl State {
                 .with_leader_epoch(self.epoch)
         };
         let topic = |asked: &metadata_request::MetadataRequestTopic| {
-            let known = asked.name.as_ref().is_some_and(|name| name.as_str() == "orders");
-            let topic =
-                MetadataResponseTopic::default().with_name(asked.name.clone()).with_topic_id(Uuid::from_u128(9));
-            if known {
-                topic.with_partitions((0..PARTITIONS).map(partition).collect())
-            } else {
-                topic.with_error_code(ErrorCode::InvalidTopicException.code())
+            let is_orders = asked.name.as_ref().is_some_and(|name| name.as_str() == "orders");
+            let topic = MetadataResponseTopic::default().with_name(asked.name.clone());
+            match self.orders {
+                Some(id) if is_orders => {
+                    topic.with_topic_id(id).with_partitions((0..PARTITIONS).map(partition).collect())
+                }
+                None if is_orders => topic.with_error_code(ErrorCode::UnknownTopicOrPartition.code()),
+                _ => topic.with_error_code(ErrorCode::InvalidTopicException.code()),
             }
         };
         let mute = self.mute.iter().filter(|_| self.led_by_the_mute.is_some()).map(|mute| (MUTE as usize, mute));
         MetadataResponse::default()
             .with_brokers(self.endpoints.iter().enumerate().chain(mute).map(broker).collect())
             .with_topics(request.topics.iter().flatten().map(topic).collect())
+    }
+
+    pub(crate) fn delete(&mut self, request: DeleteTopicsRequest) -> Option<DeleteTopicsResponse> {
+        let trick = self.deletion.take();
+        if matches!(trick, Some(Deletion::HangUpBefore)) {
+            self.on_its_way = Some(request);
+            return None;
+        }
+        let mut results = Vec::new();
+        for topic in request.topics {
+            let result = delete_topics_response::DeletableTopicResult::default().with_name(topic.name.clone());
+            let (is_meant, unknown) = match &topic.name {
+                Some(name) => (name.as_str() == "orders", ErrorCode::UnknownTopicOrPartition),
+                None => (self.orders == Some(topic.topic_id), ErrorCode::UnknownTopicId),
+            };
+            results.push(match self.orders.filter(|_| is_meant) {
+                Some(id) => result.with_topic_id(id),
+                None => result.with_error_code(unknown.code()),
+            });
+            if is_meant {
+                self.orders = None;
+            }
+        }
+        let answer = DeleteTopicsResponse::default().with_responses(results);
+        (!matches!(trick, Some(Deletion::HangUpAfter))).then_some(answer)
     }
 
     fn produce(&mut self, id: i32, request: ProduceRequest) -> Option<ProduceResponse> {

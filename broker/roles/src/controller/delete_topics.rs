@@ -28,7 +28,10 @@ impl Controller {
 fn find(draft: &Draft, topic: &TopicReference) -> Result<(TopicId, String), Refusal> {
     let found = match topic {
         TopicReference::Name(name) => draft.image.topic_by_name(name).ok_or(Refusal::UnknownTopicOrPartition)?,
-        TopicReference::Id(id) => draft.image.topics.get(id).ok_or(Refusal::UnknownTopicId)?,
+        TopicReference::Id(id) => draft.image.topics.get(id).ok_or_else(|| {
+            model::reached!("an order to delete a topic came when that was gone");
+            Refusal::UnknownTopicId
+        })?,
     };
     Ok((found.id, found.name.clone()))
 }
