@@ -28,7 +28,9 @@ impl Api {
     /// The newest version that a program serves which knows metadata up to `newest`; none if it does not have the API.
     pub fn newest(&self, newest: MetadataVersion) -> Option<i16> {
         match self.key {
-            ApiKey::AddRaftVoter | ApiKey::RemoveRaftVoter => newest.has_voters().then_some(self.max),
+            ApiKey::AddRaftVoter | ApiKey::RemoveRaftVoter | ApiKey::UpdateRaftVoter => {
+                newest.has_voters().then_some(self.max)
+            }
             // What follows tells voters apart by their disks, and where a leader listens that was not configured (KIP-853).
             ApiKey::Fetch if !newest.has_voters() => Some(16),
             ApiKey::FetchSnapshot | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch if !newest.has_voters() => {
@@ -90,6 +92,7 @@ pub const SUPPORTED: &[Api] = &[
     for_clients(ApiKey::DescribeTopicPartitions, 0, 0),
     for_clients(ApiKey::AddRaftVoter, 0, 0),
     for_clients(ApiKey::RemoveRaftVoter, 0, 0),
+    between_nodes(ApiKey::UpdateRaftVoter, 0, 0),
 ];
 
 /// The entry of `key`, if we speak it.

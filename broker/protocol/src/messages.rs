@@ -21,7 +21,8 @@ pub use proto_kafka::messages::{
     ListOffsetsResponse, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, MetadataRequest,
     MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
     ProducerId as WireProducerId, RemoveRaftVoterRequest, RemoveRaftVoterResponse, TopicName, UnregisterBrokerRequest,
-    UnregisterBrokerResponse, UpdateFeaturesRequest, UpdateFeaturesResponse, VoteRequest, VoteResponse,
+    UnregisterBrokerResponse, UpdateFeaturesRequest, UpdateFeaturesResponse, UpdateRaftVoterRequest,
+    UpdateRaftVoterResponse, VoteRequest, VoteResponse,
 };
 /// The parts of each message, by the message's name: `fetch_response::PartitionData`.
 pub use proto_kafka::messages::{
@@ -41,7 +42,7 @@ pub use proto_kafka::messages::{
     list_offsets_request, list_offsets_response, list_partition_reassignments_request,
     list_partition_reassignments_response, metadata_request, metadata_response, offset_for_leader_epoch_request,
     offset_for_leader_epoch_response, produce_request, produce_response, update_features_request,
-    update_features_response, vote_request, vote_response,
+    update_features_response, update_raft_voter_request, update_raft_voter_response, vote_request, vote_response,
 };
 /// What every request structure is: it knows its key and its response.
 pub use proto_kafka::protocol::Request as RequestMessage;

@@ -94,6 +94,7 @@ requests! {
     UnregisterBroker(UnregisterBrokerRequest),
     AddRaftVoter(AddRaftVoterRequest),
     RemoveRaftVoter(RemoveRaftVoterRequest),
+    UpdateRaftVoter(UpdateRaftVoterRequest),
     AllocateProducerIds(AllocateProducerIdsRequest),
     AssignReplicasToDirs(AssignReplicasToDirsRequest),
     ListConfigResources(ListConfigResourcesRequest),

@@ -83,6 +83,7 @@ responses! {
     UnregisterBroker(UnregisterBrokerResponse),
     AddRaftVoter(AddRaftVoterResponse),
     RemoveRaftVoter(RemoveRaftVoterResponse),
+    UpdateRaftVoter(UpdateRaftVoterResponse),
     AllocateProducerIds(AllocateProducerIdsResponse),
     AssignReplicasToDirs(AssignReplicasToDirsResponse),
     ListConfigResources(ListConfigResourcesResponse),

@@ -76,6 +76,7 @@ every_response_comes_through! {
     UnregisterBroker(UnregisterBrokerRequest, UnregisterBrokerResponse),
     AddRaftVoter(AddRaftVoterRequest, AddRaftVoterResponse),
     RemoveRaftVoter(RemoveRaftVoterRequest, RemoveRaftVoterResponse),
+    UpdateRaftVoter(UpdateRaftVoterRequest, UpdateRaftVoterResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse),
     ListConfigResources(ListConfigResourcesRequest, ListConfigResourcesResponse),
     Vote(VoteRequest, VoteResponse),

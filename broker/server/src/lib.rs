@@ -27,6 +27,7 @@ mod log_directories;
 mod metadata;
 mod metrics;
 mod node;
+mod own_voter;
 mod partition;
 mod producer_ids;
 mod router;
@@ -121,6 +122,9 @@ pub async fn run<H: Host>(
         tasks.push(spawn(&host, metrics::serve(node.clone(), listener)));
     }
     tasks.push(spawn(&host, apply_metadata(node.clone())));
+    if own_voter::is_elsewhere(&node) {
+        tasks.push(spawn(&host, own_voter::tell(node.clone(), directory.id)));
+    }
     let (standing, mut stands) = watch::channel(Standing::Fenced);
     let (stopping, wants_to_stop) = watch::channel(false);
     if node.config.is_broker {

@@ -80,6 +80,7 @@ pub(crate) fn route<H: Host>(node: &Arc<Node<H>>, header: &Header, answered: Opt
         Request::UpdateFeatures(request) => update_features::handle(node, version, request),
         Request::AddRaftVoter(request) => raft_voters::handle_add(node, request),
         Request::RemoveRaftVoter(request) => raft_voters::handle_remove(node, request),
+        Request::UpdateRaftVoter(request) => raft_voters::handle_update(node, request),
         Request::AlterPartition(request) => alter_partition::handle(node, request),
         Request::BrokerRegistration(request) => broker_registration::handle(node, request),
         Request::BrokerHeartbeat(request) => broker_heartbeat::handle(node, request),

@@ -149,6 +149,14 @@ fn sample(key: ApiKey, version: i16) -> Bytes {
             let request = AddRaftVoterRequest::default().with_cluster_id(Some(string("c"))).with_voter_id(4);
             frame(version, &request.with_listeners(vec![listener]))
         }
+        ApiKey::UpdateRaftVoter => {
+            let listener = update_raft_voter_request::Listener::default()
+                .with_name(string("PLAINTEXT"))
+                .with_host(string("four"))
+                .with_port(9093);
+            let request = UpdateRaftVoterRequest::default().with_cluster_id(Some(string("c"))).with_voter_id(4);
+            frame(version, &request.with_listeners(vec![listener]))
+        }
         ApiKey::RemoveRaftVoter => frame(version, &RemoveRaftVoterRequest::default().with_voter_id(4)),
         ApiKey::UpdateFeatures => {
             let update = update_features_request::FeatureUpdateKey::default()

@@ -20,6 +20,8 @@ pub enum VoterChange {
     Add(Voter),
     /// Without a directory: whichever the voter has.
     Remove(Replica),
+    /// A voter listens elsewhere: it says so itself.
+    Update(Voter),
 }
 
 /// Why the voters are as they were, or may be.
@@ -88,6 +90,12 @@ impl Quorum {
                     return Err(ChangeRefusal::NoController);
                 }
                 current.with(Voter { directory, ..voter.clone() })
+            }
+            VoterChange::Update(voter) => {
+                let replica = voter.replica();
+                let known =
+                    current.get(voter.id).filter(|known| known.is(replica)).ok_or(ChangeRefusal::DoesNotVote)?;
+                current.with(Voter { directory: known.directory, ..voter.clone() })
             }
             VoterChange::Remove(Replica { id, directory }) => {
                 let voter = current.get(*id).ok_or(ChangeRefusal::DoesNotVote)?;

@@ -1,18 +1,20 @@
-//! AddRaftVoter and RemoveRaftVoter (KIP-853): who votes on the metadata changes, one at a time. Done by the leader of the quorum, which is
-//! the active controller; any other node passes the request on.
+//! AddRaftVoter, RemoveRaftVoter and UpdateRaftVoter (KIP-853): who votes on the metadata changes, one at a time, or where a voter listens. Done by
+//! the leader of the quorum, which is the active controller; any other node passes the request on, but for what a voter says of itself.
 
 use std::sync::Arc;
 
 use host::Host;
-use model::{BrokerId, Endpoint};
+use model::{BrokerId, Endpoint, LeaderEpoch};
+use protocol::messages::update_raft_voter_response::CurrentLeader;
 use protocol::messages::{
     AddRaftVoterRequest, AddRaftVoterResponse, RemoveRaftVoterRequest, RemoveRaftVoterResponse, RequestMessage,
-    StrBytes, directory_id, string,
+    StrBytes, UpdateRaftVoterRequest, UpdateRaftVoterResponse, directory_id, string,
 };
-use protocol::{ErrorCode, Response};
+use protocol::{ErrorCode, NO_ERROR, Response};
 use roles::quorum::{ChangeRefusal, Replica, Voter, VoterChange};
 
 use super::decided::{Undecided, pass_on};
+use super::wire_id;
 use crate::node::Node;
 use crate::router::Answer;
 
@@ -54,6 +56,49 @@ pub(crate) fn handle_remove<H: Host>(node: &Arc<Node<H>>, request: RemoveRaftVot
             |refused| answer.with_error_code(refused.code).with_error_message(Some(string(&refused.message))),
         ))
     })
+}
+
+/// A voter that came back elsewhere says where, to whom it takes for the leader.
+pub(crate) fn handle_update<H: Host>(node: &Arc<Node<H>>, request: UpdateRaftVoterRequest) -> Answer {
+    let node = node.clone();
+    Answer::later(async move {
+        let epoch = node.metadata.epoch();
+        let (leader, at) = node.metadata.leader().unzip();
+        let current = CurrentLeader::default()
+            .with_leader_id(wire_id(leader))
+            .with_leader_epoch(epoch.0)
+            .with_host(string(at.as_ref().map_or("", |at| at.host.as_str())))
+            .with_port(at.as_ref().map_or(-1, |at| i32::from(at.port)));
+        let code = match updated(&node, &request, epoch).await {
+            Ok(()) => NO_ERROR,
+            Err(code) => code,
+        };
+        let answer = UpdateRaftVoterResponse::default().with_error_code(code).with_current_leader(current);
+        Response::UpdateRaftVoter(answer)
+    })
+}
+
+async fn updated<H: Host>(node: &Node<H>, request: &UpdateRaftVoterRequest, epoch: LeaderEpoch) -> Result<(), i16> {
+    if request.cluster_id.as_ref().is_some_and(|asked| asked.as_str() != node.cluster_id.0) {
+        return Err(ErrorCode::InconsistentClusterId.code());
+    }
+    if request.current_leader_epoch < epoch.0 {
+        return Err(ErrorCode::FencedLeaderEpoch.code());
+    }
+    if epoch.0 < request.current_leader_epoch {
+        return Err(ErrorCode::UnknownLeaderEpoch.code());
+    }
+    let listener = request.listeners.first().ok_or(ErrorCode::InvalidRequest.code())?;
+    let voter = Voter {
+        id: BrokerId(request.voter_id),
+        directory: directory_id(request.voter_directory_id),
+        endpoint: Endpoint::new(listener.host.as_str(), listener.port),
+    };
+    match node.metadata.change_voters(VoterChange::Update(voter)).await {
+        Ok(()) => Ok(()),
+        Err(ChangeRefusal::NotLeader) => Err(ErrorCode::NotLeaderOrFollower.code()),
+        Err(refusal) => Err(refused(refusal).code),
+    }
 }
 
 /// None once the change is committed; the answer of whoever leads, if that is another node.
