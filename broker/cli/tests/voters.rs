@@ -97,3 +97,31 @@ fn a_quorum_is_handed_over_from_one_node_to_another() {
     first.stop();
     second.stop();
 }
+
+#[test]
+fn a_voter_that_comes_back_elsewhere_is_looked_for_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ports = [free_port(), free_port()];
+    let address = |port: u16| format!("127.0.0.1:{port}");
+    let first_file = configure(directory.path(), 1, "broker,controller", ports);
+    let first = serve(&first_file);
+    let second = serve(&configure(directory.path(), 2, "broker,controller", ports));
+    let at_first = address(ports[0]);
+    printed(run(&["quorum", "add", "2", "--at", &address(ports[1]), "--bootstrap", &at_first]));
+    second.stop();
+    ports[1] = free_port();
+    let second = serve(&configure(directory.path(), 2, "broker,controller", ports));
+    let at_second = address(ports[1]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // Until the log says where it is, the change before is perhaps not committed.
+    while !run(&["quorum", "remove", "1", "--bootstrap", &at_second]).status.success() {
+        assert!(Instant::now() < deadline, "the voters cannot be changed");
+    }
+    until_described(&at_second, &[("1", "observer"), ("2", "leader")]);
+    first.stop();
+    // Its file names only itself, so what leads it to the quorum is the log.
+    let first = serve(&first_file);
+    until_described(&at_first, &[("1", "observer"), ("2", "leader")]);
+    first.stop();
+    second.stop();
+}

@@ -297,6 +297,7 @@ impl<H: Host> MetadataTask<H> {
                 let ticket = self.next_ticket();
                 self.replies.insert(ticket, answer);
                 if let Request::BeginEpoch(begin) = &request {
+                    self.hear_from(begin.leader, leader_at.as_ref());
                     self.learn_of(Some(begin.leader), leader_at);
                 }
                 self.step(Input::Request { ticket, request })
@@ -339,6 +340,14 @@ impl<H: Host> MetadataTask<H> {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         ticket
+    }
+
+    /// A leader says where it listens: a voter that came back elsewhere is where it says, not where the log still has it.
+    fn hear_from(&mut self, leader: BrokerId, at: Option<&Endpoint>) {
+        if let Some(at) = at.filter(|_| self.quorum.voters().contains(leader)) {
+            self.peers.reach(leader, at);
+            self.tell_where_the_leader_is();
+        }
     }
 
     /// A leader listens there that the voters which this node knows of may not lead to.
