@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use model::{BrokerId, Bug, Planted};
+use model::{BrokerId, Bug, DirectoryId, Endpoint, Planted};
 
 use super::world::World;
+use crate::quorum::Voter;
 
 fn quiet(voters: i32, observers: i32) -> (World, BrokerId) {
     let mut world = World::of(voters, observers, Planted::NONE);
@@ -129,4 +130,26 @@ fn two_leaders_that_change_the_voters_in_turn_lose_nothing() {
 #[should_panic(expected = "an elected leader has all that is committed")]
 fn two_leaders_that_change_the_voters_before_they_commit_lose_what_was_committed() {
     two_leaders_change_in_turn(Planted::NONE.with(Bug::VotersBeforeCommit));
+}
+
+#[test]
+fn a_voter_that_moves_stays_the_voter_that_it_is_and_a_stranger_moves_nobody() {
+    let (mut world, leader) = quiet(3, 1);
+    world.change_voters(leader, BrokerId(4));
+    world.settle(Duration::from_secs(1));
+    let known = world.node(leader.0).quorum.voters().get(BrokerId(4)).unwrap().clone();
+    let elsewhere = Endpoint::new("elsewhere", 9093);
+    let moved = Voter { endpoint: elsewhere.clone(), ..known.clone() };
+    let other_disk = Voter { directory: Some(DirectoryId(99)), ..moved.clone() };
+    for stranger in [other_disk, Voter { id: BrokerId(5), ..moved.clone() }] {
+        world.update_voter(leader, stranger);
+        assert_eq!(world.node(leader.0).quorum.voters().get(BrokerId(4)), Some(&known));
+    }
+    world.update_voter(leader, moved.clone());
+    world.settle(Duration::from_secs(1));
+    assert_eq!((voters(&world, leader), world.changed), (vec![1, 2, 3, 4], 2));
+    for id in world.ids() {
+        assert_eq!(world.node(id.0).quorum.voters().get(BrokerId(4)), Some(&moved), "every log says where it is");
+    }
+    world.must_make_progress();
 }

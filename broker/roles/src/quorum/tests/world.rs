@@ -386,6 +386,14 @@ impl World {
         self.step(id, Input::ChangeVoters { ticket, change });
     }
 
+    /// A voter says that it listens elsewhere.
+    pub(super) fn update_voter(&mut self, id: BrokerId, moved: Voter) {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.nodes.get_mut(&id).unwrap().changing.insert(ticket);
+        self.step(id, Input::ChangeVoters { ticket, change: VoterChange::Update(moved) });
+    }
+
     /// Goes on until somebody leads a later epoch than `epoch`, and no further.
     pub(super) fn elect_after(&mut self, epoch: LeaderEpoch) -> BrokerId {
         loop {
