@@ -258,6 +258,48 @@ fn a_log_start_moves_only_where_it_may() {
 }
 
 #[test]
+fn a_log_goes_back_only_where_an_unclean_election_gave_it_up() {
+    const PROMISE: &str = "retention takes only what it may";
+    const SPARES: &str = "a truncation spares what is committed";
+    let size = LogStartReason::Size { kept_bytes: 1_000, retention_bytes: 1_000 };
+    let gives_up = |tale: Tale, epoch, to| {
+        let (start, end, to) = (Offset(2), Offset(4), Offset(to));
+        tale.says(1, Event::LogGivenUp { partition: P, leader_epoch: LeaderEpoch(epoch), start, end, to })
+    };
+    let begins = |tale: Tale, to| tale.says(1, Event::LogBegunAnew { partition: P, to: Offset(to) });
+    let recovers = |tale: Tale, log_start, log_end| {
+        let (log_start, log_end) = (Offset(log_start), Offset(log_end));
+        tale.says(1, Event::Recovered { partition: P, log_start, log_end, cut_bytes: 0 })
+    };
+    // Broker 1 leads, and its log begins at 2 where broker 3 has nothing, which leads next.
+    let deleted = || {
+        let whole = Tale::unclean().what(1, What::NodeStarted).replicate().syncs(1, 4).syncs(2, 4).commits(1, 1, 4);
+        whole.advances(1, 2, size)
+    };
+    let parted = || deleted().state(3, 1, 3, 2, &[3]).leads(3, 2, 0).follows(1, 2, 3);
+    let goes_on = || begins(gives_up(parted(), 2, 0), 0).appends(3, 2, 0, 20).appends(1, 2, 0, 20);
+    goes_on().keeps();
+    // A start finds it so, too; or as it was.
+    recovers(begins(gives_up(parted(), 2, 0).crashes(1), 0), 0, 0).keeps();
+    recovers(begins(begins(gives_up(parted(), 2, 0), 0).crashes(1), 0), 0, 0).keeps();
+    recovers(gives_up(parted(), 2, 0).crashes(1), 2, 4).keeps();
+    recovers(gives_up(parted(), 2, 0).crashes(1), 0, 0).breaks(PROMISE);
+    // It did not say so, or said another place.
+    begins(parted(), 0).breaks(PROMISE);
+    begins(gives_up(parted(), 2, 0), 1).breaks(PROMISE);
+    begins(goes_on(), 0).breaks(PROMISE);
+    // The leader's log begins at 0.
+    gives_up(parted(), 2, 1).breaks(PROMISE);
+    // It does not follow that epoch; nobody gave up anything; it leads.
+    gives_up(parted(), 3, 0).breaks(PROMISE);
+    gives_up(deleted().state(2, 1, 2, 2, &[2]).leads(2, 2, 4).follows(1, 2, 2), 2, 0).breaks(PROMISE);
+    gives_up(deleted(), 1, 0).breaks(PROMISE);
+    // What the leader has by now is what it had itself.
+    let same = parted().appends(3, 2, 0, 10).appends(3, 1, 2, 11).commits(3, 2, 4);
+    begins(gives_up(same, 2, 0), 0).breaks(SPARES);
+}
+
+#[test]
 fn compaction_takes_what_is_superseded_and_tombstones_in_time() {
     const PROMISE: &str = "compaction keeps the last value of each key";
     let ground = |last_is_tombstone| {

@@ -234,6 +234,13 @@ fn witnessed(event: &Event, names: &Names) -> Telling {
         Event::Truncated { partition, from, to } => {
             Telling::new('<', Transition, format!("truncates {to}..{from}")).on(*partition).end(*to)
         }
+        Event::LogGivenUp { partition, leader_epoch, start, end, to } => {
+            let what = format!("gives up {start}..{end}, none of which its leader has, to begin at {to}");
+            Telling::new('<', Transition, what).on(*partition).epoch(*leader_epoch).end(*end)
+        }
+        Event::LogBegunAnew { partition, to } => {
+            Telling::new('<', Transition, format!("begins anew at {to}, with nothing")).on(*partition).end(*to)
+        }
         Event::LogStartAdvanced { partition, from: _, to, reason } => {
             let why = match reason {
                 LogStartReason::Age { .. } => "they are old enough",

@@ -63,6 +63,7 @@ const TALES: &[Tale] = tales![
     "topics/old-directory-is-in-the-way.toml",
     "replication/nobody-in-sync-is-left.toml",
     "replication/operator-gives-up-what-is-lost.toml",
+    "replication/follower-begins-past-its-leaders-end.toml",
     "producers/number-comes-late.toml",
     "producers/silent-producer-is-forgotten.toml",
     "replication/acks-one-loses.toml",

@@ -123,6 +123,8 @@ reaches! {
     LogCompacted = "log compacted",
     /// All that a follower had lay below its leader's log start: its log began anew there.
     LogBegunAnew = "log begun anew",
+    /// After an unclean election a follower had nothing that its leader has: its log began anew, before where it began.
+    LogGivenUp = "log given up",
     /// A node took a snapshot of the metadata.
     SnapshotTaken = "snapshot taken",
     /// A node got a snapshot of the metadata from its leader.

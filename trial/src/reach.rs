@@ -55,6 +55,7 @@ impl Reached {
                     self.note(Reach::TornTailCut);
                 }
             }
+            What::Witnessed(Event::LogBegunAnew { .. }) => self.note(Reach::LogGivenUp),
             What::Witnessed(Event::LogStartAdvanced { reason, .. }) => self.note(match reason {
                 LogStartReason::BehindLeader => Reach::LogBegunAnew,
                 LogStartReason::Age { .. }

@@ -107,7 +107,11 @@ fn a_voter_that_comes_back_elsewhere_is_looked_for_there() {
     let first = serve(&first_file);
     let second = serve(&configure(directory.path(), 2, "broker,controller", ports));
     let at_first = address(ports[0]);
-    printed(run(&["quorum", "add", "2", "--at", &address(ports[1]), "--bootstrap", &at_first]));
+    let nowhere = address(free_port());
+    let told = refused(run(&["quorum", "add", "2", "--at", &nowhere, "--bootstrap", &at_first]), 1);
+    assert!(told.contains(&format!("nobody answers at {nowhere}")), "{told}");
+    // Somebody else answers there; the new voter says itself where it is.
+    printed(run(&["quorum", "add", "2", "--at", &at_first, "--bootstrap", &at_first]));
     second.stop();
     ports[1] = free_port();
     let second = serve(&configure(directory.path(), 2, "broker,controller", ports));

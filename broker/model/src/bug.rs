@@ -53,6 +53,8 @@ bugs! {
     SessionWithoutEpoch = "session-without-epoch", had: "Kafka 2.1 to 2.4 (KAFKA-9338)", breaks: "a leader counts what a follower had in another epoch";
     /// A follower takes an answer by its partition alone, whatever epoch it asked in and whoever leads by now.
     StaleFetchAnswer = "stale-fetch-answer", had: "Kafka (KAFKA-18991)", breaks: "the word of a leader of before is written, or cuts what was committed since";
+    /// A follower whose log begins past where that of its leader ends, after an unclean election, keeps where it begins.
+    StartPastLeader = "start-past-leader", had: "this broker, until random worlds showed it", breaks: "it is out of sync until its leader has written as much again, and then lacks all of that";
     /// A leader tells a producer that its batch leaves a gap, and does not make sure that it still leads.
     GapToldByZombie = "gap-told-by-zombie", had: "this broker, until fifty faults on real processes showed it; users of librdkafka report the same fatal error (librdkafka 3584)", breaks: "a producer gives up, or numbers its batches anew and writes twice, over records that are acknowledged and safe";
     /// A voter answers before its vote is on disk.

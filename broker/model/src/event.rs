@@ -294,6 +294,20 @@ pub enum Event {
         to: Offset,
         reason: LogStartReason,
     },
+    /// A follower sets about giving up its log, which has `start..end`: nothing of it is in the log of its leader of `leader_epoch`, which
+    /// ends, or parts from it, before. It will begin at `to`, where the leader's does.
+    LogGivenUp {
+        partition: PartitionId,
+        leader_epoch: LeaderEpoch,
+        start: Offset,
+        end: Offset,
+        to: Offset,
+    },
+    /// The log that was given up is empty and begins at `to` from now on, whatever happens.
+    LogBegunAnew {
+        partition: PartitionId,
+        to: Offset,
+    },
     /// A client asked that everything below `below` be deleted, and the leader set about it.
     DeletionAsked {
         partition: PartitionId,

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use crate::LATE;
 use crate::controller_channel::ControllerError;
 use crate::node::Node;
-use crate::partition::{Errand, PartitionError, Starting, Syncing};
+use crate::partition::{Errand, PartitionError, Starting, StepDone, Syncing};
 
 /// How often leaders look for followers that lag, and abandoned requests are dropped.
 const TICK: Duration = Duration::from_millis(500);
@@ -36,6 +36,7 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
     let mut syncs = FuturesUnordered::new();
     let mut starts = FuturesUnordered::new();
     let mut starts_to_come: VecDeque<(PartitionId, Starting)> = VecDeque::new();
+    let mut given_up = FuturesUnordered::new();
     loop {
         while starts.len() < STARTS_MAX
             && let Some((id, starting)) = starts_to_come.pop_front()
@@ -50,8 +51,10 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
                 }
             }
             Some((id, kept)) = starts.next(), if !starts.is_empty() => start_kept(&node, id, kept),
+            Some((id, done)) = given_up.next(), if !given_up.is_empty() => step_of_giving_up_done(&node, id, done),
             errand = errands.recv() => match errand {
                 Some(Errand::KeepStart(id, starting)) => starts_to_come.push_back((id, starting)),
+                Some(Errand::GiveUp(id, step)) => given_up.push(async move { (id, step.await) }),
                 Some(Errand::Sync(id, syncing)) => syncs.push(sync(node.host.clone(), id, syncing)),
                 Some(Errand::AlterInSync(id, proposal)) => {
                     let _node_stops = proposals.send((id, proposal));
@@ -89,6 +92,15 @@ fn start_kept<H: Host>(node: &Node<H>, id: PartitionId, kept: Result<StartKept, 
     let Some(partition) = node.partition(id) else { return };
     if let Err(error) = partition.start_kept(kept) {
         tracing::error!(%id, %error, "cannot delete records");
+        node.note(id, &error);
+    }
+}
+
+/// Tells the partition what became of its log, which it gives up.
+fn step_of_giving_up_done<H: Host>(node: &Node<H>, id: PartitionId, done: Result<StepDone, StorageError>) {
+    let Some(partition) = node.partition(id) else { return };
+    if let Err(error) = partition.given_up(done) {
+        tracing::error!(%id, %error, "cannot begin a log anew");
         node.note(id, &error);
     }
 }

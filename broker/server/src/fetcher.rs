@@ -254,14 +254,16 @@ fn take_one<H: Host>(
     let Some(partition) = node.partition(id) else { return Ok(None) };
     if let Some(error) = ErrorCode::try_from_code(data.error_code) {
         if error == ErrorCode::OffsetOutOfRange && 0 <= data.log_start_offset {
-            partition.out_of_range(position.leader_epoch, position.offset, Offset(data.log_start_offset));
+            partition.out_of_range(position.leader_epoch, position.offset, Offset(data.log_start_offset))?;
         }
         tracing::debug!(%id, ?error, leader = %position.leader, "the leader refused the fetch");
         return Err(roles::replica::Refusal::NotLeaderOrFollower.into());
     }
     if 0 <= data.diverging_epoch.end_offset {
         let end = Offset(data.diverging_epoch.end_offset);
-        return partition.diverging(position.leader_epoch, LeaderEpoch(data.diverging_epoch.epoch), end);
+        let leader_start = (0 <= data.log_start_offset).then_some(Offset(data.log_start_offset));
+        let epoch = LeaderEpoch(data.diverging_epoch.epoch);
+        return partition.diverging(position.leader_epoch, epoch, end, leader_start);
     }
     let records = data.records.unwrap_or_default();
     if goes_by(node, &partition) {

@@ -122,9 +122,6 @@ pub async fn run<H: Host>(
         tasks.push(spawn(&host, metrics::serve(node.clone(), listener)));
     }
     tasks.push(spawn(&host, apply_metadata(node.clone())));
-    if own_voter::is_elsewhere(&node) {
-        tasks.push(spawn(&host, own_voter::tell(node.clone(), directory.id)));
-    }
     let (standing, mut stands) = watch::channel(Standing::Fenced);
     let (stopping, wants_to_stop) = watch::channel(false);
     if node.config.is_broker {
@@ -158,6 +155,7 @@ pub async fn run<H: Host>(
         biased;
         Ok(failure) = failed.wait_for(Option::is_some) => failure.clone(),
         Ok(failure) = metadata_failed.wait_for(Option::is_some) => failure.clone(),
+        never = own_voter::keep_told(&node, directories.metadata_id) => match never {},
         () = end => None,
     };
     drop(tasks);

@@ -486,6 +486,11 @@ impl<H: Host> Node<H> {
         let config = LogConfig { segment_bytes, planted, ..settings.log };
         let (mut log, recovery) = Log::open(self.host.disk(), &directory, config).await?;
         log.keep_in(self.recent.clone());
+        if let Some(to) = recovery.begun_anew {
+            self.host.witness(Event::LogBegunAnew { partition: id, to });
+            let settled = log.begin_settling().run().await?;
+            log.settled(settled);
+        }
         self.host.witness(Event::Recovered {
             partition: id,
             log_start: log.start(),

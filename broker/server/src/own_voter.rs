@@ -1,5 +1,10 @@
-//! A voter that came back elsewhere tells the leader of the quorum where it listens now (UpdateRaftVoter, KIP-853).
+//! A voter that listens elsewhere than the quorum looks for it tells the leader where (UpdateRaftVoter, KIP-853).
+//!
+//! It moved while it was down, or whoever had it vote named another address. What the cluster's level is says which requests it knows, so the
+//! range of `kraft.version` that goes with each is the same for every node that speaks of voters at all.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
 use host::Host;
@@ -7,40 +12,68 @@ use model::{DirectoryId, Endpoint};
 use protocol::messages::update_raft_voter_request::{KRaftVersionFeature, Listener};
 use protocol::messages::{UpdateRaftVoterRequest, directory_uuid, string};
 use protocol::{ErrorCode, NO_ERROR};
-use roles::quorum::{ChangeRefusal, Voter, VoterChange};
-use std::sync::Arc;
+use roles::quorum::{ChangeRefusal, Replica, Voter, VoterChange, VoterSet};
 
+use crate::metadata::LISTENER;
 use crate::node::Node;
 
 const VERSION: i16 = 0;
 /// How long to wait before saying it again.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Voters are told by records (KIP-853).
-const KRAFT_VERSION: i16 = 1;
+/// Voters are told by records.
+pub(crate) const KRAFT_VERSION: i16 = 1;
 
-/// Where this node is looked for as a voter, if it does not listen there.
-pub(crate) fn is_elsewhere<H: Host>(node: &Node<H>) -> bool {
-    entry(node).is_some_and(|known| known.endpoint != own(node))
-}
-
-/// Says it until the log does.
-pub(crate) async fn tell<H: Host>(node: Arc<Node<H>>, directory: Option<DirectoryId>) {
-    while let Some(known) = entry(&node).filter(|known| known.endpoint != own(&node)) {
-        if node.image().metadata_version().has_voters() {
-            let voter = Voter { id: known.id, directory: known.directory.and(directory), endpoint: own(&node) };
-            match node.metadata.change_voters(VoterChange::Update(voter.clone())).await {
-                Ok(()) => tracing::info!(at = %voter.endpoint, "the quorum knows where this voter listens now"),
-                Err(ChangeRefusal::NotLeader) => tell_leader(&node, &voter).await,
-                Err(refusal) => tracing::debug!(?refusal, "the quorum does not take note of where this voter listens"),
+/// Says where this node listens, whenever the voters of its log have it elsewhere, until they do not.
+pub(crate) async fn keep_told<H: Host>(node: &Node<H>, directory: Option<DirectoryId>) -> Infallible {
+    let mut voters = node.metadata.watch_voters();
+    loop {
+        let moved = moved(node, directory, &voters.borrow_and_update());
+        match moved {
+            Some(voter) => {
+                tell(node, voter).await;
+                node.host.sleep(PAUSE).await;
             }
+            None if voters.changed().await.is_ok() => {}
+            None => pending().await, // The node is ending.
         }
-        node.host.sleep(PAUSE).await;
     }
 }
 
-async fn tell_leader<H: Host>(node: &Node<H>, voter: &Voter) {
+/// This node as it should stand among the voters, if they have it elsewhere.
+fn moved<H: Host>(node: &Node<H>, directory: Option<DirectoryId>, voters: &VoterSet) -> Option<Voter> {
+    let id = node.config.node_id;
+    let own = own(node);
+    let known = voters.get(id).filter(|known| known.is(Replica { id, directory }) && known.endpoint != own)?;
+    Some(Voter { endpoint: own, ..known.clone() })
+}
+
+/// Where it listens: for a configured voter, where its own file says that voters look for it.
+fn own<H: Host>(node: &Node<H>) -> Endpoint {
+    let configured = node.config.voters.iter().find(|voter| voter.id == node.config.node_id);
+    configured.map_or(node.config.advertised(), |voter| &voter.endpoint).clone()
+}
+
+async fn tell<H: Host>(node: &Node<H>, voter: Voter) {
+    if !node.image().metadata_version().has_voters() {
+        return;
+    }
+    let at = voter.endpoint.clone();
+    let told = match node.metadata.change_voters(VoterChange::Update(voter.clone())).await {
+        Err(ChangeRefusal::NotLeader) => tell_leader(node, &voter).await,
+        other => other.map_err(|refusal| format!("{refusal:?}")),
+    };
+    match told {
+        Ok(()) => {
+            model::reached!("the quorum heard that a voter listens elsewhere");
+            tracing::info!(%at, "the quorum knows where this voter listens now");
+        }
+        Err(why) => tracing::debug!(%at, why, "the quorum does not take note of where this voter listens"),
+    }
+}
+
+async fn tell_leader<H: Host>(node: &Node<H>, voter: &Voter) -> Result<(), String> {
     let listener = Listener::default()
-        .with_name(string("PLAINTEXT"))
+        .with_name(string(LISTENER))
         .with_host(string(&voter.endpoint.host))
         .with_port(voter.endpoint.port);
     let versions =
@@ -52,24 +85,10 @@ async fn tell_leader<H: Host>(node: &Node<H>, voter: &Voter) {
         .with_voter_directory_id(directory_uuid(voter.directory))
         .with_listeners(vec![listener])
         .with_k_raft_version_feature(versions);
-    match node.controller.call(VERSION, &request).await {
-        Ok(answer) if answer.error_code == NO_ERROR => {
-            tracing::info!(at = %voter.endpoint, "the quorum knows where this voter listens now");
-        }
-        Ok(answer) => {
-            let error = ErrorCode::try_from_code(answer.error_code);
-            tracing::debug!(?error, "the leader does not take note of where this voter listens");
-        }
-        Err(error) => tracing::debug!(%error, "cannot tell the leader where this voter listens"),
+    let answer = node.controller.call(VERSION, &request).await.map_err(|error| error.to_string())?;
+    if answer.error_code == NO_ERROR {
+        Ok(())
+    } else {
+        Err(format!("{:?}", ErrorCode::try_from_code(answer.error_code)))
     }
-}
-
-fn entry<H: Host>(node: &Node<H>) -> Option<Voter> {
-    node.metadata.voters().get(node.config.node_id).cloned()
-}
-
-/// Where it listens: for a configured voter, where its own file says that voters look for it.
-fn own<H: Host>(node: &Node<H>) -> Endpoint {
-    let configured = node.config.voters.iter().find(|voter| voter.id == node.config.node_id);
-    configured.map_or(node.config.advertised(), |voter| &voter.endpoint).clone()
 }

@@ -3,6 +3,7 @@
 //! Everything happens under one short lock and nothing in there waits: a request steps the role, writes the log and performs what
 //! the role decided, on the task that brought the request. Only syncing waits, and that is the flusher's work.
 
+mod anew;
 mod compaction;
 mod log_start;
 mod look_up;
@@ -29,6 +30,8 @@ use storage::{Log, LogConfig, PendingSync, Records, StartKept, StorageError, Syn
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
+use self::anew::GivingUp;
+pub(crate) use self::anew::{GivingUpStep, StepDone};
 use self::producers::{admit, forget_all};
 pub(crate) use self::watchers::Watcher;
 use self::watchers::{wake, watch, watch_if_too_little};
@@ -88,6 +91,7 @@ pub(crate) type Starting = Pin<Box<dyn Future<Output = Result<StartKept, Storage
 pub(crate) enum Errand {
     Sync(PartitionId, Syncing),
     KeepStart(PartitionId, Starting),
+    GiveUp(PartitionId, GivingUpStep),
     AlterInSync(PartitionId, InSyncProposal),
 }
 
@@ -130,6 +134,8 @@ struct State<H: Host> {
     leader_high_watermark: Offset,
     /// Where the log is about to begin, and why.
     next_start: Option<(Offset, LogStartReason)>,
+    /// All of the log is about to go.
+    giving_up: Option<GivingUp>,
     /// Of each producer where its last batch ended when that was last looked at, and since when it is so.
     producers_heard: BTreeMap<ProducerId, (Offset, Time)>,
     producers_checked: Time,
@@ -175,6 +181,7 @@ impl<H: Host> Partition<H> {
             is_given_up: false,
             leader_high_watermark: Offset::ZERO,
             next_start: None,
+            giving_up: None,
             producers_heard: BTreeMap::new(),
             producers_checked: host.now(),
             end_watchers: Vec::new(),
@@ -378,7 +385,7 @@ impl<H: Host> Partition<H> {
         let state = self.state.lock();
         let view = state.view(self.flush_policy);
         let begins_anew = state.next_start.is_some_and(|(to, _)| view.end < to);
-        if view.safe_end < view.end || begins_anew {
+        if view.safe_end < view.end || begins_anew || state.giving_up.is_some() {
             return None;
         }
         state.replica.fetch_position(view)
@@ -387,6 +394,9 @@ impl<H: Host> Partition<H> {
     /// Takes what the leader answered; the sync makes it safe.
     pub(crate) fn take_fetched(&self, fetched: &Fetched) -> Result<Option<Syncing>, PartitionError> {
         let mut state = self.state.lock();
+        if state.giving_up.is_some() {
+            return Err(Refusal::OffsetOutOfRange.into());
+        }
         state.replica.admit_fetched(state.view(self.flush_policy), fetched.leader_epoch, fetched.offset)?;
         if !fetched.records.is_empty() {
             let records = storage::fit_to_end(fetched.records.clone(), state.log.end());
@@ -406,12 +416,19 @@ impl<H: Host> Partition<H> {
     }
 
     /// The leader has no such offset, and its log begins at `leader_start`.
-    pub(crate) fn out_of_range(&self, leader_epoch: LeaderEpoch, offset: Offset, leader_start: Offset) {
+    pub(crate) fn out_of_range(
+        &self,
+        leader_epoch: LeaderEpoch,
+        offset: Offset,
+        leader_start: Offset,
+    ) -> Result<(), PartitionError> {
         let mut state = self.state.lock();
         let view = state.view(self.flush_policy);
         if let Some(to) = state.replica.begin_anew(view, leader_epoch, offset, leader_start) {
             self.move_start(&mut state, to, LogStartReason::BehindLeader);
+            return Ok(());
         }
+        self.step(&mut state, Input::PastLeader { leader_epoch, offset, leader_start }).map(|_| ())
     }
 
     /// The leader says that our logs part.
@@ -420,19 +437,29 @@ impl<H: Host> Partition<H> {
         leader_epoch: LeaderEpoch,
         epoch: LeaderEpoch,
         end: Offset,
+        leader_start: Option<Offset>,
     ) -> Result<Option<Syncing>, PartitionError> {
         let mut state = self.state.lock();
-        self.step(&mut state, Input::Diverging { leader_epoch, epoch, end })?;
+        self.step(&mut state, Input::Diverging { leader_epoch, epoch, end, leader_start })?;
         Ok(self.begin_sync(&mut state))
     }
 
     /// The metadata speaks of this partition.
     pub(crate) fn assign(&self, assignment: Assignment) -> Result<(), PartitionError> {
         let mut state = self.state.lock();
-        self.step(&mut state, Input::Assigned(assignment))?;
+        if let Some(giving_up) = &mut state.giving_up {
+            model::reached!("a log was being given up while its replica was given another part");
+            giving_up.assigned = Some(assignment);
+            return Ok(());
+        }
+        self.assigned(&mut state, assignment)
+    }
+
+    fn assigned(&self, state: &mut MutexGuard<'_, State<H>>, assignment: Assignment) -> Result<(), PartitionError> {
+        self.step(state, Input::Assigned(assignment))?;
         wake(&mut state.end_watchers);
         wake(&mut state.commit_watchers);
-        self.sync_if_needed(&mut state);
+        self.sync_if_needed(state);
         Ok(())
     }
 
@@ -568,6 +595,7 @@ impl<H: Host> Partition<H> {
                     self.host.witness(Event::Truncated { partition: self.id, from, to: state.log.end() });
                     self.witness_producers(&state.log);
                 }
+                Output::GiveUp { to } => self.give_up(state, to),
                 Output::HighWatermark { .. } => wake(&mut state.commit_watchers),
                 Output::AlterInSync(proposal) => {
                     let _node_stops = self.errands.send(Errand::AlterInSync(self.id, proposal));

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::index::{MOMENT_BYTES, PLACE_BYTES};
 use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
 use crate::{
-    compaction, epoch_checkpoint, index_files, log_snapshot, log_start, producer_snapshot, recovery, recovery_point,
+    anew, compaction, epoch_checkpoint, index_files, log_snapshot, log_start, producer_snapshot, recovery, recovery_point,
 };
 
 /// Largest batch whose records are read: many times what any broker takes.
@@ -73,7 +73,7 @@ impl LogFile {
         match name {
             epoch_checkpoint::FILE_NAME => return Some(LogFile::LeaderEpochs),
             recovery_point::FILE_NAME => return Some(LogFile::RecoveryPoint),
-            log_start::FILE_NAME => return Some(LogFile::LogStart),
+            log_start::FILE_NAME | anew::FILE_NAME => return Some(LogFile::LogStart),
             compaction::CHECKPOINT => return Some(LogFile::Compacted),
             _ => {}
         }

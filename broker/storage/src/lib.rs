@@ -9,6 +9,7 @@
 //!             leader-epoch-checkpoint      which epoch wrote which stretch
 //!             recovery-point-checkpoint    how far the files are known to be synced: what recovery need not check
 //!             log-start-offset-checkpoint  records below are gone
+//!             ….anew                       where it will begin, while all that it had is given up
 //!             …184213-0000000007.checkpoint what stands for those records, of the metadata log
 //!             cleaner-offset-checkpoint    records below were compacted
 //! ```
@@ -33,6 +34,7 @@
 //!
 //! Absent from here: who leads, what is committed, clocks, and every wait except for the device.
 
+mod anew;
 mod audit;
 pub mod checkpoint;
 mod compaction;
@@ -60,6 +62,7 @@ mod sync;
 mod timestamps;
 mod walk;
 
+pub use anew::{AnewKept, PendingAnew, PendingSettling, Settled};
 pub use compaction::{Compaction, Due, KeptCompaction, PendingSwap, RewrittenBatch, Step, Swap, fit_to_end};
 pub use config::{CleanupPolicy, LogConfig};
 pub use error::StorageError;

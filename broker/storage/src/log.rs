@@ -46,6 +46,8 @@ pub struct Log<D: Disk> {
     pub(crate) compacted: Option<Offset>,
     pub(crate) syncs_begun: u64,
     pub(crate) recent: Option<Arc<RecentBatches>>,
+    /// False while it is being begun anew: nothing may be appended.
+    pub(crate) is_settled: bool,
     pub(crate) failure: Failure,
 }
 
@@ -77,6 +79,7 @@ impl<D: Disk> Log<D> {
             compacted: None,
             syncs_begun: 0,
             recent: None,
+            is_settled: recovery.begun_anew.is_none(),
             failure: Failure::default(),
         };
         log.synced = log.end();
@@ -127,6 +130,7 @@ impl<D: Disk> Log<D> {
     /// the log can still be used.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.failure.check()?;
+        assert!(self.is_settled, "a log that is being begun anew takes no records");
         let headers = self.admit(bytes)?;
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return Ok(()) };
         if first.base_offset < self.end() {
@@ -445,7 +449,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// An empty file in the place of the one at `path`, which is never missing meanwhile.
-    fn create_in_place_of(&self, path: &str) -> std::io::Result<D::File> {
+    pub(crate) fn create_in_place_of(&self, path: &str) -> std::io::Result<D::File> {
         let temporary = format!("{path}.tmp");
         match self.disk.remove(&temporary) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),

@@ -4,12 +4,10 @@
 //! and before anybody hears of it, so that a start never brings back what a reader was told is gone. A log that has no such file
 //! begins at zero; one that is damaged is rot, as it would be in a segment.
 
-use std::io;
-
 use host::Disk;
 use model::{Offset, Planted};
 
-use crate::checkpoint;
+use crate::{StorageError, checkpoint};
 
 pub(crate) const FILE_NAME: &str = "log-start-offset-checkpoint";
 const VERSION: &str = "1";
@@ -27,14 +25,23 @@ pub(crate) fn from_text(text: &str) -> Option<Offset> {
     content.strip_prefix(VERSION)?.strip_prefix(' ')?.parse().ok().map(Offset)
 }
 
-/// What the checkpoint of the log in `directory` says: none if there is no file, an error if it makes no sense.
-pub(crate) async fn read<D: Disk>(
+/// What the file `name` of the log in `directory` says; none if there is none.
+///
+/// # Errors
+/// `Corrupt` if it makes no sense; others as the disk gives them.
+pub(crate) async fn read_file<D: Disk>(
     disk: &D,
     directory: &str,
+    name: &str,
     planted: Planted,
-) -> io::Result<Option<Result<Offset, &'static str>>> {
-    let bytes = checkpoint::read_file_for_good(disk, &format!("{directory}/{FILE_NAME}"), planted).await?;
-    Ok(bytes.map(|bytes| std::str::from_utf8(&bytes).ok().and_then(from_text).ok_or("its checksum does not fit")))
+) -> Result<Option<Offset>, StorageError> {
+    let file = format!("{directory}/{name}");
+    let read = checkpoint::read_file_for_good(disk, &file, planted).await;
+    let Some(bytes) = read.map_err(|error| StorageError::of(&file, &error))? else { return Ok(None) };
+    match std::str::from_utf8(&bytes).ok().and_then(from_text) {
+        Some(start) => Ok(Some(start)),
+        None => Err(StorageError::Corrupt { file, position: 0, reason: "its checksum does not fit".into() }),
+    }
 }
 
 #[cfg(test)]

@@ -9,14 +9,14 @@
 //! after each index's last entry. Should these not agree, the batch headers are walked as if they were not there.
 
 use host::{Disk, File};
-use model::{Bug, Epochs, Offset, Planted, Producers};
+use model::{Bug, Epochs, Offset, Producers};
 
 use crate::producer_snapshot::{self, Snapshot};
 use crate::recovery_point::RecoveryPoint;
 use crate::scan::{Damage, Known, Scan};
 use crate::segment::Segment;
 use crate::walk::WHOLE_CHUNK;
-use crate::{LogConfig, StorageError, checkpoint, compaction, epoch_checkpoint, index_files, log_start};
+use crate::{LogConfig, StorageError, anew, checkpoint, compaction, epoch_checkpoint, index_files, log_start};
 
 /// What opening a log found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub struct Recovery {
     pub verified_bytes: u64,
     /// Segments whose batch headers were walked; the others have an index on disk.
     pub walked_segments: usize,
+    /// Where the log begins, empty, because an earlier life gave up what it had. It takes no records before it has
+    /// [settled](crate::Log::begin_settling).
+    pub begun_anew: Option<Offset>,
 }
 
 pub(crate) struct Recovered<F: File> {
@@ -50,7 +53,7 @@ pub(crate) async fn recover<D: Disk>(
     config: &LogConfig,
 ) -> Result<Recovered<D::File>, StorageError> {
     let failed = |error| StorageError::of(directory, &error);
-    let names = match disk.list(directory) {
+    let mut names = match disk.list(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             checkpoint::create_directory(disk, directory).await.map_err(failed)?;
             Vec::new()
@@ -61,7 +64,17 @@ pub(crate) async fn recover<D: Disk>(
         model::reached!("a half-written file was left by a crash");
         disk.remove(&format!("{directory}/{leftover}")).map_err(failed)?;
     }
-    let start = read_start(disk, directory, config.planted).await?;
+    let anew = anew::recover(disk, directory, config.planted).await?;
+    let start = match anew {
+        Some(to) => {
+            names.clear();
+            to
+        }
+        None => {
+            let kept = log_start::read_file(disk, directory, log_start::FILE_NAME, config.planted).await?;
+            kept.unwrap_or(Offset::ZERO)
+        }
+    };
     let mut bases: Vec<Offset> = names.iter().filter_map(|name| base_of(name)).collect();
     let dead = bases.partition_point(|&base| base <= start).saturating_sub(1);
     for base in bases.drain(..dead) {
@@ -109,6 +122,7 @@ pub(crate) async fn recover<D: Disk>(
         None => scan.run(&bases, None),
     };
     let mut recovered = gathered.map_err(Damage::into_error)?;
+    recovered.recovery.begun_anew = anew;
     recovered.recovery.cut_bytes = cut(disk, directory, &bases, &mut recovered)?;
     if recovered.segments.last().is_none_or(|last| last.end < start) {
         begin_at(disk, directory, config, start, &mut recovered)?;
@@ -159,16 +173,6 @@ fn sort_snapshots<D: Disk>(
         }
     }
     Ok(snapshots)
-}
-
-async fn read_start<D: Disk>(disk: &D, directory: &str, planted: Planted) -> Result<Offset, StorageError> {
-    let file = format!("{directory}/{}", log_start::FILE_NAME);
-    let read = log_start::read(disk, directory, planted).await.map_err(|error| StorageError::of(&file, &error))?;
-    match read {
-        None => Ok(Offset::ZERO),
-        Some(Ok(start)) => Ok(start),
-        Some(Err(reason)) => Err(StorageError::Corrupt { file, position: 0, reason: reason.into() }),
-    }
 }
 
 /// Takes away what the files have beyond what was gathered, and says how many bytes of a torn tail went.

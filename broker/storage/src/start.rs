@@ -110,7 +110,7 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    fn remove_segment(&mut self, segment: &Segment<D::File>) -> Result<(), StorageError> {
+    pub(crate) fn remove_segment(&mut self, segment: &Segment<D::File>) -> Result<(), StorageError> {
         if segment.has_index_files {
             let removed = crate::index_files::remove(&self.disk, &self.directory, segment.base);
             removed.map_err(|error| self.failure.note(&segment.path, &error))?;

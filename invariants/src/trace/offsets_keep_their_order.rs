@@ -2,7 +2,8 @@
 //!
 //! Broken if (a) a log's start lies beyond its end, or falls from one life to the next; (b) a batch is appended elsewhere than
 //! at the log's end; (c) a node counts as committed or as synced what lies beyond the end of its own log. The high watermark of a
-//! follower lags and may fall: that is no error. Nor is it one where a log begins that a node had let go, when it is given the replica again.
+//! follower lags and may fall: that is no error. Nor is it one where a log begins that a node had let go, when it is given the replica again, or
+//! one that it gave up after an unclean election.
 
 use std::collections::BTreeMap;
 
@@ -54,6 +55,11 @@ impl Promise for OffsetsKeepTheirOrder {
                         Err(format!("{partition}: the log of {name} began at {last}, and now at {log_start}"))
                     }
                 }
+            }
+            // Whether it might is judged elsewhere.
+            Event::LogBegunAnew { partition, to } => {
+                self.starts.insert((partition, node), to);
+                Ok(())
             }
             Event::ReplicaRemoved { partition } => {
                 self.starts.remove(&(partition, node));

@@ -176,6 +176,7 @@ impl Promise for ProducerStateIsItsRebuild {
                 log.ends_at(log_end, |base| is_faded(before, partition, node, base));
                 log.is_in_doubt |= is_new && Offset::ZERO < log_end && !before.is_seen_from_start(node);
             }
+            Event::LogBegunAnew { partition, .. } => _ = self.logs.insert((partition, node), Log::default()),
             Event::LogStartAdvanced { partition, to, .. } => {
                 self.log(partition, node).batches.retain(|(_, _, end)| to < *end);
             }

@@ -5,14 +5,16 @@
 //! client had asked for; (f) on a follower, past where a leader's log began. A node's word on ages and sizes is taken: its
 //! clock may be wrong, and what it says must fit; whether a snapshot stands for what goes of the metadata is a promise of its own. A log begins after a start where it began before, at the least,
 //! unless its node had let the replica go meanwhile. Once an unclean election gave up what was committed, (a) is not asked: a log that the
-//! new leader lacks may rightly begin past where that one's ends.
+//! new leader lacks may rightly begin past where that one's ends. And (b) a log goes back that its node gave up whole: of which it said so
+//! before, while it followed an epoch by which an unclean election had given up what was committed, and where it then begins its leader's
+//! log does, or did.
 
 use std::collections::BTreeMap;
 
 use evidence::{Entry, Harm, What};
-use model::{Event, LogStartReason, Offset, PartitionId};
+use model::{Event, LeaderEpoch, LogStartReason, Offset, PartitionId};
 
-use super::{NodeId, Promise, World};
+use super::{Frequent, NodeId, Promise, World};
 
 pub(crate) const NAME: &str = "retention takes only what it may";
 
@@ -23,6 +25,8 @@ pub(super) struct RetentionTakesWhatItMay {
     /// The furthest start of any log that did not take it from its leader.
     led: BTreeMap<PartitionId, Offset>,
     starts: BTreeMap<(PartitionId, NodeId), Offset>,
+    /// Logs that are given up, or were and have nothing new yet, and where they are to begin.
+    given_up: BTreeMap<(PartitionId, NodeId), Offset>,
     judged: u64,
 }
 
@@ -75,6 +79,25 @@ impl RetentionTakesWhatItMay {
     }
 }
 
+/// Why the log of `node` may not be given up by the word of the leader of `epoch`, to begin at `to`.
+fn why_not_give_up(
+    partition: PartitionId,
+    epoch: LeaderEpoch,
+    to: Offset,
+    node: NodeId,
+    world: &World,
+) -> Option<String> {
+    let (state, replica) = (world.partition(partition)?, world.replica(partition, node)?);
+    if !state.has_given_up_by(epoch) {
+        return Some(format!("and no unclean election had given up what was committed by epoch {epoch}"));
+    }
+    if replica.following != Some(epoch) {
+        return Some(format!("by the word of the leader of epoch {epoch}, which it does not follow"));
+    }
+    let (_, leader) = world.leader_of(partition, epoch)?;
+    (leader.start < to).then(|| format!("where the leader's log begins at {}", leader.start))
+}
+
 fn has_given_up(partition: PartitionId, world: &World) -> bool {
     world.partition(partition).is_some_and(|state| state.has_given_up())
 }
@@ -84,11 +107,45 @@ impl Promise for RetentionTakesWhatItMay {
         NAME
     }
 
+    fn frequent(&self) -> &'static [Frequent] {
+        &[Frequent::Appended]
+    }
+
     fn observe(&mut self, entry: &Entry, node: NodeId, before: &World) -> Result<(), String> {
         match &entry.what {
             What::Witnessed(Event::DeletionAsked { partition, below }) => {
                 let asked = self.asked.entry(*partition).or_default();
                 *asked = (*asked).max(*below);
+                Ok(())
+            }
+            What::Witnessed(Event::LogGivenUp { partition, leader_epoch, to, .. }) => {
+                self.judged += 1;
+                self.given_up.insert((*partition, node), *to);
+                match why_not_give_up(*partition, *leader_epoch, *to, node, before) {
+                    None => Ok(()),
+                    Some(why) => Err(format!(
+                        "{partition}: {} gives up all of its log, to begin at {to}, {why}",
+                        before.name(node)
+                    )),
+                }
+            }
+            What::Witnessed(Event::LogBegunAnew { partition, to }) => {
+                self.judged += 1;
+                let start = self.starts.insert((*partition, node), *to).unwrap_or_default();
+                let is_known = before.is_seen_from_start(node);
+                if is_known && self.given_up.get(&(*partition, node)) != Some(to) {
+                    return Err(format!(
+                        "{partition}: the log of {} began at {start}, and begins anew at {to}, where it was not given up",
+                        before.name(node)
+                    ));
+                }
+                Ok(())
+            }
+            // What was given up is gone for good.
+            What::Witnessed(Event::Appended { partition, .. }) => {
+                if !self.given_up.is_empty() {
+                    self.given_up.remove(&(*partition, node));
+                }
                 Ok(())
             }
             What::Witnessed(Event::LogStartAdvanced { partition, to, reason, .. }) => {

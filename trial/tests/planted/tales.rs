@@ -63,6 +63,7 @@ tales! {
     end_without_epoch: told(Bug::EndWithoutEpoch, "two-leaders-fall-in-turn", 5, &[COUNT, AGREE]),
     stale_fetch_answer: told(Bug::StaleFetchAnswer, "old-leader-answers-late", 5, &[AGREE]),
     stale_word_of_where_to_cut: told(Bug::StaleFetchAnswer, "where-to-cut-comes-late", 5, &[SPARES]),
+    start_past_leader: told(Bug::StartPastLeader, "follower-begins-past-its-leaders-end", 3, &[CONVERGES]),
     session_without_epoch: told(Bug::SessionWithoutEpoch, "follower-of-an-older-epoch", 3, &[COUNT]),
     zombie_leader: told(Bug::ZombieLeader, "follower-of-an-older-epoch", 3, &[COUNT]),
     follower_serves_uncommitted: told(Bug::FollowerServesUncommitted, "follower-shows-what-is-committed", 3, &[READ]),

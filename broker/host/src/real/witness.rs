@@ -22,6 +22,9 @@ pub(super) fn log(event: &Event) {
             warn!(%partition, %log_start, %log_end, cut_bytes, "cut a torn tail off a log");
         }
         Event::Truncated { partition, from, to } => info!(%partition, %from, %to, "cut a log back to its leader's"),
+        Event::LogGivenUp { partition, leader_epoch, start, end, to } => {
+            warn!(%partition, %leader_epoch, %start, %end, %to, "gives up a log of which its leader has nothing, after an unclean election");
+        }
         Event::LogStartAdvanced { partition, from, to, reason } => {
             info!(%partition, %from, %to, ?reason, "deleted the first records of a log");
         }

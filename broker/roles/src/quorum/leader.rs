@@ -20,6 +20,8 @@ pub(super) struct Leader {
     pub(super) progress: BTreeMap<Replica, Progress>,
     /// Changes of the voters that are not committed, by rising offset: one at a time.
     pub(super) changes: Vec<Pending>,
+    /// When nodes that were configured to vote, and do not, are told again that there is a leader.
+    announce_at: Time,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,8 @@ impl Leader {
         let announce =
             quorum.other_voters().into_iter().filter_map(|voter| Some(self.progress.get(&voter)?.announce_at));
         let waits = self.progress.values().filter_map(|progress| Some(progress.waiting.as_ref()?.until));
-        announce.chain(waits).chain([self.resign_at(quorum)]).min().unwrap_or(Time(u64::MAX))
+        let strangers = quorum.has_removed().then_some(self.announce_at);
+        announce.chain(waits).chain(strangers).chain([self.resign_at(quorum)]).min().unwrap_or(Time(u64::MAX))
     }
 
     /// When a majority will have been silent for one and a half fetch timeouts (KAFKA-15489).
@@ -102,7 +105,8 @@ impl Quorum {
         let epoch_start = self.log.end;
         let progress = self.other_voters().into_iter().map(|voter| (voter, Progress::new(self.now))).collect();
         self.persist(QuorumState { leader: Some(self.config.id), ..self.state });
-        self.change_role(Role::Leader(Leader { epoch_start, progress, changes: Vec::new() }));
+        let (changes, announce_at) = (Vec::new(), self.now);
+        self.change_role(Role::Leader(Leader { epoch_start, progress, changes, announce_at }));
         // It has at least one record of its own to commit, and with it all before (Raft, section 5.4.2).
         self.log.append(self.state.epoch, self.log.end.plus(1));
         self.perform(Output::AppendLeaderChange { epoch: self.state.epoch });
@@ -136,9 +140,27 @@ impl Quorum {
                 silent.push(voter);
             }
         }
-        for voter in silent {
-            self.send(voter.id, Request::BeginEpoch(BeginEpochRequest { epoch, leader: self.config.id }));
+        for voter in silent.into_iter().map(|voter| voter.id).chain(self.silent_strangers()) {
+            self.send(voter, Request::BeginEpoch(BeginEpochRequest { epoch, leader: self.config.id }));
         }
+    }
+
+    /// Nodes that were configured to vote, do not, and do not fetch: those that they would ask may all be elsewhere by now.
+    fn silent_strangers(&mut self) -> Vec<BrokerId> {
+        let (now, patience) = (self.now, self.config.fetch_timeout);
+        let Role::Leader(leader) = &mut self.role else { return Vec::new() };
+        if now < leader.announce_at {
+            return Vec::new();
+        }
+        leader.announce_at = now + patience;
+        let lately = leader.progress.iter().filter(|(_, progress)| progress.synced.is_some() && now < progress.last_fetch + patience);
+        let heard: Vec<BrokerId> = lately.map(|(replica, _)| replica.id).collect();
+        self.voters.removed().filter(|id| *id != self.config.id && !heard.contains(id)).collect()
+    }
+
+    /// Were some nodes configured to vote that do not?
+    fn has_removed(&self) -> bool {
+        self.voters.removed().next().is_some()
     }
 
     pub(super) fn fetch_requested(&mut self, ticket: Ticket, fetch: FetchRequest) {

@@ -143,6 +143,11 @@ impl VoterHistory {
         anybody
     }
 
+    /// Who was configured to vote, and does not.
+    pub(super) fn removed(&self) -> impl Iterator<Item = BrokerId> {
+        self.configured.ids().filter(|id| !self.current().contains(*id))
+    }
+
     pub(super) fn is_configured(&self, id: BrokerId) -> bool {
         self.configured.contains(id)
     }

@@ -8,6 +8,14 @@ pub(crate) struct Follower {
     pub(crate) leader: BrokerId,
 }
 
+/// Where a leader says that its log parts from a follower's: it ends `epoch` at `end`.
+#[derive(Clone, Copy)]
+pub(super) struct Parting {
+    pub(super) epoch: LeaderEpoch,
+    pub(super) end: Offset,
+    pub(super) leader_start: Option<Offset>,
+}
+
 impl Replica {
     /// Where this follower goes on; none if it does not follow. It asks from the end of what it holds *safely*, since the leader
     /// counts what it asks from as replicated.
@@ -84,14 +92,21 @@ impl Replica {
         &mut self,
         log: LogView<'_>,
         leader_epoch: LeaderEpoch,
-        epoch: LeaderEpoch,
-        end: Offset,
+        Parting { epoch, end, leader_start }: Parting,
         out: &mut Vec<Output>,
     ) {
         let Role::Follower(_) = &self.role else { return };
         if leader_epoch != self.leader_epoch && !self.planted.has(Bug::StaleFetchAnswer) {
             model::reached!("the leader changed while a follower was to truncate");
             return;
+        }
+        // What lies below a start was committed; whoever lacks it was elected all the same, uncleanly, and later than any of this was written.
+        let is_older = log.epochs.entries().last().is_some_and(|last| last.epoch < leader_epoch);
+        if let Some(to) = leader_start.filter(|&to| is_older && to <= end && end < log.start)
+            && leader_epoch == self.leader_epoch
+            && self.may_give_up()
+        {
+            return self.give_up(log, to, out);
         }
         let own_end = log.epochs.end_of(epoch, log.end).map_or(log.start, |(_, end)| end);
         let to = own_end.min(end).max(log.start);
@@ -104,5 +119,33 @@ impl Replica {
             out.push(Output::Witness(Event::LogsParted { partition, leader_epoch, epoch, end }));
             out.push(Output::Truncate { to });
         }
+    }
+
+    /// The leader's log ends before this one, which is empty, begins: the same, of a follower that has no records any more.
+    pub(super) fn past_leader(
+        &mut self,
+        log: LogView<'_>,
+        leader_epoch: LeaderEpoch,
+        offset: Offset,
+        leader_start: Offset,
+        out: &mut Vec<Output>,
+    ) {
+        let is_following = matches!(self.role, Role::Follower(_)) && leader_epoch == self.leader_epoch;
+        let is_empty = offset == log.end && log.start == log.end;
+        if is_following && is_empty && leader_start < offset && self.may_give_up() {
+            self.give_up(log, leader_start, out);
+        }
+    }
+
+    fn may_give_up(&self) -> bool {
+        !self.planted.has(Bug::StartPastLeader)
+    }
+
+    /// Nothing of this log is its leader's, and to keep where it begins would leave out what the leader has written before. So all of it
+    /// goes, and it begins where the leader's does.
+    fn give_up(&mut self, log: LogView<'_>, to: Offset, out: &mut Vec<Output>) {
+        let (partition, leader_epoch) = (self.partition, self.leader_epoch);
+        out.push(Output::Witness(Event::LogGivenUp { partition, leader_epoch, start: log.start, end: log.end, to }));
+        out.push(Output::GiveUp { to });
     }
 }

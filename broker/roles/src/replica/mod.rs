@@ -28,7 +28,7 @@ use model::{
 };
 use thiserror::Error;
 
-use self::follower::Follower;
+use self::follower::{Follower, Parting};
 use self::leader::{Leader, Waiting};
 
 /// The right to one answer. The shell keeps whom it belongs to.
@@ -125,12 +125,22 @@ pub enum Input {
     },
     /// The log begins later than it did. What lies below was committed.
     LogStartMoved,
-    /// The leader of `leader_epoch` says that the logs part: it ends `epoch` at `end` (KIP-595).
+    /// The leader of `leader_epoch` says that the logs part: it ends `epoch` at `end` (KIP-595). Its log begins at `leader_start`, if it
+    /// says so.
     Diverging {
         leader_epoch: LeaderEpoch,
         epoch: LeaderEpoch,
         end: Offset,
+        leader_start: Option<Offset>,
     },
+    /// The log of the leader of `leader_epoch` begins at `leader_start`, and ends before `offset`.
+    PastLeader {
+        leader_epoch: LeaderEpoch,
+        offset: Offset,
+        leader_start: Offset,
+    },
+    /// The log that was given up is empty, and begins where it was to.
+    BegunAnew,
     /// The controller refused the proposal, which therefore never holds.
     InSyncRefused {
         partition_epoch: PartitionEpoch,
@@ -157,6 +167,10 @@ pub enum Output {
     },
     /// The log's tail from here on must go.
     Truncate {
+        to: Offset,
+    },
+    /// All of the log must go; it begins anew, before where it began. No other assignment is to be told before it has.
+    GiveUp {
         to: Offset,
     },
     /// Committed up to here: fetches and readers may look again.
@@ -264,7 +278,13 @@ impl Replica {
                 self.follower_appended(log, leader_high_watermark, out);
             }
             Input::LogStartMoved => self.log_start_moved(log, out),
-            Input::Diverging { leader_epoch, epoch, end } => self.diverging(log, leader_epoch, epoch, end, out),
+            Input::Diverging { leader_epoch, epoch, end, leader_start } => {
+                self.diverging(log, leader_epoch, Parting { epoch, end, leader_start }, out);
+            }
+            Input::PastLeader { leader_epoch, offset, leader_start } => {
+                self.past_leader(log, leader_epoch, offset, leader_start, out);
+            }
+            Input::BegunAnew => self.high_watermark = log.end,
             Input::InSyncRefused { partition_epoch } => self.in_sync_refused(partition_epoch, out),
             Input::InSyncInDoubt { partition_epoch } => self.in_sync_in_doubt(partition_epoch, out),
             Input::Tick => self.tick(now, log, out),

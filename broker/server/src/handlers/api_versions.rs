@@ -1,7 +1,8 @@
 //! ApiVersions: what we speak, and which features we know and the cluster has (KIP-584).
 
+use client::{CallError, Channel};
 use host::Host;
-use model::{MetadataVersion, MetadataVersions};
+use model::{Endpoint, MetadataVersion, MetadataVersions};
 use protocol::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
 use protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, string};
 use protocol::{ErrorCode, Response, api_versions_response};
@@ -44,6 +45,21 @@ pub(crate) fn handle<H: Host>(node: &Node<H>, version: i16, request: &ApiVersion
 pub(super) fn versions_told(answer: &ApiVersionsResponse) -> MetadataVersions {
     let told = answer.supported_features.iter().find(|feature| feature.name.as_str() == MetadataVersion::FEATURE);
     told.and_then(|feature| versions(feature.min_version, feature.max_version)).unwrap_or_default()
+}
+
+/// Does this node lead the quorum?
+pub(super) fn leads<H: Host>(node: &Node<H>) -> bool {
+    node.metadata.leader().is_some_and(|(leader, _)| leader == node.config.node_id)
+}
+
+/// Asks the node that listens at `endpoint` what it speaks and knows.
+pub(super) async fn ask<H: Host>(node: &Node<H>, endpoint: &Endpoint) -> Result<ApiVersionsResponse, CallError> {
+    let (wait_max, client_id) = (node.config.request_timeout, format!("controller-{}", node.config.node_id));
+    let request = ApiVersionsRequest::default()
+        .with_client_software_name(string("broker"))
+        .with_client_software_version(string(env!("CARGO_PKG_VERSION")));
+    let mut channel = Channel::connect(&node.host, endpoint, &client_id, wait_max).await?;
+    channel.call(FEATURES_VERSION, &request, wait_max).await
 }
 
 /// What stands on the wire, if it is a range of levels.

@@ -14,8 +14,9 @@ use protocol::{ErrorCode, NO_ERROR, Response};
 use roles::quorum::{ChangeRefusal, Replica, Voter, VoterChange};
 
 use super::decided::{Undecided, pass_on};
-use super::wire_id;
+use super::{api_versions, wire_id};
 use crate::node::Node;
+use crate::own_voter::KRAFT_VERSION;
 use crate::router::Answer;
 
 /// What a forwarded request is spoken in.
@@ -31,7 +32,7 @@ pub(crate) fn handle_add<H: Host>(node: &Arc<Node<H>>, request: AddRaftVoterRequ
                     directory: directory_id(request.voter_directory_id),
                     endpoint: Endpoint::new(listener.host.as_str(), listener.port),
                 };
-                change(&node, request.cluster_id.as_ref(), &request, VoterChange::Add(voter)).await
+                add(&node, &request, voter).await
             }
             None => Err(Undecided {
                 code: ErrorCode::InvalidRequest.code(),
@@ -43,6 +44,24 @@ pub(crate) fn handle_add<H: Host>(node: &Arc<Node<H>>, request: AddRaftVoterRequ
             answer.with_error_code(refused.code).with_error_message(Some(string(&refused.message)))
         }))
     })
+}
+
+/// The others will look for it where it is said to listen: somebody must.
+async fn add<H: Host>(
+    node: &Node<H>,
+    request: &AddRaftVoterRequest,
+    voter: Voter,
+) -> Result<Option<AddRaftVoterResponse>, Undecided> {
+    if api_versions::leads(node)
+        && let Err(error) = api_versions::ask(node, &voter.endpoint).await
+    {
+        let Voter { id, endpoint, .. } = &voter;
+        return Err(Undecided {
+            code: ErrorCode::RequestTimedOut.code(),
+            message: format!("nobody answers at {endpoint} ({error}): start node {id}, or say where else it listens"),
+        });
+    }
+    change(node, request.cluster_id.as_ref(), request, VoterChange::Add(voter)).await
 }
 
 pub(crate) fn handle_remove<H: Host>(node: &Arc<Node<H>>, request: RemoveRaftVoterRequest) -> Answer {
@@ -87,6 +106,10 @@ async fn updated<H: Host>(node: &Node<H>, request: &UpdateRaftVoterRequest, epoc
     }
     if epoch.0 < request.current_leader_epoch {
         return Err(ErrorCode::UnknownLeaderEpoch.code());
+    }
+    let versions = &request.k_raft_version_feature;
+    if !(versions.min_supported_version..=versions.max_supported_version).contains(&KRAFT_VERSION) {
+        return Err(ErrorCode::InvalidRequest.code());
     }
     let listener = request.listeners.first().ok_or(ErrorCode::InvalidRequest.code())?;
     let voter = Voter {

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use client::Channel;
 use host::Host;
 use model::{BrokerId, MetadataVersion, MetadataVersions};
 use protocol::messages::update_features_request::FeatureUpdateKey;
 use protocol::messages::update_features_response::UpdatableFeatureResult;
-use protocol::messages::{ApiVersionsRequest, UpdateFeaturesRequest, UpdateFeaturesResponse, string};
+use protocol::messages::{UpdateFeaturesRequest, UpdateFeaturesResponse, string};
 use protocol::{ErrorCode, NO_ERROR, Response};
 use roles::controller::{Command, LevelChange, Reply, UpdateLevel};
 
@@ -19,8 +18,6 @@ use crate::router::Answer;
 
 /// What a forwarded request is spoken in.
 const VERSION: i16 = 1;
-/// What voters are asked in.
-const API_VERSIONS_VERSION: i16 = 3;
 
 const RAISE: i8 = 1;
 const LOWER_WITHOUT_LOSS: i8 = 2;
@@ -77,7 +74,7 @@ async fn update<H: Host>(node: &Node<H>, request: UpdateFeaturesRequest) -> Resu
         return Err(invalid("one feature is updated at a time, and there is one: metadata.version".into()));
     };
     let (level, change) = asked(update)?;
-    let controllers = if leads(node) { what_voters_know(node).await? } else { Vec::new() };
+    let controllers = if api_versions::leads(node) { what_voters_know(node).await? } else { Vec::new() };
     let command =
         Command::UpdateLevel(UpdateLevel { level, change, controllers, validate_only: request.validate_only });
     decide(node, VERSION, &request, command, |reply| match reply {
@@ -110,24 +107,12 @@ fn invalid(message: String) -> Undecided {
     Undecided { code: ErrorCode::InvalidRequest.code(), message }
 }
 
-fn leads<H: Host>(node: &Node<H>) -> bool {
-    node.metadata.leader().is_some_and(|(leader, _)| leader == node.config.node_id)
-}
-
 /// What each voter but this one says of itself. Brokers said it when they registered; a controller that is none is asked.
 async fn what_voters_know<H: Host>(node: &Node<H>) -> Result<Vec<(BrokerId, MetadataVersions)>, Undecided> {
     let voters = node.metadata.voters();
     let others = voters.iter().filter(|voter| voter.id != node.config.node_id);
     let asking = others.map(|voter| async move {
-        let (wait_max, client_id) = (node.config.request_timeout, format!("controller-{}", node.config.node_id));
-        let request = ApiVersionsRequest::default()
-            .with_client_software_name(string("broker"))
-            .with_client_software_version(string(env!("CARGO_PKG_VERSION")));
-        let answer = async {
-            let mut channel = Channel::connect(&node.host, &voter.endpoint, &client_id, wait_max).await?;
-            channel.call(API_VERSIONS_VERSION, &request, wait_max).await
-        };
-        match answer.await {
+        match api_versions::ask(node, &voter.endpoint).await {
             Ok(answer) => Ok((voter.id, api_versions::versions_told(&answer))),
             Err(error) => Err(Undecided {
                 code: ErrorCode::RequestTimedOut.code(),

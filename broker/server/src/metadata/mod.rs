@@ -35,6 +35,7 @@ use self::peers::Peers;
 use self::snapshots::Snapshots;
 use self::task::{Call, Leadership, MetadataTask, Parts};
 use self::wire::Answered;
+pub(crate) use self::wire::LISTENER;
 use crate::Failure;
 use crate::config::{Config, FlushPolicy};
 use crate::data_directory::DataDirectories;
@@ -124,6 +125,11 @@ impl<H: Host> Metadata<H> {
     /// Who votes on the metadata, by this node's log.
     pub(crate) fn voters(&self) -> VoterSet {
         self.voters.borrow().clone()
+    }
+
+    /// The same, as it changes.
+    pub(crate) fn watch_voters(&self) -> watch::Receiver<VoterSet> {
+        self.voters.clone()
     }
 
     /// The quorum's epoch, as far as this node knows.

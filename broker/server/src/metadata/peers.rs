@@ -10,10 +10,11 @@ use client::Channel;
 use host::{Host, Task, buggify, spawn};
 use model::{BrokerId, Endpoint, MetadataVersion};
 use protocol::messages::StrBytes;
+use roles::controller::RecordError;
 use roles::quorum::{Request, RequestId};
 use tokio::sync::mpsc;
 
-use super::wire::{self, Answered, PeerRequest};
+use super::wire::{self, Answered, PeerRequest, VotersError, WireError};
 
 /// Requests that wait for a peer's task to look at them; it does so whenever it runs.
 const QUEUE_LENGTH_MAX: usize = 64;
@@ -22,8 +23,16 @@ const QUEUE_LENGTH_MAX: usize = 64;
 pub(super) struct Answer {
     pub(super) id: RequestId,
     pub(super) from: BrokerId,
-    /// None if there is no answer to be had.
-    pub(super) response: Option<Answered>,
+    pub(super) told: Told,
+}
+
+/// What a peer told.
+pub(super) enum Told {
+    Answer(Answered),
+    /// There is no answer to be had.
+    Nothing,
+    /// A record that this program does not know, where it must: whoever has it goes by it, committed or not.
+    TooNew(RecordError),
 }
 
 /// The other members of the quorum, as far as it is known where they listen.
@@ -129,18 +138,19 @@ impl<H: Host> Peer<H> {
     async fn run(mut self, mut queue: mpsc::Receiver<Question>) {
         let mut next = queue.recv().await;
         while let Some(Question { id, level, request }) = next.take() {
-            let response = tokio::select! {
+            let told = tokio::select! {
                 biased;
                 newer = queue.recv() => {
                     model::reached!("a request to a voter was overtaken by a newer one");
                     next = newer;
-                    None
+                    Told::Nothing
                 }
-                response = self.call(level, request) => {
-                    response.filter(|_| !buggify!(self.host, "a voter's answer was lost", 0.05))
+                told = self.call(level, request) => match told {
+                    Told::Answer(_) if buggify!(self.host, "a voter's answer was lost", 0.05) => Told::Nothing,
+                    told => told,
                 }
             };
-            if self.answers.send(Answer { id, from: self.id, response }).await.is_err() {
+            if self.answers.send(Answer { id, from: self.id, told }).await.is_err() {
                 return;
             }
             if next.is_none() {
@@ -149,7 +159,7 @@ impl<H: Host> Peer<H> {
         }
     }
 
-    async fn call(&mut self, level: MetadataVersion, request: PeerRequest) -> Option<Answered> {
+    async fn call(&mut self, level: MetadataVersion, request: PeerRequest) -> Told {
         // Taken out, so that a call that is overtaken leaves no channel with an answer still to come.
         let channel = match self.channel.take() {
             Some(channel) => Ok(channel),
@@ -159,7 +169,7 @@ impl<H: Host> Peer<H> {
             Ok(channel) => channel,
             Err(error) => {
                 tracing::debug!(peer = %self.id, %error, "cannot reach a voter");
-                return None;
+                return Told::Nothing;
             }
         };
         let (timeout, newest) = (self.timeout, self.newest);
@@ -185,16 +195,17 @@ impl<H: Host> Peer<H> {
         match answer {
             Ok(Ok(response)) => {
                 self.channel = Some(channel);
-                Some(response)
+                Told::Answer(response)
             }
+            Ok(Err(WireError::Voters(VotersError::Record(record)))) => Told::TooNew(record),
             Ok(Err(error)) => {
                 self.channel = Some(channel);
                 tracing::warn!(peer = %self.id, %error, "a voter's answer is of no use");
-                None
+                Told::Nothing
             }
             Err(error) => {
                 tracing::debug!(peer = %self.id, %error, "a voter does not answer");
-                None
+                Told::Nothing
             }
         }
     }

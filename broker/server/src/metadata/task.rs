@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::active::{self, Active, Submitter};
 use super::log::{MetadataLog, ReadError};
-use super::peers::{Answer, Peers};
+use super::peers::{Answer, Peers, Told};
 use super::snapshots::{Done, Snapshots};
 use super::wire::Answered;
 use super::{SubmitError, applied, state_file};
@@ -280,14 +280,16 @@ impl<H: Host> MetadataTask<H> {
         }
     }
 
-    fn answered(&mut self, Answer { id, from, response }: Answer) -> Result<(), TaskFailure> {
+    fn answered(&mut self, Answer { id, from, told }: Answer) -> Result<(), TaskFailure> {
         self.has_heard_resignation(id);
-        match response {
-            Some(Answered { response, leader_at }) => {
+        match told {
+            Told::Answer(Answered { response, leader_at }) => {
                 self.learn_of(response.leader, leader_at);
                 self.step(Input::Answered { id, from, response })
             }
-            None => self.step(Input::Failed { id }),
+            Told::Nothing => self.step(Input::Failed { id }),
+            // It can neither keep that record nor say that it has what comes behind it: sooner than hold the others up, it says why.
+            Told::TooNew(record) => Err(ReadError::Record(record).into()),
         }
     }
 
@@ -296,8 +298,9 @@ impl<H: Host> MetadataTask<H> {
             Call::Ask { request, leader_at, answer } => {
                 let ticket = self.next_ticket();
                 self.replies.insert(ticket, answer);
-                if let Request::BeginEpoch(begin) = &request {
-                    self.hear_from(begin.leader, leader_at.as_ref());
+                if let Request::BeginEpoch(begin) = &request
+                    && self.quorum.epoch() <= begin.epoch
+                {
                     self.learn_of(Some(begin.leader), leader_at);
                 }
                 self.step(Input::Request { ticket, request })
@@ -342,15 +345,7 @@ impl<H: Host> MetadataTask<H> {
         ticket
     }
 
-    /// A leader says where it listens: a voter that came back elsewhere is where it says, not where the log still has it.
-    fn hear_from(&mut self, leader: BrokerId, at: Option<&Endpoint>) {
-        if let Some(at) = at.filter(|_| self.quorum.voters().contains(leader)) {
-            self.peers.reach(leader, at);
-            self.tell_where_the_leader_is();
-        }
-    }
-
-    /// A leader listens there that the voters which this node knows of may not lead to.
+    /// A leader listens there that the voters which this node knows of may not lead to: it is none of them, or came back elsewhere.
     fn learn_of(&mut self, leader: Option<BrokerId>, at: Option<Endpoint>) {
         let (Some(leader), Some(at)) = (leader, at) else { return };
         let known = self.quorum.voters();
@@ -358,9 +353,9 @@ impl<H: Host> MetadataTask<H> {
             let leads = self.quorum.leader();
             let configured = &self.configured;
             self.peers.retain(|id| known.contains(id) || configured.contains(id) || leads == Some(id));
-            self.peers.reach(leader, &at);
-            self.tell_where_the_leader_is();
         }
+        self.peers.reach(leader, &at);
+        self.tell_where_the_leader_is();
     }
 
     fn tell_where_the_leader_is(&self) {
@@ -372,10 +367,12 @@ impl<H: Host> MetadataTask<H> {
         });
     }
 
-    /// Where `leader` listens, for those whom the configured voters do not lead there.
+    /// Where `leader` listens, for those whom neither the configured voters nor those of the log lead there.
     fn where_to_find(&self, leader: Option<BrokerId>) -> Option<Endpoint> {
-        let leader = leader.filter(|leader| !self.configured.contains(*leader))?;
-        self.endpoint(leader)
+        let leader = leader?;
+        let at = self.endpoint(leader)?;
+        let is_told = self.quorum.voters().get(leader).is_none_or(|voter| voter.endpoint == at);
+        if self.configured.contains(leader) && is_told { None } else { Some(at) }
     }
 
     fn endpoint(&self, id: BrokerId) -> Option<Endpoint> {

@@ -36,7 +36,7 @@ const FETCH_ENDPOINTS_VERSION: i16 = 16;
 /// From here on a fetch says which directory its sender has.
 const FETCH_DIRECTORY_VERSION: i16 = 17;
 /// What nodes call the one listener that they have.
-pub(super) const LISTENER: &str = "PLAINTEXT";
+pub(crate) const LISTENER: &str = "PLAINTEXT";
 /// From here on a fetch tells its sender's state.
 const FETCH_REPLICA_STATE_VERSION: i16 = 15;
 /// Bytes of metadata that one fetch asks for.

@@ -43,7 +43,7 @@ impl<H: Host> Partition<H> {
 
     /// Has the log begin at `to`, if it begins before and is not about to begin elsewhere: then whoever asks must come again.
     pub(super) fn move_start(&self, state: &mut MutexGuard<'_, State<H>>, to: Offset, reason: LogStartReason) {
-        if state.next_start.is_some() {
+        if state.next_start.is_some() || state.giving_up.is_some() {
             return;
         }
         let Some(pending) = state.log.begin_start(to) else { return };

@@ -156,3 +156,92 @@ fn a_damaged_start_is_named_and_a_missing_segment_too() {
     host::Disk::remove(&disk, "orders-0/00000000000000000008.log").unwrap();
     assert!(matches!(try_open(&disk, small()), Err(StorageError::Corrupt { .. })));
 }
+
+fn give_up(log: &mut Log<MemoryDisk>, to: i64) {
+    let kept = log.begin_anew_at(Offset(to)).run().now_or_never().unwrap().unwrap();
+    let settling = log.finish_anew(kept).unwrap();
+    let settled = settling.run().now_or_never().unwrap().unwrap();
+    log.settled(settled);
+}
+
+#[test]
+fn a_log_that_is_given_up_begins_anew_before_its_start_and_takes_records() {
+    // Also where a file of the old log has the name of the new one.
+    for (deleted_below, to) in [(9, 3), (9, 0), (9, 8), (10, 9), (20, 5)] {
+        let (disk, mut log) = twenty(small());
+        advance(&mut log, deleted_below);
+        give_up(&mut log, to);
+        let at = Offset(to);
+        assert_eq!((log.start(), log.end(), log.synced(), segments(&disk)), (at, at, at, vec![to]));
+        assert!(log.epochs().entries().is_empty() && log.indexes_equal_a_scan().unwrap());
+        log.append(&batch(to, 9, 2, 10)).unwrap();
+        sync(&mut log);
+        drop(log);
+        disk.lose_power(|_| 0);
+        let log = open(&disk);
+        assert_eq!((log.start(), everything(&log)), (at, batch(to, 9, 2, 10)));
+    }
+}
+
+#[test]
+fn whenever_the_power_goes_a_log_that_is_given_up_is_the_old_one_or_the_new_one() {
+    // How much of what the directory went through is left after each step.
+    for (steps, deleted_below, to) in [(0, 9, 3), (1, 9, 3), (2, 9, 3), (3, 9, 3), (1, 9, 8), (2, 9, 8), (3, 10, 0)] {
+        for chance in 0..40 {
+            let (disk, mut log) = twenty(small());
+            advance(&mut log, deleted_below);
+            sync(&mut log);
+            let old = everything(&log);
+            let pending = log.begin_anew_at(Offset(to));
+            if 1 <= steps {
+                let kept = pending.run().now_or_never().unwrap().unwrap();
+                if 2 <= steps {
+                    let settling = log.finish_anew(kept).unwrap();
+                    if 3 <= steps {
+                        let settled = settling.run().now_or_never().unwrap().unwrap();
+                        log.settled(settled);
+                        log.append(&batch(to, 9, 2, 10)).unwrap();
+                        sync(&mut log);
+                    }
+                }
+            }
+            drop(log);
+            let mut draws = chance;
+            disk.lose_power(|count| {
+                draws = (draws * 7 + 3) % 1009;
+                draws % count
+            });
+            let (mut log, recovery) = try_open(&disk, small()).unwrap();
+            let is_begun_anew = recovery.begun_anew == Some(Offset(to));
+            assert_eq!(is_begun_anew, steps == 1 || steps == 2, "step {steps}, {chance}");
+            let (start, content) = match steps {
+                0 => (deleted_below, old),
+                1 | 2 => (to, Vec::new().into()),
+                _ => (to, batch(to, 9, 2, 10)),
+            };
+            assert_eq!((log.start(), everything(&log)), (Offset(start), content), "step {steps}, {chance}");
+            if is_begun_anew {
+                let settled = log.begin_settling().run().now_or_never().unwrap().unwrap();
+                log.settled(settled);
+                log.append(&batch(to, 9, 2, 10)).unwrap();
+                sync(&mut log);
+                drop(log);
+                disk.lose_power(|_| 0);
+                assert_eq!(everything(&open(&disk)), batch(to, 9, 2, 10));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_that_nobody_could_say_is_given_up_is_as_it_was() {
+    let (disk, log) = twenty(small());
+    disk.limit(Some(0));
+    let refused = log.begin_anew_at(Offset(3)).run().now_or_never().unwrap();
+    assert!(matches!(refused, Err(StorageError::Full { .. })));
+    disk.limit(None);
+    let old = everything(&log);
+    drop(log);
+    let log = open(&disk);
+    assert_eq!((log.start(), everything(&log)), (Offset(0), old));
+}

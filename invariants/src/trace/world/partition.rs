@@ -87,6 +87,11 @@ impl Partition {
         Some(epoch) < self.unclean_epoch
     }
 
+    /// An allowed unclean election, in this epoch or before, gave up what was committed.
+    pub(crate) fn has_given_up_by(&self, epoch: LeaderEpoch) -> bool {
+        self.unclean_epoch.is_some_and(|unclean| unclean <= epoch)
+    }
+
     /// An allowed unclean election gave up what an epoch had committed.
     pub(crate) fn has_given_up(&self) -> bool {
         self.unclean_epoch.is_some()

@@ -164,6 +164,18 @@ impl World {
                     replica.is_hurt = false;
                 }
             }
+            Event::LogBegunAnew { partition, to } => {
+                let replica = self.replica_mut(partition, node);
+                let why = CutWhy::Following(replica.following);
+                let cut = Cut { at: entry.index, time: entry.time, node, from: replica.end, to: replica.start, why };
+                replica.log.cut(Offset::ZERO);
+                replica.begins_at(to);
+                (replica.end, replica.reached, replica.reached_safely) = (to, to, to);
+                (replica.synced, replica.on_disk) = (Some(to), Some(to));
+                (replica.cut_unsafely, replica.is_hurt) = (None, false);
+                replica.high_watermark = to;
+                self.partition_mut(partition).cuts.push(cut);
+            }
             Event::SnapshotInstalled { end, .. } => {
                 let replica = self.replica_mut(PartitionId::METADATA, node);
                 replica.log.cut(Offset::ZERO);
@@ -229,6 +241,7 @@ impl World {
             | Event::FollowerCounted { .. }
             | Event::ReplicasChanged { .. }
             | Event::LogsParted { .. }
+            | Event::LogGivenUp { .. }
             | Event::DeletionAsked { .. }
             | Event::IndexesCompared { .. }
             | Event::ProducerAppended { .. }

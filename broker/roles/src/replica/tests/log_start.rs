@@ -53,7 +53,7 @@ fn who_went_on_in_an_epoch_of_which_nothing_is_left_cuts_back_to_the_first_recor
     follower.records = vec![1; 8];
     follower.safe = 8;
     follower.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
-    follower.step(Input::Diverging { leader_epoch: LeaderEpoch(4), epoch, end });
+    follower.step(Input::Diverging { leader_epoch: LeaderEpoch(4), epoch, end, leader_start: Some(Offset(6)) });
     assert_eq!(follower.records.len(), 6);
 }
 
@@ -126,4 +126,75 @@ fn what_lies_below_a_log_start_was_committed() {
     (follower.start, follower.safe) = (6, 6);
     follower.step(Input::LogStartMoved);
     assert_eq!(follower.replica.high_watermark(), Offset(6));
+}
+
+/// A follower of epoch 4 that has records 6..8 of epoch 1; what lies below was committed, and is deleted.
+fn begins_at_six(planted: Planted) -> Bench {
+    let mut follower = Bench::planted(FOLLOWER, planted);
+    follower.records = vec![1; 8];
+    (follower.start, follower.safe) = (6, 8);
+    follower.assign(LEADER, 4, 1, &[LEADER]);
+    follower
+}
+
+/// Where the log is to begin that is given up.
+fn given_up(outputs: &[Output]) -> Option<i64> {
+    outputs.iter().find_map(|output| match output {
+        Output::GiveUp { to } => Some(to.0),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_follower_whose_log_begins_past_where_it_parts_from_its_leaders_gives_it_up() {
+    let parts = |follower: &mut Bench, leader_epoch, end, leader_start: Option<i64>| {
+        let (leader_epoch, leader_start) = (LeaderEpoch(leader_epoch), leader_start.map(Offset));
+        follower.step(Input::Diverging { leader_epoch, epoch: LeaderEpoch(1), end: Offset(end), leader_start })
+    };
+    let mut follower = begins_at_six(Planted::NONE);
+    let outputs = parts(&mut follower, 4, 5, Some(2));
+    assert_eq!((given_up(&outputs), follower.records.len()), (Some(2), 8), "until that is on the disk it has what it had");
+    let told = Event::LogGivenUp {
+        partition: PARTITION,
+        leader_epoch: LeaderEpoch(4),
+        start: Offset(6),
+        end: Offset(8),
+        to: Offset(2),
+    };
+    assert!(outputs.contains(&Output::Witness(told)));
+    follower.records.truncate(2);
+    (follower.start, follower.safe) = (2, 2);
+    follower.step(Input::BegunAnew);
+    assert_eq!(follower.replica.high_watermark(), Offset(2));
+
+    let mut keeps = |end, leader_start| {
+        let mut follower = begins_at_six(Planted::NONE);
+        let outputs = parts(&mut follower, 4, end, leader_start);
+        (given_up(&outputs), follower.records.len())
+    };
+    assert_eq!(keeps(6, Some(2)), (None, 6), "the leader has all that was committed");
+    assert_eq!(keeps(7, Some(6)), (None, 7));
+    assert_eq!(keeps(5, None), (None, 6), "nobody says where to begin");
+    assert_eq!(given_up(&parts(&mut begins_at_six(Planted::NONE), 3, 5, Some(2))), None, "a leader of before");
+    let mut same_epoch = begins_at_six(Planted::NONE);
+    same_epoch.records = vec![4; 8];
+    assert_eq!(given_up(&parts(&mut same_epoch, 4, 5, Some(2))), None, "a leader lacks nothing of its own epoch");
+    let planted = Planted::NONE.with(Bug::StartPastLeader);
+    assert_eq!(given_up(&parts(&mut begins_at_six(planted), 4, 5, Some(2))), None);
+}
+
+#[test]
+fn a_follower_with_nothing_goes_back_to_a_leader_that_ends_before_it_begins() {
+    let past = |follower: &mut Bench, leader_epoch, offset, leader_start| {
+        let (leader_epoch, offset) = (LeaderEpoch(leader_epoch), Offset(offset));
+        given_up(&follower.step(Input::PastLeader { leader_epoch, offset, leader_start: Offset(leader_start) }))
+    };
+    let mut empty = begins_at_six(Planted::NONE);
+    empty.records.truncate(6);
+    empty.safe = 6;
+    assert_eq!(past(&mut empty, 3, 6, 2), None);
+    assert_eq!(past(&mut empty, 4, 5, 2), None);
+    assert_eq!(past(&mut empty, 4, 6, 6), None);
+    assert_eq!(past(&mut begins_at_six(Planted::NONE), 4, 8, 2), None, "it has records: they part by epoch");
+    assert_eq!(past(&mut empty, 4, 6, 2), Some(2));
 }

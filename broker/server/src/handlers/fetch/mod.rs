@@ -281,7 +281,7 @@ impl<H: Host> Fetch<H> {
             Ok(read) => found(read),
             Err(PartitionError::Refused(Refusal::Diverging { epoch, end })) => PartitionAnswer {
                 high_watermark: partition.high_watermark().0,
-                log_start: -1,
+                log_start: partition.log_start().0,
                 parting: Some((epoch, end)),
                 ..PartitionAnswer::default()
             },
