@@ -283,6 +283,7 @@ fn a_log_goes_back_only_where_an_unclean_election_gave_it_up() {
     recovers(begins(gives_up(parted(), 2, 0).crashes(1), 0), 0, 0).keeps();
     recovers(begins(begins(gives_up(parted(), 2, 0), 0).crashes(1), 0), 0, 0).keeps();
     recovers(gives_up(parted(), 2, 0).crashes(1), 2, 4).keeps();
+    begins(recovers(gives_up(parted(), 2, 0).crashes(1), 2, 4), 0).breaks(PROMISE);
     recovers(gives_up(parted(), 2, 0).crashes(1), 0, 0).breaks(PROMISE);
     // It did not say so, or said another place.
     begins(parted(), 0).breaks(PROMISE);

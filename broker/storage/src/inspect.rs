@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::index::{MOMENT_BYTES, PLACE_BYTES};
 use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
 use crate::{
-    anew, compaction, epoch_checkpoint, index_files, log_snapshot, log_start, producer_snapshot, recovery, recovery_point,
+    anew, compaction, epoch_checkpoint, index_files, log_snapshot, log_start, producer_snapshot, recovery,
+    recovery_point,
 };
 
 /// Largest batch whose records are read: many times what any broker takes.

@@ -157,6 +157,9 @@ impl Promise for RetentionTakesWhatItMay {
                 let led = self.led.entry(*partition).or_default();
                 *led = (*led).max(*log_start);
                 let last = self.starts.insert((*partition, node), *log_start).unwrap_or_default();
+                if self.given_up.get(&(*partition, node)) != Some(log_start) {
+                    self.given_up.remove(&(*partition, node));
+                }
                 if *log_start < last {
                     return Err(format!(
                         "{partition}: the log of {} begins at {log_start} after a start, and its records below {last} were deleted",
@@ -175,6 +178,7 @@ impl Promise for RetentionTakesWhatItMay {
             }
             What::Witnessed(Event::ReplicaRemoved { partition }) => {
                 self.starts.remove(&(*partition, node));
+                self.given_up.remove(&(*partition, node));
                 Ok(())
             }
             What::DiskHurt { harm: Harm::Wiped | Harm::MovedAway, .. } => {

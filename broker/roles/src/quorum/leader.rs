@@ -153,7 +153,10 @@ impl Quorum {
             return Vec::new();
         }
         leader.announce_at = now + patience;
-        let lately = leader.progress.iter().filter(|(_, progress)| progress.synced.is_some() && now < progress.last_fetch + patience);
+        let lately = leader
+            .progress
+            .iter()
+            .filter(|(_, progress)| progress.synced.is_some() && now < progress.last_fetch + patience);
         let heard: Vec<BrokerId> = lately.map(|(replica, _)| replica.id).collect();
         self.voters.removed().filter(|id| *id != self.config.id && !heard.contains(id)).collect()
     }

@@ -58,7 +58,9 @@ impl Quorum {
     pub(super) fn change_voters(&mut self, ticket: Ticket, change: &VoterChange) {
         match self.changed_voters(change) {
             // It was said before, and is committed.
-            Ok(voters) if voters == *self.voters() => self.perform(Output::VotersChangeEnded { ticket, result: Ok(()) }),
+            Ok(voters) if voters == *self.voters() => {
+                self.perform(Output::VotersChangeEnded { ticket, result: Ok(()) })
+            }
             Ok(voters) => self.append_voters(ticket, voters),
             Err(refusal) => self.perform(Output::VotersChangeEnded { ticket, result: Err(refusal) }),
         }

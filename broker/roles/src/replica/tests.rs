@@ -266,7 +266,12 @@ fn a_follower_that_parted_is_told_where_and_cuts_by_epoch_not_by_high_watermark(
     follower.safe = 5;
     follower.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
     assert_eq!(follower.records.len(), 5, "a new leader alone cuts nothing");
-    follower.step(Input::Diverging { leader_epoch: LeaderEpoch(4), epoch: LeaderEpoch(1), end: Offset(3), leader_start: None });
+    follower.step(Input::Diverging {
+        leader_epoch: LeaderEpoch(4),
+        epoch: LeaderEpoch(1),
+        end: Offset(3),
+        leader_start: None,
+    });
     assert_eq!(follower.records, [1, 1, 1]);
 }
 
@@ -276,7 +281,12 @@ fn an_answer_to_an_older_question_touches_nothing() {
     follower.records = vec![1, 1];
     follower.safe = 2;
     follower.assign(LEADER, 4, 1, &[LEADER, FOLLOWER]);
-    follower.step(Input::Diverging { leader_epoch: LeaderEpoch(3), epoch: LeaderEpoch(0), end: Offset(0), leader_start: None });
+    follower.step(Input::Diverging {
+        leader_epoch: LeaderEpoch(3),
+        epoch: LeaderEpoch(0),
+        end: Offset(0),
+        leader_start: None,
+    });
     assert_eq!(follower.records, [1, 1]);
     let epochs = follower.epochs();
     let log = LogView { start: Offset(0), end: Offset(2), safe_end: Offset(2), epochs: &epochs };

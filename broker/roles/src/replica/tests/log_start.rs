@@ -153,7 +153,11 @@ fn a_follower_whose_log_begins_past_where_it_parts_from_its_leaders_gives_it_up(
     };
     let mut follower = begins_at_six(Planted::NONE);
     let outputs = parts(&mut follower, 4, 5, Some(2));
-    assert_eq!((given_up(&outputs), follower.records.len()), (Some(2), 8), "until that is on the disk it has what it had");
+    assert_eq!(
+        (given_up(&outputs), follower.records.len()),
+        (Some(2), 8),
+        "until that is on the disk it has what it had"
+    );
     let told = Event::LogGivenUp {
         partition: PARTITION,
         leader_epoch: LeaderEpoch(4),
@@ -167,7 +171,7 @@ fn a_follower_whose_log_begins_past_where_it_parts_from_its_leaders_gives_it_up(
     follower.step(Input::BegunAnew);
     assert_eq!(follower.replica.high_watermark(), Offset(2));
 
-    let mut keeps = |end, leader_start| {
+    let keeps = |end, leader_start| {
         let mut follower = begins_at_six(Planted::NONE);
         let outputs = parts(&mut follower, 4, end, leader_start);
         (given_up(&outputs), follower.records.len())
