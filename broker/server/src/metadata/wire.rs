@@ -534,3 +534,6 @@ fn code(body: &Body) -> i16 {
         Body::Refused(Refusal::PositionOutOfRange) => ErrorCode::PositionOutOfRange.code(),
     }
 }
+
+#[cfg(test)]
+mod tests;
