@@ -216,7 +216,7 @@ fn whenever_the_power_goes_a_log_that_is_given_up_is_the_old_one_or_the_new_one(
             assert_eq!(is_begun_anew, steps == 1 || steps == 2, "step {steps}, {chance}");
             let (start, content) = match steps {
                 0 => (deleted_below, old),
-                1 | 2 => (to, Vec::new().into()),
+                1 | 2 => (to, Vec::new()),
                 _ => (to, batch(to, 9, 2, 10)),
             };
             assert_eq!((log.start(), everything(&log)), (Offset(start), content), "step {steps}, {chance}");
