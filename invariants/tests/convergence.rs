@@ -227,3 +227,24 @@ fn a_broker_that_gave_up_long_ago_excuses_only_what_those_that_are_left_cannot_d
     assert_eq!(verdict.outcome, Outcome::Allowed);
     assert!(verdict.detail.contains("broker 2, which holds orders/0, gave up"), "{}", verdict.detail);
 }
+
+#[test]
+fn who_lost_the_directory_of_a_replica_must_be_missed_there_and_has_the_rest() {
+    let loses = |tale: Tale, of: PartitionId| {
+        tale.says(2, Event::LogDirectoryFailed { directory: "data2".into(), replicas: vec![of] })
+    };
+    let shrunk = |tale: Tale| tale.state(1, 3, Some(1), 1, &[1]).state(2, 3, Some(1), 1, &[1]);
+    // The others go on without it, and it goes on with its other replicas.
+    assert_eq!(shrunk(loses(served(), P)).verdict().outcome, Outcome::Kept);
+    assert_eq!(loses(served(), PartitionId { index: 1, ..P }).verdict().outcome, Outcome::Kept);
+    // It must not be counted any more, nor lead.
+    broken(loses(served(), P), "orders/0 has broker 1 and broker 2 in sync, not broker 1");
+    let led = |tale: Tale| tale.state(1, 3, Some(2), 2, &[1, 2]).state(2, 3, Some(2), 2, &[1, 2]);
+    broken(loses(led(served()), P), "orders/0 has no leader in the core");
+    // Nobody else may be elected.
+    let last = |tale: Tale| tale.state(1, 3, None, 2, &[2]).state(2, 3, None, 2, &[2]);
+    assert_eq!(loses(last(served()), P).verdict().outcome, Outcome::Allowed);
+    // It was started again, and takes the directory as it is.
+    let back = shrunk(loses(served(), P)).what(2, What::NodeStarted).applied(2, 3);
+    assert_eq!(back.verdict().outcome, Outcome::Broken);
+}

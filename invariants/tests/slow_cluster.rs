@@ -101,6 +101,10 @@ fn odd() -> impl Strategy<Value = Event> {
             in_sync_min
         }),
         offset().prop_map(|end| Event::Synced { partition: P, end }),
+        any::<bool>().prop_map(|is_there| Event::LogDirectoryFailed {
+            directory: "data2".into(),
+            replicas: if is_there { vec![P] } else { Vec::new() },
+        }),
     ]
 }
 

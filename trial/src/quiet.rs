@@ -1,7 +1,7 @@
 //! The quiet phase: the faults are over, some nodes stay broken, and the rest must find itself.
 //!
 //! Who is left broken is drawn from a stream of its own. Whatever a node suffers already goes on; one that is whole goes down,
-//! stands still or is cut off. The rest, the *core*, always keeps what it cannot do without: a majority of voters, and of each
+//! stands still or is cut off; or one of its log directories dies, where it has several, and it stays in the core with the others. The rest, the *core*, always keeps what it cannot do without: a majority of voters, and of each
 //! partition as many replicas as must be in sync. Mostly, but not always, one of them was in the last in-sync set; where none
 //! is, that partition may stay out of service, and the promise says why.
 
@@ -54,30 +54,59 @@ impl Sufferings {
     }
 }
 
-/// Breaks who is to be left broken, in a world that is healed. Answers who they are.
+/// Who is left broken.
+pub(crate) enum Left {
+    Nobody,
+    /// The core goes without these; if without any, somebody in it has lost a log directory.
+    These(BTreeSet<usize>),
+}
+
+/// Breaks who is to be left broken, in a world that is healed.
 pub(crate) fn leave(
     scenario: &Scenario,
     stage: &Stage,
     scene: &Scene,
     sufferings: &Sufferings,
     recorder: &Recorder,
-) -> BTreeSet<usize> {
+) -> Left {
     let mut stream = stage.world.stream("quiet");
-    let left = choose(scenario, stage, scene, sufferings, &mut stream);
+    let mut left = choose(scenario, stage, scene, sufferings, &mut stream);
     if left.is_empty() {
-        return left;
+        return Left::Nobody;
     }
     let mut told = Vec::new();
+    for member in left.clone() {
+        if sufferings.0[member] == Suffering::Nothing
+            && let Some(directory) = some_directory(member, stage, scene, &mut stream)
+        {
+            stage.node(member).disk().die(&directory);
+            told.push(format!("{} is without {directory}", stage.node(member).name()));
+            left.remove(&member);
+        }
+    }
     for &member in &left {
         let how = break_one(member, stage, sufferings.0[member], recorder, &left, &mut stream);
         told.push(format!("{} {how}", stage.node(member).name()));
     }
     stage.world.note(What::FaultBegan { id: FAULT, text: format!("left broken: {}", told.join(", ")) });
-    left
+    Left::These(left)
+}
+
+/// One time in two: a log directory of a broker that has several, but not the first, which has the metadata. Its logs are open, so that it
+/// can say what it loses.
+fn some_directory(member: usize, stage: &Stage, scene: &Scene, stream: &mut Stream) -> Option<String> {
+    let directories = stage.log_dirs(member);
+    let others = directories.get(1..).filter(|others| !others.is_empty())?;
+    let id = stage.broker(member)?;
+    let mut logs = scene.partitions().filter(|(_, seen)| seen.replicas.contains(&id));
+    let are_open = logs.all(|(name, _)| scene.has_opened(stage.node(member).name(), &name));
+    if are_open && stream.chance(0.5) { stream.pick(others).cloned() } else { None }
 }
 
 /// Makes whole who was left broken.
-pub(crate) fn heal(stage: &mut Stage) {
+pub(crate) fn heal(stage: &mut Stage, scene: &Scene) {
+    stage.bring_disks_back();
+    stage.restart_those_that_lost_a_directory(scene);
     stage.heal();
     stage.world.note(What::FaultEnded { id: FAULT });
 }

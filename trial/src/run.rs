@@ -26,7 +26,7 @@ use crate::changes::Changes;
 use crate::cluster::{bootstrap, plans};
 use crate::faults::{Faults, draw};
 use crate::phases::Windows;
-use crate::quiet::{self, Sufferings};
+use crate::quiet::{self, Left, Sufferings};
 use crate::reach::Reached;
 use crate::scene::Scene;
 use crate::selection::Role;
@@ -429,10 +429,11 @@ async fn conduct_run(
     await_clients(&stage, producers, LAST_RECORD_MAX).await;
     end_clients(&stage, producers, &recorder);
     let stalls = || watching.lock().promises.stalls();
-    if !left.is_empty() {
+    if let Left::These(left) = left {
         let missed = quiet::demand(&stage, &ground, &left, within(scenario), stalls).await;
         conduct.lock().missed.extend(missed);
-        quiet::heal(&mut stage);
+        let scene = watching.lock().scene.clone();
+        quiet::heal(&mut stage, &scene);
         late = changes.wait(world, LAST_RECORD_MAX).await;
     }
     conduct.lock().missed.extend(late);

@@ -1,6 +1,6 @@
 //! The stage: every node of a run, and what may befall it. Whatever befalls one is undone by [`Stage::heal`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(crate) struct Stage {
     /// Changes to links, in the order in which they came.
     overlays: Vec<(u32, Overlay)>,
     next_overlay: u32,
+    /// Logs that lay on a disk which was replaced while their owner was in sync.
+    begun_anew: Mutex<BTreeSet<(usize, PartitionName)>>,
 }
 
 struct Member {
@@ -79,7 +81,14 @@ impl ClientLife {
 
 impl Stage {
     pub(crate) fn new(world: World) -> Stage {
-        Stage { world, members: Vec::new(), roles: Vec::new(), overlays: Vec::new(), next_overlay: 0 }
+        Stage {
+            world,
+            members: Vec::new(),
+            roles: Vec::new(),
+            overlays: Vec::new(),
+            next_overlay: 0,
+            begun_anew: Mutex::default(),
+        }
     }
 
     /// Starts a broker or a controller.
@@ -175,6 +184,15 @@ impl Stage {
     /// Does the fault atlas look after its disk?
     pub(crate) fn is_spared(&self, member: usize) -> bool {
         self.members[member].is_spared
+    }
+
+    /// The log of this partition counts as no copy any more, though metadata may say that its owner is in sync.
+    pub(crate) fn begin_anew(&self, member: usize, partition: PartitionName) {
+        self.begun_anew.lock().insert((member, partition));
+    }
+
+    pub(crate) fn has_begun_anew(&self, member: usize, partition: &PartitionName) -> bool {
+        self.begun_anew.lock().contains(&(member, partition.clone()))
     }
 
     /// A scenario that wants to lose too much says so.
@@ -311,6 +329,12 @@ impl Stage {
                 disk.undo_damage();
             }
         }
+    }
+
+    /// The disks of log directories that died are in their places again.
+    pub(crate) fn bring_disks_back(&self) {
+        let servers = self.roles.iter().enumerate().filter(|(_, role)| !role.is_client());
+        servers.for_each(|(member, _)| self.node(member).disk().come_back());
     }
 
     /// A broker that gave up a log directory takes it again when it starts.

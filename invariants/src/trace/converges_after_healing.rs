@@ -3,9 +3,9 @@
 //! When a quiet phase ends, its *core*, the nodes that are whole by then, must have found itself: one of them controls; all of
 //! them have the same metadata; each partition is led by one of them, has every replica among them in sync, and no others; it
 //! took a record, and does not move any more if all who are to hold it are there; and those replicas hold the same log, all of it
-//! committed. Broken otherwise.
+//! committed. Broken otherwise. Who goes on without one of its log directories holds nothing of what lay there.
 //!
-//! A stall is allowed for a reason that the trace proves, and told with it: nobody of the last in-sync set is in the core, so
+//! A stall is allowed for a reason that the trace proves, and told with it: nobody of the last in-sync set is in the core with its log, so
 //! that nobody there may be elected; or a node of the core gave up by itself, as one does whose disk fails, and those that are left
 //! are fewer than `min.insync.replicas`, or no majority of voters, or had less than [`NOTICED`] to go on without it.
 
@@ -32,6 +32,8 @@ pub(crate) struct ConvergesAfterHealing {
     applied: BTreeMap<NodeId, (Offset, u64)>,
     /// Nodes that gave up by themselves, when and why.
     gave_up: BTreeMap<NodeId, (Time, String)>,
+    /// Replicas that lay in a log directory which their node goes on without.
+    lost: BTreeSet<(NodeId, PartitionId)>,
     now: Time,
     quiet: Option<Quiet>,
     allowed: BTreeSet<String>,
@@ -101,8 +103,8 @@ impl ConvergesAfterHealing {
         world: &World,
     ) -> Option<String> {
         let name = world.words(partition);
-        let here = |broker: &BrokerId| world.node_of(*broker).filter(|node| whole.contains(node));
-        let members: BTreeSet<BrokerId> = state.replicas.iter().copied().filter(|id| here(id).is_some()).collect();
+        let is_here = |broker: &BrokerId| self.is_here(*broker, partition, whole, world);
+        let members: BTreeSet<BrokerId> = state.replicas.iter().copied().filter(is_here).collect();
         let Some(leader) = state.leader.filter(|leader| members.contains(leader)) else {
             return Some(format!("{name} has no leader in the core"));
         };
@@ -138,10 +140,15 @@ impl ConvergesAfterHealing {
         None
     }
 
+    /// Is this broker in the core, and not without its log of the partition?
+    fn is_here(&self, broker: BrokerId, partition: PartitionId, whole: &BTreeSet<NodeId>, world: &World) -> bool {
+        world.node_of(broker).is_some_and(|node| whole.contains(&node) && !self.lost.contains(&(node, partition)))
+    }
+
     /// Why a partition may be out of service for good.
     fn excuse(&self, partition: PartitionId, state: &State, whole: &BTreeSet<NodeId>, world: &World) -> Option<String> {
         let name = world.words(partition);
-        let is_here = |broker: &BrokerId| world.node_of(*broker).is_some_and(|node| whole.contains(&node));
+        let is_here = |broker: &BrokerId| self.is_here(*broker, partition, whole, world);
         if state.in_sync.iter().any(is_here) {
             let left = state.replicas.iter().filter(|id| is_here(id)).count();
             let are_too_few = world.replicas(partition).any(|(_, replica)| left < replica.in_sync_min);
@@ -182,6 +189,9 @@ impl ConvergesAfterHealing {
         match event {
             Event::QuorumLeader { epoch, .. } if self.controller.is_none_or(|(known, _)| known <= *epoch) => {
                 self.controller = Some((*epoch, node));
+            }
+            Event::LogDirectoryFailed { replicas, .. } => {
+                self.lost.extend(replicas.iter().map(|&partition| (node, partition)));
             }
             Event::MetadataApplied { end, digest } => _ = self.applied.insert(node, (*end, *digest)),
             Event::TopicRemoved { topic } => {
@@ -233,6 +243,7 @@ impl Promise for ConvergesAfterHealing {
             What::NodeStarted => {
                 self.applied.remove(&node);
                 self.gave_up.remove(&node);
+                self.lost.retain(|(owner, _)| *owner != node);
             }
             What::NodeStopped { error: Some(error) } => {
                 self.gave_up.insert(node, (entry.time, error.clone()));

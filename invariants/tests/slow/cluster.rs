@@ -276,6 +276,16 @@ pub(crate) fn something_is_never_synced(trace: &Trace) -> bool {
     })
 }
 
+/// Does this node go on without the log directory that had its replica?
+fn has_lost_its_replica(before: &[Told], node: i32) -> bool {
+    let started = before.iter().rposition(|told| *told == (node, What::NodeStarted)).unwrap_or(0);
+    let lost = last(&before[started..], node, |event| match event {
+        Event::LogDirectoryFailed { replicas, .. } if replicas.contains(&tale_partition()) => Some(()),
+        _ => None,
+    });
+    lost.is_some()
+}
+
 fn gave_up(trace: &Trace, at: usize, node: i32) -> Option<Time> {
     let started = trace.told[..at].iter().rposition(|told| *told == (node, What::NodeStarted)).unwrap_or(0);
     let mut stops = (started..at).filter(|&place| {
@@ -359,7 +369,8 @@ fn placed(before: &[Told]) -> Placed {
 fn is_one_partition(before: &[Told], began: usize, whole: &BTreeSet<i32>) -> bool {
     let partition = tale_partition();
     let Placed { replicas, adding, leader, in_sync } = placed(before);
-    let members: BTreeSet<BrokerId> = replicas.into_iter().filter(|id| whole.contains(&id.0)).collect();
+    let is_here = |id: &BrokerId| whole.contains(&id.0) && !has_lost_its_replica(before, id.0);
+    let members: BTreeSet<BrokerId> = replicas.into_iter().filter(is_here).collect();
     let Some(leader) = leader.filter(|leader| members.contains(leader)) else { return false };
     let is_moving = !adding.is_empty() && adding.is_subset(&members);
     let took_a_record = witnessed(&before[began..]).any(|(_, event)| matches!(event, Event::Acked { .. }));
@@ -380,7 +391,7 @@ fn is_excused(trace: &Trace, at: usize, whole: &BTreeSet<i32>) -> bool {
     let before = &trace.told[..at];
     let partition = tale_partition();
     let Placed { replicas, in_sync, .. } = placed(before);
-    let is_here = |id: &BrokerId| whole.contains(&id.0);
+    let is_here = |id: &BrokerId| whole.contains(&id.0) && !has_lost_its_replica(before, id.0);
     if !in_sync.iter().any(is_here) {
         return true;
     }

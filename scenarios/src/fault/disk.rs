@@ -23,7 +23,9 @@
 //!    set. If it is the last one in there, the harm is undone first.
 //! 3. The metadata log and the vote of a voter are never hurt, and its disk is never wiped: voters are fixed in number, so one
 //!    that forgets what it promised can promise it twice, however many copies the others have.
-//! 4. When the world is healed, so is every disk.
+//! 4. Metadata knows what lay in each of several log directories (KIP-858). So a broker may come back with one of them empty though it is in
+//!    sync, if another one is that has the records, once nobody leads any more.
+//! 5. When the world is healed, so is every disk.
 
 use std::fmt;
 

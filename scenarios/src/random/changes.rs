@@ -34,10 +34,19 @@ pub(super) fn changes(brokers: u32, topics: &[Topic]) -> BoxedStrategy<Vec<Chang
     }
 }
 
+/// Do voters change? They are told by their numbers.
+pub(super) fn do_voters_change(scenario: &Scenario) -> bool {
+    let is_of_voters = |change: &Change| matches!(change.kind, ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_));
+    scenario.changes.iter().any(is_of_voters)
+}
+
 /// What of `others` goes with the scenario: no topic that is told something goes away, and no key to another partition.
 pub(super) fn add_to(scenario: &mut Scenario, others: Vec<Change>) {
     let Scenario { changes: first, producers, .. } = &*scenario;
     let fits = |change: &Change| {
+        if first.iter().any(|told| told.loses_topic() && told.topic() == change.topic()) {
+            return false;
+        }
         let mut of_topic = producers.iter().filter(|producer| Some(&*producer.topic) == change.topic());
         match change.kind {
             ChangeKind::AddPartitions(_) => of_topic.all(|producer| producer.keys.is_none()),

@@ -11,6 +11,8 @@
 //!     quorum   who votes, and controllers that fall        handover   leaders that are back as others go
 //!     racks    whom readers read from                      packing    codecs
 //!     moving   moves that are held back                    losing     elections that lose records with leave
+//!     disks    several log directories a broker            releases   nodes of two releases, and levels that change
+//!     remaking topics that are made again behind a broker's back
 //! ```
 //! Whatever is drawn, a cluster that keeps its promises must survive it: disks sync before an answer, and no machine is lost
 //! for good.
@@ -19,6 +21,7 @@ mod aim;
 mod changes;
 mod clients;
 mod cluster;
+mod disks;
 mod faults;
 mod handover;
 mod keeping;
@@ -29,6 +32,8 @@ mod packing;
 mod profile;
 mod quorum;
 mod racks;
+mod releases;
+mod remaking;
 mod seldom;
 
 use std::collections::BTreeMap;
@@ -138,6 +143,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::fault::{Fault, FaultKind};
 
     #[test]
     fn every_random_scenario_is_a_scenario_file() {
@@ -162,14 +168,16 @@ mod tests {
     fn every_kind_of_a_profile_is_drawn_and_none_is_always_there() {
         for profile in Profile::ALL {
             let mut with: BTreeMap<&str, usize> = BTreeMap::new();
-            for seed in 0..800 {
-                let faults = random(seed, *profile).faults;
-                let kinds: BTreeSet<&str> = faults.iter().map(|fault| fault.kind.key()).collect();
+            for seed in 0..960 {
+                let Scenario { faults, cluster, .. } = random(seed, *profile);
+                // Of one disk of several more can be said.
+                let faults = faults.iter().filter(|_| cluster.log_dirs == 1);
+                let kinds: BTreeSet<&str> = faults.map(|fault| fault.kind.key()).collect();
                 kinds.into_iter().for_each(|kind| *with.entry(kind).or_default() += 1);
             }
             let kinds = faults::kinds(*profile);
             assert_eq!(with.len(), kinds, "{profile}: {with:?}");
-            let is_fair = |count: &usize| *count >= 16 && (*count <= 600 || kinds == 1);
+            let is_fair = |count: &usize| *count >= 16 && (*count <= 720 || kinds == 1);
             assert!(with.values().all(is_fair), "{profile}: {with:?}");
         }
     }
@@ -197,6 +205,10 @@ mod tests {
         assert!((250.0..450.0).contains(&rate), "{rate} records a second");
     }
 
+    fn is_of_one_directory(fault: &Fault) -> bool {
+        matches!(&fault.kind, FaultKind::Disk(fault) if fault.log_dir().is_some())
+    }
+
     #[test]
     fn what_is_seldom_is_drawn_by_the_standard_profile_alone() {
         let counts = |profile| {
@@ -213,6 +225,11 @@ mod tests {
                 ),
                 ("a throttle is lifted", changes(|kind| matches!(kind, ChangeKind::LiftThrottle(_)))),
                 ("claims forgive a loss", count(&|one| one.claims.unclean_election == Some(true))),
+                ("brokers have several log directories", count(&|one| one.cluster.log_dirs > 1)),
+                ("one directory is lost", count(&|one| one.faults.iter().any(is_of_one_directory))),
+                ("levels change", changes(|kind| matches!(kind, ChangeKind::UpdateFeatures(_)))),
+                ("nodes are of two releases", count(&|one| one.cluster.config.contains_key("release"))),
+                ("a topic is made again", changes(|kind| matches!(kind, ChangeKind::RemakeTopic(_)))),
             ]
         };
         for (what, count) in counts(Profile::Standard) {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
 
+use super::changes::do_voters_change;
 use super::pace::span;
 use crate::change::{Change, ChangeKind, Reassign};
 use crate::cluster::{Cluster, Topic};
@@ -39,9 +40,7 @@ pub(super) fn moving(cluster: &Cluster, topics: &[Topic]) -> BoxedStrategy<Movin
 impl Moving {
     /// Not where voters change: another broker would give them other numbers.
     pub(super) fn add_to(self, scenario: &mut Scenario) {
-        let is_of_voters =
-            |change: &Change| matches!(change.kind, ChangeKind::AddVoter(_) | ChangeKind::RemoveVoter(_));
-        if !self.0.is_empty() && !scenario.changes.iter().any(is_of_voters) {
+        if !self.0.is_empty() && !do_voters_change(scenario) {
             scenario.cluster.brokers = scenario.cluster.brokers.max(BROKERS_MIN);
             scenario.changes.extend(self.0);
         }

@@ -116,7 +116,7 @@ pub(super) fn quorum(cluster: &Cluster) -> BoxedStrategy<Quorum> {
 }
 
 /// The controller falls, again and again.
-fn falls() -> impl Strategy<Value = Vec<Fault>> {
+pub(super) fn falls() -> impl Strategy<Value = Vec<Fault>> {
     let direction = select(&[Direction::Both, Direction::In, Direction::Out][..]);
     let cut = direction.prop_map(|direction| {
         let cut = Cut { split: Selector::Controller, from: None, direction, clients: Clients::ReachBoth };

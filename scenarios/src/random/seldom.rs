@@ -4,12 +4,15 @@ use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 
 use super::Profile;
+use super::disks::{Disks, disks};
 use super::handover::{Handover, handover};
 use super::losing::{Losing, losing};
 use super::moving::{Moving, moving};
 use super::packing::{Packing, packing};
 use super::quorum::{Quorum, quorum};
 use super::racks::{Racks, racks};
+use super::releases::{Releases, releases};
+use super::remaking::{Remaking, remaking};
 use crate::cluster::{Cluster, Topic};
 use crate::scenario::Scenario;
 
@@ -22,6 +25,9 @@ pub(super) struct Seldom {
     packing: Packing,
     moving: Moving,
     losing: Losing,
+    disks: Disks,
+    remaking: Remaking,
+    releases: Releases,
 }
 
 /// Only where everything may happen, too.
@@ -30,13 +36,10 @@ pub(super) fn seldom(profile: Profile, cluster: &Cluster, topics: &[Topic]) -> B
         Profile::Standard => {
             let faults = (handover(topics), quorum(cluster));
             let rest = (racks(), packing(topics), moving(cluster, topics), losing(topics));
-            let drawn = (faults, rest).prop_map(|((handover, quorum), (racks, packing, moving, losing))| Seldom {
-                handover,
-                quorum,
-                racks,
-                packing,
-                moving,
-                losing,
+            let last = (disks(topics), remaking(topics), releases());
+            let drawn = (faults, rest, last).prop_map(|((handover, quorum), rest, (disks, remaking, releases))| {
+                let (racks, packing, moving, losing) = rest;
+                Seldom { handover, quorum, racks, packing, moving, losing, disks, remaking, releases }
             });
             drawn.boxed()
         }
@@ -52,5 +55,8 @@ impl Seldom {
         self.packing.add_to(scenario);
         self.moving.add_to(scenario);
         self.losing.add_to(scenario);
+        self.disks.add_to(scenario);
+        self.remaking.add_to(scenario);
+        self.releases.add_to(scenario);
     }
 }

@@ -6,7 +6,6 @@
 //! good copy; and since a node with a hurt log may find that log shorter than it was, it is kept from coming back as a member
 //! of the in-sync set. So each committed record is, at any time, in a log that is whole.
 
-use model::BrokerId;
 use scenarios::PartitionName;
 use sim::Scope;
 
@@ -57,6 +56,33 @@ pub(super) fn verdict(member: usize, is_hurt: impl Fn(&str) -> bool, stage: &Sta
     verdicts.max().unwrap_or(Verdict::MayStart)
 }
 
+/// May it start if the disk with these logs is replaced by an empty one, and others are not? Metadata knows what lay there (KIP-858), so
+/// that nobody takes it for in sync by its name alone. It may therefore be in sync once all of those are given up who were, as long as
+/// another of them has the records. Not before: a broker that is back is taken out where another one seems to be there, so that the one
+/// with the empty disk could be the last one in sync.
+pub(super) fn may_lose_a_disk(
+    member: usize,
+    is_lost: impl Fn(&str) -> bool,
+    stage: &Stage,
+    scene: &Scene,
+) -> (Verdict, Vec<PartitionName>) {
+    let (mut verdict, mut begun_anew) = (Verdict::MayStart, Vec::new());
+    for (name, seen) in scene.partitions().filter(|(_, seen)| is_replica(member, seen, stage)) {
+        let is_in_sync = stage.broker(member).is_some_and(|id| seen.in_sync.contains(&id));
+        if !is_in_sync || !is_lost(&stage.log_directory(member, &name)) {
+            continue;
+        }
+        let is_alone = !others_in_sync(member, &name, seen, stage).any(|_| true);
+        if is_alone {
+            verdict = verdict.max(Verdict::MustBeMended);
+        } else if seen.leader.is_some() {
+            verdict = verdict.max(Verdict::MustWait);
+        }
+        begun_anew.push(name);
+    }
+    (verdict, begun_anew)
+}
+
 /// Between the start of a process and the opening of a log nobody can tell any more whether that log may be a short one.
 fn is_settled(member: usize, name: &PartitionName, stage: &Stage, scene: &Scene) -> bool {
     !stage.is_running(member) || scene.has_opened(stage.node(member).name(), name)
@@ -68,11 +94,19 @@ fn is_replica(member: usize, seen: &Seen, stage: &Stage) -> bool {
 
 /// Is there another replica that is up, in sync and unhurt?
 fn has_good_copy_beside(member: usize, name: &PartitionName, seen: &Seen, stage: &Stage) -> bool {
-    let is_good = |id: BrokerId| {
-        stage.member_of(id).is_some_and(|other| {
-            let directory = stage.log_directory(other, name);
-            other != member && stage.is_up(other) && !stage.node(other).disk().is_hurt(&directory)
-        })
-    };
-    seen.in_sync.iter().any(|&id| is_good(id))
+    others_in_sync(member, name, seen, stage).any(|other| stage.is_up(other))
+}
+
+/// Other replicas that are in sync and unhurt.
+fn others_in_sync<'a>(
+    member: usize,
+    name: &'a PartitionName,
+    seen: &'a Seen,
+    stage: &'a Stage,
+) -> impl Iterator<Item = usize> + 'a {
+    let others = seen.in_sync.iter().filter_map(|&id| stage.member_of(id)).filter(move |&other| other != member);
+    others.filter(move |&other| {
+        let directory = stage.log_directory(other, name);
+        !stage.has_begun_anew(other, name) && !stage.node(other).disk().is_hurt(&directory)
+    })
 }

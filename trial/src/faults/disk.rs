@@ -197,22 +197,26 @@ fn replace_disk(atlas: Atlas, log_dir: Option<&LogDir>, member: usize, stage: &S
     if stage.is_running(member) {
         return true;
     }
+    let disk = stage.node(member).disk();
     let replaced = log_dir.map(|log_dir| stage.log_dir(member, log_dir));
-    let is_lost = |log: &str| {
-        replaced.as_ref().is_none_or(|replaced| log.rsplit_once('/').is_some_and(|(root, _)| root == replaced))
+    let (verdict, begun_anew) = match (atlas, &replaced) {
+        (Atlas::On, None) => (atlas::verdict(member, |_| true, stage, scene), Vec::new()),
+        (Atlas::On, Some(replaced)) => {
+            let is_lost = |log: &str| log.rsplit_once('/').is_some_and(|(root, _)| root == replaced);
+            let (verdict, begun_anew) = atlas::may_lose_a_disk(member, is_lost, stage, scene);
+            (verdict.max(atlas::may_start(member, stage, scene)), begun_anew)
+        }
+        (Atlas::Off, _) => (Verdict::MayStart, Vec::new()),
     };
-    let verdict = match atlas {
-        Atlas::On => atlas::verdict(member, is_lost, stage, scene),
-        Atlas::Off => Verdict::MayStart,
-    };
-    match verdict {
-        Verdict::MustWait => return false,
+    match (verdict, &replaced) {
+        (Verdict::MustWait, _) => return false,
         // It has a last copy: it keeps its disk, and whatever harm was done to it before is undone.
-        Verdict::MustBeMended => stage.node(member).disk().undo_damage(),
-        Verdict::MayStart => match &replaced {
-            Some(directory) => stage.node(member).disk().wipe_directory(directory),
-            None => stage.node(member).disk().wipe(),
-        },
+        (Verdict::MustBeMended, _) => disk.undo_damage(),
+        (Verdict::MayStart, None) => disk.wipe(),
+        (Verdict::MayStart, Some(directory)) => {
+            disk.wipe_directory(directory);
+            begun_anew.into_iter().for_each(|partition| stage.begin_anew(member, partition));
+        }
     }
     stage.revive(member);
     true

@@ -21,16 +21,15 @@ pub(super) fn begin(fault: &NodeFault, mut aim: Aim<'_>) -> Begun {
         members.iter().for_each(|&member| stage.node(member).pause());
         return Begun { whom: aim.names(&members), undo: super::Undo::Node(Undo::Resume(members)) };
     }
-    // What is down suffers no more, and comes back when its own fault ends.
+    if let NodeFault::Reconfigure(Reconfigure { with, .. }) = fault {
+        members.iter().for_each(|&member| stage.configure(member, with));
+    }
+    // What is down suffers no more, and comes back when its own fault ends, as it is configured by then.
     members.retain(|&member| stage.is_running(member));
     for &member in &members {
         match fault {
             NodeFault::PowerLoss(_) => stage.power_loss(member, recorder),
-            NodeFault::Restart(_) => stop(member, stage, recorder),
-            NodeFault::Reconfigure(Reconfigure { with, .. }) => {
-                stop(member, stage, recorder);
-                stage.configure(member, with);
-            }
+            NodeFault::Restart(_) | NodeFault::Reconfigure(_) => stop(member, stage, recorder),
             NodeFault::Crash(_) | NodeFault::Pause(_) => stage.crash(member, recorder),
         }
     }
