@@ -73,6 +73,10 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    async fn sync_names_below(&self, path: &str) -> io::Result<()> {
+        self.sync_directory(path).await
+    }
+
     fn space(&self, _directory: &str) -> io::Result<Space> {
         Ok(Space { total: u64::MAX, free: u64::MAX })
     }

@@ -52,6 +52,8 @@ const TALES: &[Tale] = tales![
     "topics/topic-is-made-again.toml",
     "topics/order-to-delete-comes-late.toml",
     "storage/nothing-left-to-compare-with.toml",
+    "storage/stopped-in-order.toml",
+    "storage/power-fails-after-an-orderly-stop.toml",
     "storage/offsets-rot-under-the-cleaner.toml",
     "topics/partitions-are-added.toml",
     "topics/leader-moves-away-while-producers-wait.toml",

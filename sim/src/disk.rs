@@ -291,6 +291,17 @@ impl host::Disk for SimDisk {
         Ok(())
     }
 
+    async fn sync_names_below(&self, path: &str) -> io::Result<()> {
+        self.check_at(path)?;
+        self.state.trouble(Operation::Sync, path, 0)?;
+        let changes = self.state.0.state.lock().names.begin_sync(path)?;
+        self.state.wait_for_device(0).await;
+        self.check_at(path)?;
+        self.state.0.state.lock().names.finish_sync_below(path, changes);
+        self.state.charge(Kind::DiskDirectory, fingerprint(path), changes);
+        Ok(())
+    }
+
     fn space(&self, directory: &str) -> io::Result<Space> {
         self.check_at(directory)?;
         let state = self.state.0.state.lock();

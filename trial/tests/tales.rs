@@ -36,6 +36,8 @@ tales! {
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",
     topic_is_made_again: "topics/topic-is-made-again.toml",
     order_to_delete_comes_late: "topics/order-to-delete-comes-late.toml",
+    stopped_in_order: "storage/stopped-in-order.toml",
+    power_fails_after_an_orderly_stop: "storage/power-fails-after-an-orderly-stop.toml",
     nothing_left_to_compare_with: "storage/nothing-left-to-compare-with.toml",
     offsets_rot_under_the_cleaner: "storage/offsets-rot-under-the-cleaner.toml",
     partitions_are_added: "topics/partitions-are-added.toml",

@@ -38,6 +38,9 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// was given is its own affair, and safe.
     fn sync_directory(&self, path: &str) -> impl Future<Output = io::Result<()>> + Send;
 
+    /// The same for this directory and every directory below it, in one go.
+    fn sync_names_below(&self, path: &str) -> impl Future<Output = io::Result<()>> + Send;
+
     /// The room of the device that has this directory.
     fn space(&self, directory: &str) -> io::Result<Space>;
 

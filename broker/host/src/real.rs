@@ -210,6 +210,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_task_that_was_ended_leaves_nothing_running() {
+        let (_directory, host) = host();
+        let (held, mut let_go) = tokio::sync::mpsc::channel::<()>(1);
+        let owned = crate::spawn(&host, async move {
+            let _held = held;
+            std::future::pending().await
+        });
+        owned.end().await;
+        assert_eq!(let_go.try_recv(), Err(tokio::sync::mpsc::error::TryRecvError::Disconnected));
+    }
+
+    #[tokio::test]
     async fn entropy_differs_from_draw_to_draw() {
         let (_directory, host) = host();
         assert_ne!(host.entropy(), host.entropy());

@@ -95,6 +95,8 @@ bugs! {
     RecoveryTrustsTornTail = "recovery-trusts-torn-tail", had: "a clean-shutdown marker on a log that was not clean (KAFKA-15375)", breaks: "a torn batch is served, or never can be";
     /// A log is synced without the directory that names its files, and a vote is read without it.
     UnsyncedDirectory = "unsynced-directory", had: "LevelDB, SQLite, Git and others (Pillai et al., OSDI 2014)", breaks: "a new file is gone with the power: synced records with it, or a vote that was told";
+    /// A start believes the word that its directory was left in order, and leaves it there: after a crash the next one believes it too.
+    StaleCleanShutdown = "stale-clean-shutdown", had: "Kafka with a metadata quorum, in effect, which left its marker by mistake (KAFKA-15375)", breaks: "what a process found when it started goes with the power: a vote that was told, or records";
     /// The high watermark follows the fastest follower instead of the slowest in-sync one.
     HighWatermarkFromFastest = "high-watermark-from-fastest", had: "a maximum where a minimum belongs", breaks: "records count as committed that an in-sync replica lacks";
     /// A leader commits with fewer in sync than min.insync.replicas: the number is checked when a batch comes, not when it is committed.

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use host::{Disk, Host};
-use model::{BrokerId, ClusterId, DirectoryId};
+use model::{BrokerEpoch, BrokerId, ClusterId, DirectoryId};
 use thiserror::Error;
 
 use crate::config::Config;
@@ -57,6 +57,8 @@ pub(crate) struct DataDirectories {
     pub(crate) metadata_id: Option<DirectoryId>,
     /// Those of `log.dirs`, in their order.
     pub(crate) logs: Vec<DataDirectory>,
+    /// Under which registration the life before left all of those in order; none if it did not.
+    pub(crate) left_in_order: Option<BrokerEpoch>,
     _locks: Vec<Box<dyn Send + Sync>>,
 }
 
@@ -73,6 +75,13 @@ pub(crate) struct DataDirectory {
 /// What `meta.properties` says.
 type Meta = (ClusterId, Option<DirectoryId>);
 
+/// A directory that was taken.
+struct Taken {
+    lock: Box<dyn Send + Sync>,
+    left_in_order: Option<BrokerEpoch>,
+    known: Option<Meta>,
+}
+
 /// Takes the directories, and marks as ours those that are new.
 pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirectories, DataDirectoryError> {
     let metadata = config.metadata_directory();
@@ -82,11 +91,13 @@ pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirec
     }
     let mut locks = Vec::new();
     let mut found: BTreeMap<&str, Result<Option<Meta>, String>> = BTreeMap::new();
+    let mut left: BTreeMap<&str, BrokerEpoch> = BTreeMap::new();
     for &path in &paths {
         let taken = match take(config, host, path).await {
-            Ok((lock, known)) => {
-                locks.push(lock);
-                Ok(known)
+            Ok(taken) => {
+                locks.push(taken.lock);
+                left.extend(taken.left_in_order.map(|epoch| (path, epoch)));
+                Ok(taken.known)
             }
             Err(DataDirectoryError::Disk { source, .. }) if path != metadata => {
                 tracing::error!(directory = path, error = %source, "cannot use a data directory: goes on with the others");
@@ -139,15 +150,19 @@ pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirec
         return Err(DataDirectoryError::Disk { directory, source });
     }
     look_for_twins(host, &logs)?;
-    Ok(DataDirectories { cluster_id, metadata_id: ids.get(metadata).copied(), logs, _locks: locks })
+    let mut epochs = config.log_directories.iter().map(|path| left.get(path.as_str()).copied());
+    let first = epochs.next().flatten();
+    let left_in_order = first.filter(|first| epochs.all(|epoch| epoch == Some(*first)));
+    Ok(DataDirectories { cluster_id, metadata_id: ids.get(metadata).copied(), logs, left_in_order, _locks: locks })
 }
 
-/// Takes one directory, and reads whose it is.
+/// Takes one directory, and reads whose it is. An earlier life may have died before the names that it gave there were safe, and this one
+/// goes by what it finds: so they are made safe first, unless it left all in order.
 async fn take<H: Host>(
     config: &Config,
     host: &H,
     directory: &str,
-) -> Result<(Box<dyn Send + Sync>, Option<Meta>), DataDirectoryError> {
+) -> Result<Taken, DataDirectoryError> {
     let failed = |source| DataDirectoryError::Disk { directory: directory.into(), source };
     let disk = host.disk();
     disk.create_directory(directory).map_err(failed)?;
@@ -155,10 +170,13 @@ async fn take<H: Host>(
         std::io::ErrorKind::WouldBlock => DataDirectoryError::InUse(directory.into()),
         _ => failed(error),
     })?;
-    let path = format!("{directory}/{FILE}");
-    let known = storage::checkpoint::read_file_for_good(disk, &path, host.planted()).await.map_err(failed)?;
+    let left_in_order = storage::clean_shutdown::take(disk, directory, host.planted()).await.map_err(failed)?;
+    if left_in_order.is_some() {
+        model::reached!("a start found its directory left in order");
+    }
+    let known = storage::checkpoint::read_file(disk, &format!("{directory}/{FILE}")).map_err(failed)?;
     let known = known.map(|bytes| check(config, directory, &String::from_utf8_lossy(&bytes))).transpose()?;
-    Ok((lock, known))
+    Ok(Taken { lock, left_in_order, known })
 }
 
 /// No partition may be in two directories.

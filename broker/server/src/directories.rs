@@ -10,8 +10,8 @@
 use std::io;
 
 use host::Disk;
-use model::{Planted, TopicId};
-use storage::checkpoint::{create_directory, read_file_for_good, replace_file};
+use model::TopicId;
+use storage::checkpoint::{create_directory, read_file, replace_file};
 
 const METADATA_FILE: &str = "partition.metadata";
 const DOOMED: &str = "-delete";
@@ -29,9 +29,9 @@ pub(crate) fn index_of(name: &str) -> Option<i32> {
 }
 
 /// Whose directory this is; none if it is nobody's yet.
-pub(crate) async fn owner<D: Disk>(disk: &D, directory: &str, planted: Planted) -> io::Result<Option<TopicId>> {
+pub(crate) fn owner<D: Disk>(disk: &D, directory: &str) -> io::Result<Option<TopicId>> {
     let path = format!("{directory}/{METADATA_FILE}");
-    let Some(bytes) = read_file_for_good(disk, &path, planted).await? else { return Ok(None) };
+    let Some(bytes) = read_file(disk, &path)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
     let id =
         text.lines().find_map(|line| line.strip_prefix("topic_id: ")).and_then(|id| u128::from_str_radix(id, 16).ok());
@@ -74,14 +74,10 @@ pub(crate) fn partitions<D: Disk>(disk: &D, log_directory: &str) -> io::Result<V
 }
 
 /// Every directory that belongs to a topic, by name.
-pub(crate) async fn owned<D: Disk>(
-    disk: &D,
-    log_directory: &str,
-    planted: Planted,
-) -> io::Result<Vec<(String, TopicId)>> {
+pub(crate) fn owned<D: Disk>(disk: &D, log_directory: &str) -> io::Result<Vec<(String, TopicId)>> {
     let mut owned = Vec::new();
     for name in disk.list(log_directory)?.into_iter().filter(|name| !name.ends_with(DOOMED)) {
-        if let Ok(Some(topic)) = owner(disk, &format!("{log_directory}/{name}"), planted).await {
+        if let Ok(Some(topic)) = owner(disk, &format!("{log_directory}/{name}")) {
             owned.push((name, topic));
         }
     }

@@ -39,6 +39,7 @@ fn storage_code(error: &StorageError) -> i16 {
     match error {
         StorageError::Batch(_) => ErrorCode::CorruptMessage,
         StorageError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        StorageError::Closed => ErrorCode::NotLeaderOrFollower,
         StorageError::Full { .. }
         | StorageError::Failed { .. }
         | StorageError::Unreadable { .. }

@@ -158,12 +158,15 @@ pub async fn run<H: Host>(
         never = own_voter::keep_told(&node, directories.metadata_id) => match never {},
         () = end => None,
     };
-    drop(tasks);
+    for task in tasks {
+        task.end().await;
+    }
     match failure {
         Some(Failure::Disk(failure)) => Err(StartError::Storage(failure)),
         Some(Failure::Release(failure)) => Err(StartError::Release(failure)),
         None => {
-            node.close().await;
+            let metadata_is_safe = node.metadata.close().await;
+            node.close(metadata_is_safe).await;
             Ok(())
         }
     }

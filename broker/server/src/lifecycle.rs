@@ -16,8 +16,9 @@ use crate::Failure;
 use crate::handlers::api_versions::on_the_wire;
 use crate::node::Node;
 
-/// What a broker says that has nothing to tell of its log directories, and one that has (KIP-858).
-const REGISTRATION_VERSIONS: [i16; 2] = [1, 2];
+/// What a broker says that has nothing to tell of its log directories, one that has (KIP-858), and one that was left in order (KIP-966).
+const REGISTRATION_VERSIONS: [i16; 3] = [1, 2, 3];
+/// The same of log directories that were lost.
 const HEARTBEAT_VERSIONS: [i16; 2] = [0, 1];
 /// How long to wait before asking a controller again that did not answer, or is not one.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -60,7 +61,8 @@ async fn register<H: Host>(node: &Node<H>, incarnation: u128) -> BrokerEpoch {
         .with_min_supported_version(on_the_wire(known.oldest))
         .with_max_supported_version(on_the_wire(known.newest));
     let directories: Vec<Uuid> = node.directories.online_ids().into_iter().map(|id| directory_uuid(Some(id))).collect();
-    let version = REGISTRATION_VERSIONS[usize::from(!directories.is_empty())];
+    let previous = node.left_in_order;
+    let version = REGISTRATION_VERSIONS[if previous.is_some() { 2 } else { usize::from(!directories.is_empty()) }];
     let request = BrokerRegistrationRequest::default()
         .with_broker_id(WireBrokerId(node.config.node_id.0))
         .with_cluster_id(string(&node.cluster_id.0))
@@ -68,7 +70,8 @@ async fn register<H: Host>(node: &Node<H>, incarnation: u128) -> BrokerEpoch {
         .with_listeners(vec![listener])
         .with_features(vec![feature])
         .with_rack(node.config.rack.as_deref().map(string))
-        .with_log_dirs(directories);
+        .with_log_dirs(directories)
+        .with_previous_broker_epoch(previous.map_or(-1, |epoch| epoch.0));
     loop {
         match node.controller.call(version, &request).await {
             Ok(response) if response.error_code == NO_ERROR => return BrokerEpoch(response.broker_epoch),

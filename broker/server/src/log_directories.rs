@@ -58,6 +58,10 @@ impl LogDirectories {
         self.each().filter(|(_, _, failure)| failure.is_none()).map(|(number, _, _)| number).collect()
     }
 
+    pub(crate) fn is_online(&self, directory: usize) -> bool {
+        self.state.read().failures[directory].is_none()
+    }
+
     /// The identities of those that can be used; none if they have none.
     pub(crate) fn online_ids(&self) -> Vec<DirectoryId> {
         self.online().into_iter().filter_map(|number| self.id(number)).collect()

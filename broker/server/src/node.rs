@@ -1,16 +1,17 @@
 //! What every task of one node shares: configuration, host, metadata, partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use host::{Disk, Host, buggify};
 use model::{BrokerEpoch, BrokerId, Bug, ClusterId, DirectoryId, Event, Offset, PartitionId, Time, TopicId};
 use parking_lot::{Mutex, RwLock};
 use protocol::ErrorCode;
 use roles::controller::{FOLLOWER_THROTTLE, Image, LEADER_THROTTLE, Topic};
 use roles::replica::{Assignment, Replica};
-use storage::{Log, LogConfig, RecentBatches, StorageError};
+use storage::{Log, LogConfig, RecentBatches, StorageError, clean_shutdown};
 use tokio::sync::{mpsc, watch};
 
 use crate::Failure;
@@ -32,8 +33,14 @@ const TINY_SEGMENT_BYTES: u64 = 4096;
 /// What is kept in memory of what was appended last, of all partitions together: tens of milliseconds of a busy disk.
 const RECENT_BYTES_MAX: usize = 4 << 20;
 
+/// Logs that are opened or closed at once. Each may hold two files more open meanwhile; and what they sync, they sync together.
+const LOGS_AT_ONCE: usize = 256;
+
 /// How often the operator is told that a disk refuses.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A topic of which something changed, and what holds for it.
+type Changed<'a> = (&'a Topic, TopicSettings);
 
 /// One node. Tasks hold it by `Arc`.
 pub(crate) struct Node<H: Host> {
@@ -46,6 +53,8 @@ pub(crate) struct Node<H: Host> {
     pub(crate) applied: watch::Sender<Arc<Image>>,
     /// This node's registration; none before the first.
     pub(crate) broker_epoch: Mutex<Option<BrokerEpoch>>,
+    /// The registration under which the process before left every log directory in order; none if it did not.
+    pub(crate) left_in_order: Option<BrokerEpoch>,
     pub(crate) errands: mpsc::UnboundedSender<Errand>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) fetch_sessions: FetchSessions,
@@ -81,6 +90,7 @@ impl<H: Host> Node<H> {
             controller,
             applied: watch::Sender::new(Arc::new(Image::default())),
             broker_epoch: Mutex::new(None),
+            left_in_order: directories.left_in_order,
             errands,
             producer_ids: ProducerIds::default(),
             fetch_sessions,
@@ -260,12 +270,18 @@ impl<H: Host> Node<H> {
             self.throttles.leader.set(LEADER_THROTTLE.number(image, self.config.node_id));
             self.throttles.follower.set(FOLLOWER_THROTTLE.number(image, self.config.node_id));
         }
-        for (id, topic) in &image.topics {
-            let known = before.topics.get(id);
-            if has_same_defaults && known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
-                continue;
-            }
-            let settings = TopicSettings::of(image, topic, &self.config.topic_defaults);
+        let is_as_before = |topic: &Arc<Topic>| {
+            has_same_defaults && before.topics.get(&topic.id).is_some_and(|known| Arc::ptr_eq(known, topic))
+        };
+        let changed: Vec<Changed<'_>> = image
+            .topics
+            .values()
+            .filter(|topic| !is_as_before(topic))
+            .map(|topic| (&**topic, TopicSettings::of(image, topic, &self.config.topic_defaults)))
+            .collect();
+        let opened = self.open_new(&changed, is_first).await;
+        for (topic, settings) in changed {
+            let known = before.topics.get(&topic.id);
             for (index, state) in (0..).zip(&topic.partitions) {
                 let id = PartitionId { topic: topic.id, index };
                 if !state.replicas.contains(&self.config.node_id) {
@@ -274,16 +290,52 @@ impl<H: Host> Node<H> {
                 }
                 let known = known.and_then(|known| known.partitions.get(index as usize));
                 self.count_change(known, state);
+                let Some(partition) = self.partition(id) else { continue };
                 let has_same_replicas = known.is_some_and(|known| known.replicas == state.replicas);
-                if let Err(error) = self.assign(id, topic, state, has_same_replicas, settings, is_first).await {
+                let is_placed_anew = opened.contains(&id) || !has_same_replicas;
+                if let Err(error) = self.assign(&partition, state, is_placed_anew, settings) {
                     tracing::error!(%id, topic = topic.name, %error, "cannot hold the partition");
                     self.note(id, &error);
                 }
-                if let Some(partition) = self.partition(id) {
-                    partition.throttle(Throttled::of(topic, index, self.config.node_id));
+                partition.throttle(Throttled::of(topic, index, self.config.node_id));
+            }
+        }
+    }
+
+    /// Opens the logs of all partitions that this broker is to hold and does not yet, some at once; `is_first` if they may have been here
+    /// before this start. Those that are open now.
+    async fn open_new(&self, changed: &[Changed<'_>], is_first: bool) -> BTreeSet<PartitionId> {
+        let mut opening = Vec::new();
+        for (topic, settings) in changed {
+            for (index, state) in (0..).zip(&topic.partitions) {
+                let id = PartitionId { topic: topic.id, index };
+                let is_new = state.replicas.contains(&self.config.node_id) && self.partition(id).is_none();
+                if is_new && let Some(directory) = self.directory_of(id, &topic.name, state, is_first) {
+                    self.directories.hold(directory);
+                    opening.push(async move { (id, directory, self.open(directory, id, &topic.name, *settings).await) });
                 }
             }
         }
+        let mut open = BTreeSet::new();
+        let opened: Vec<_> = stream::iter(opening).buffered(LOGS_AT_ONCE).collect().await;
+        for (id, directory, opened) in opened {
+            if let Err(error) = &opened {
+                tracing::error!(%id, %error, "cannot open the log of a partition");
+                self.note_in(directory, id, error);
+            }
+            match opened {
+                Ok(partition) if self.directories.is_online(directory) => {
+                    self.partitions.write().insert(id, Arc::new(partition));
+                    open.insert(id);
+                    continue;
+                }
+                // Others of the directory may have failed meanwhile, and that is the end of all of it.
+                _ if !self.directories.is_online(directory) => self.lose(id, self.directories.id(directory)),
+                _ => {}
+            }
+            self.directories.let_go(directory);
+        }
+        open
     }
 
     /// Counts what changed for a partition that this broker leads.
@@ -301,32 +353,20 @@ impl<H: Host> Node<H> {
         }
     }
 
-    async fn assign(
+    fn assign(
         &self,
-        id: PartitionId,
-        topic: &Topic,
+        partition: &Partition<H>,
         state: &roles::controller::Partition,
-        has_same_replicas: bool,
+        is_placed_anew: bool,
         settings: TopicSettings,
-        is_old: bool,
     ) -> Result<(), PartitionError> {
         // Never more than there are replicas (KIP-966).
         let in_sync_min = settings.in_sync_min.clamp(1, state.replicas.len().max(1));
-        let (partition, is_placed_anew) = match self.partition(id) {
-            Some(partition) => {
-                let before = partition.settings();
-                partition.configure(settings);
-                (partition, before.in_sync_min != settings.in_sync_min || !has_same_replicas)
-            }
-            None => {
-                let Some(directory) = self.directory_of(id, &topic.name, state, is_old) else { return Ok(()) };
-                let opened = self.open(directory, id, &topic.name, settings).await;
-                (opened.inspect_err(|error| self.note_in(directory, id, error))?, true)
-            }
-        };
-        if is_placed_anew {
+        let before = partition.settings();
+        partition.configure(settings);
+        if is_placed_anew || before.in_sync_min != settings.in_sync_min {
             self.host.witness(Event::ReplicaPlaced {
-                partition: id,
+                partition: partition.id,
                 replicas: state.replicas.clone(),
                 in_sync_min: u32::try_from(in_sync_min).unwrap_or(u32::MAX),
             });
@@ -377,7 +417,7 @@ impl<H: Host> Node<H> {
         let (disk, log_directory) = (self.host.disk(), self.directories.path(directory));
         let found = match (
             directories::doomed(disk, log_directory),
-            directories::owned(disk, log_directory, self.host.planted()).await,
+            directories::owned(disk, log_directory),
         ) {
             (Ok(doomed), Ok(owned)) => (doomed, owned),
             (Err(error), _) | (_, Err(error)) => {
@@ -426,7 +466,7 @@ impl<H: Host> Node<H> {
     ) -> Result<(), StorageError> {
         let failed = |error: std::io::Error| StorageError::of(directory, &error);
         let disk = self.host.disk();
-        match directories::owner(disk, directory, self.host.planted()).await.map_err(failed)? {
+        match directories::owner(disk, directory).map_err(failed)? {
             Some(owner) if owner == topic || self.host.planted().has(Bug::StaleDirectory) => Ok(()),
             Some(other) => {
                 model::reached!("a topic that was made again found the directory of the one before");
@@ -476,7 +516,7 @@ impl<H: Host> Node<H> {
         id: PartitionId,
         topic: &str,
         settings: TopicSettings,
-    ) -> Result<Arc<Partition<H>>, StorageError> {
+    ) -> Result<Partition<H>, StorageError> {
         let directory = directories::directory_of(self.directories.path(directory_number), topic, id.index);
         self.claim(directory_number, &directory, &format!("{topic}-{}", id.index), id.topic).await?;
         let planted = self.host.planted();
@@ -509,22 +549,29 @@ impl<H: Host> Node<H> {
             errands: self.errands.clone(),
             metrics: self.metrics.clone(),
         };
-        let partition = Arc::new(Partition::new(id, directory_number, of_node, settings, replica, log));
-        self.directories.hold(directory_number);
-        self.partitions.write().insert(id, partition.clone());
-        Ok(partition)
+        Ok(Partition::new(id, directory_number, of_node, settings, replica, log))
     }
 
-    /// Syncs every log for the last time. Nobody writes any more.
-    pub(crate) async fn close(&self) {
-        let partitions = self.partitions();
-        let closing = partitions.iter().map(|partition| async move {
-            match partition.begin_close().run().await {
-                Ok(done) => partition.closed(done),
-                Err(error) => tracing::error!(id = %partition.id, %error, "cannot sync the log for the last time"),
+    /// Syncs every log for the last time, and says so in each directory of which all are in order. No task runs any more but those of
+    /// connections, to whom logs are closed.
+    pub(crate) async fn close(&self, metadata_is_safe: bool) {
+        let closing = self.partitions().into_iter().map(|partition| async move {
+            let closed = partition.close().await;
+            if let Err(error) = &closed {
+                tracing::error!(id = %partition.id, %error, "cannot sync the log for the last time");
             }
+            (partition.directory, closed.is_ok())
         });
-        futures_util::future::join_all(closing).await;
+        let closed: Vec<(usize, bool)> = stream::iter(closing).buffer_unordered(LOGS_AT_ONCE).collect().await;
+        let Some(epoch) = *self.broker_epoch.lock() else { return };
+        for directory in self.directories.online() {
+            let path = self.directories.path(directory);
+            let is_in_order = closed.iter().all(|&(of, is_safe)| of != directory || is_safe)
+                && (metadata_is_safe || path != self.config.metadata_directory());
+            if is_in_order && let Err(error) = clean_shutdown::leave(self.host.disk(), path, epoch).await {
+                tracing::warn!(directory = path, %error, "cannot say that all is in order: the next start takes longer");
+            }
+        }
     }
 
     /// Where a live broker listens.

@@ -26,7 +26,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use roles::replica::{
     Acks, Assignment, FetchPosition, FollowerFetch, InSyncProposal, Input, LogView, Output, Refusal, Replica, Ticket,
 };
-use storage::{Log, LogConfig, PendingSync, Records, StartKept, StorageError, SyncedTo};
+use storage::{Log, LogConfig, Records, StartKept, StorageError, SyncedTo};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
@@ -511,14 +511,15 @@ impl<H: Host> Partition<H> {
         wake(&mut state.commit_watchers);
     }
 
-    /// The last sync of an orderly stop: after it, a start has nothing to verify.
-    pub(crate) fn begin_close(&self) -> PendingSync<H::Disk> {
-        self.state.lock().log.begin_close()
-    }
-
-    /// That sync ended well.
-    pub(crate) fn closed(&self, done: SyncedTo) {
+    /// The last sync of an orderly stop: after it a start has nothing to verify, and nobody can write here any more.
+    ///
+    /// # Errors
+    /// The disk's: then nobody knows what is safe.
+    pub(crate) async fn close(&self) -> Result<(), StorageError> {
+        let pending = self.state.lock().log.begin_close();
+        let done = pending.run().await?;
         let _end = self.state.lock().log.finish_sync(done);
+        Ok(())
     }
 
     /// Who waits here: producers for answers, fetches for more.

@@ -8,7 +8,7 @@
 //! power there is the old log, as it was, or an empty one that begins where it was to.
 
 use host::Disk;
-use model::{Epochs, Offset, Planted, Producers};
+use model::{Epochs, Offset, Producers};
 
 use crate::error::Failure;
 use crate::recovery::{self, segment_path};
@@ -59,7 +59,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// Those of the disk, final.
     pub fn finish_anew(&mut self, AnewKept { to }: AnewKept) -> Result<PendingSettling<D>, StorageError> {
-        self.failure.check()?;
+        self.may_change()?;
         model::reached!("a log was given up, and begun anew before its start");
         self.is_settled = false;
         self.truncations += 1;
@@ -138,12 +138,8 @@ impl<D: Disk> PendingSettling<D> {
 }
 
 /// Where the log in `directory` is to begin anew, if it was given up: then what was left of it is gone when this returns.
-pub(crate) async fn recover<D: Disk>(
-    disk: &D,
-    directory: &str,
-    planted: Planted,
-) -> Result<Option<Offset>, StorageError> {
-    let Some(to) = log_start::read_file(disk, directory, FILE_NAME, planted).await? else { return Ok(None) };
+pub(crate) fn recover<D: Disk>(disk: &D, directory: &str) -> Result<Option<Offset>, StorageError> {
+    let Some(to) = log_start::read_file(disk, directory, FILE_NAME)? else { return Ok(None) };
     model::reached!("a start found a log that was given up");
     let failed = |error| StorageError::of(directory, &error);
     for name in disk.list(directory).map_err(failed)?.iter().filter(|name| is_of_the_log(name)) {

@@ -3,7 +3,6 @@
 use std::io;
 
 use host::{Disk, File};
-use model::{Bug, Planted};
 
 /// Largest state file that is read: one that claims more is not ours.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -20,7 +19,8 @@ pub async fn replace_file<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Re
     disk.sync_directory(parent(path)).await
 }
 
-/// The content of the file at `path`, if there is one.
+/// The content of the file at `path`, if there is one. An earlier life may have died between putting it there and syncing the directory:
+/// whoever acts by what it says must have made it safe before, or may find the old content later.
 ///
 /// # Errors
 /// Those of the disk; `InvalidData` if the file is larger than [`FILE_BYTES_MAX`].
@@ -39,19 +39,6 @@ pub fn read_file<D: Disk>(disk: &D, path: &str) -> io::Result<Option<Vec<u8>>> {
     let read = file.read_at(0, &mut bytes)?;
     bytes.truncate(read);
     Ok(Some(bytes))
-}
-
-/// The content of the file at `path`, if there is one, and it will outlive a loss of power: an earlier life may have died between
-/// putting it there and syncing the directory, and whoever acts by what it says must not find the old content later.
-///
-/// # Errors
-/// As for [`read_file`].
-pub async fn read_file_for_good<D: Disk>(disk: &D, path: &str, planted: Planted) -> io::Result<Option<Vec<u8>>> {
-    let bytes = read_file(disk, path)?;
-    if bytes.is_some() && !planted.has(Bug::UnsyncedDirectory) {
-        disk.sync_directory(parent(path)).await?;
-    }
-    Ok(bytes)
 }
 
 /// What a file's name ends with until it is whole; a start removes it.

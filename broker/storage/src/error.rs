@@ -21,6 +21,8 @@ pub enum StorageError {
     /// Whoever wrote it could, and consumers may: the log stays as it is.
     #[error("{file} cannot be compacted: the records of the batch at byte {position} make no sense ({reason})")]
     Uncompactable { file: String, position: u64, reason: String },
+    #[error("this log is closed: its broker is stopping")]
+    Closed,
     #[error("the log ends at {end}, and the batch begins at {base}: appends must leave no gap and no overlap")]
     Gap { end: Offset, base: Offset },
     #[error("the batch is refused: {0}")]
@@ -37,6 +39,7 @@ impl StorageError {
             StorageError::Failed { .. } | StorageError::Unreadable { .. } | StorageError::Corrupt { .. } => true,
             StorageError::Full { .. }
             | StorageError::Uncompactable { .. }
+            | StorageError::Closed
             | StorageError::Gap { .. }
             | StorageError::Batch(_)
             | StorageError::OutOfRange { .. } => false,

@@ -37,6 +37,7 @@
 mod anew;
 mod audit;
 pub mod checkpoint;
+pub mod clean_shutdown;
 mod compaction;
 mod config;
 mod epoch_checkpoint;

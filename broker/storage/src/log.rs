@@ -14,7 +14,7 @@ use crate::recovery::{self, Recovered, segment_path};
 use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
 use crate::sent::Records;
-use crate::{LogConfig, Recovery, StorageError, compaction, index_files, timestamps};
+use crate::{LogConfig, Recovery, StorageError, index_files, timestamps};
 
 /// The log of one replica. Its owner keeps it under a lock: nothing but [`Log::open`] and a [`PendingSync`](crate::PendingSync)
 /// waits. After a write or a sync that failed, every call gives [`StorageError::Failed`].
@@ -48,16 +48,19 @@ pub struct Log<D: Disk> {
     pub(crate) recent: Option<Arc<RecentBatches>>,
     /// False while it is being begun anew: nothing may be appended.
     pub(crate) is_settled: bool,
+    /// Nothing changes any more.
+    pub(crate) is_closed: bool,
     pub(crate) failure: Failure,
 }
 
 impl<D: Disk> Log<D> {
-    /// Opens the log in `directory`, making it if there is none, and recovers it: afterwards everything in it is safe.
+    /// Opens the log in `directory`, making it if there is none, and recovers it: afterwards everything in it is safe. What an earlier
+    /// life named, renamed and removed there must be safe before ([`Disk::sync_names_below`]).
     ///
     /// # Errors
     /// `Corrupt` if bytes below the recovery point are damaged: they are left as they are; others as the disk gives them.
     pub async fn open(disk: &D, directory: &str, config: LogConfig) -> Result<(Log<D>, Recovery), StorageError> {
-        let Recovered { start, segments, epochs, producers, snapshots, point, recovery } =
+        let Recovered { start, segments, epochs, producers, snapshots, point, kept_epochs, compacted, recovery } =
             recovery::recover(disk, directory, &config).await?;
         let mut log = Log {
             disk: disk.clone(),
@@ -66,7 +69,7 @@ impl<D: Disk> Log<D> {
             segments,
             start,
             epochs,
-            kept_epochs: None,
+            kept_epochs,
             producers,
             snapshots,
             synced: Offset::ZERO,
@@ -76,15 +79,14 @@ impl<D: Disk> Log<D> {
             directory_synced: 0,
             truncations: 0,
             rewrites: 0,
-            compacted: None,
+            compacted,
             syncs_begun: 0,
             recent: None,
             is_settled: recovery.begun_anew.is_none(),
+            is_closed: false,
             failure: Failure::default(),
         };
         log.synced = log.end();
-        let compacted = compaction::read_checkpoint(disk, directory, log.start, log.end());
-        log.compacted = compacted.map_err(|error| StorageError::of(directory, &error))?;
         log.assert_invariants();
         Ok((log, recovery))
     }
@@ -129,7 +131,7 @@ impl<D: Disk> Log<D> {
     /// `Gap` or `Batch` if they are not what may come next; `Full` if there is no room. None of them is then in the log, and
     /// the log can still be used.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.failure.check()?;
+        self.may_change()?;
         assert!(self.is_settled, "a log that is being begun anew takes no records");
         let headers = self.admit(bytes)?;
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return Ok(()) };
@@ -240,7 +242,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `Full` if there is no room for the new tail's file: then nothing was removed. Others are final.
     pub fn truncate_to(&mut self, end: Offset) -> Result<(), StorageError> {
-        self.failure.check()?;
+        self.may_change()?;
         if self.end() <= end {
             return Ok(());
         }
@@ -507,6 +509,13 @@ impl<D: Disk> Log<D> {
             (segment.has_index_files, segment.is_index_kept) = (false, false);
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// What failed before; `Closed` after [`Log::begin_close`].
+    pub(crate) fn may_change(&self) -> Result<(), StorageError> {
+        self.failure.check()?;
+        if self.is_closed { Err(StorageError::Closed) } else { Ok(()) }
     }
 
     pub(crate) fn remove(&mut self, path: &str) -> Result<(), StorageError> {

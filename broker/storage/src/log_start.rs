@@ -5,7 +5,7 @@
 //! begins at zero; one that is damaged is rot, as it would be in a segment.
 
 use host::Disk;
-use model::{Offset, Planted};
+use model::Offset;
 
 use crate::{StorageError, checkpoint};
 
@@ -29,14 +29,9 @@ pub(crate) fn from_text(text: &str) -> Option<Offset> {
 ///
 /// # Errors
 /// `Corrupt` if it makes no sense; others as the disk gives them.
-pub(crate) async fn read_file<D: Disk>(
-    disk: &D,
-    directory: &str,
-    name: &str,
-    planted: Planted,
-) -> Result<Option<Offset>, StorageError> {
+pub(crate) fn read_file<D: Disk>(disk: &D, directory: &str, name: &str) -> Result<Option<Offset>, StorageError> {
     let file = format!("{directory}/{name}");
-    let read = checkpoint::read_file_for_good(disk, &file, planted).await;
+    let read = checkpoint::read_file(disk, &file);
     let Some(bytes) = read.map_err(|error| StorageError::of(&file, &error))? else { return Ok(None) };
     match std::str::from_utf8(&bytes).ok().and_then(from_text) {
         Some(start) => Ok(Some(start)),

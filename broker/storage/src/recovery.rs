@@ -39,6 +39,9 @@ pub(crate) struct Recovered<F: File> {
     pub(crate) producers: Producers,
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) point: Option<RecoveryPoint>,
+    /// What the checkpoint of the leader epochs says, if it can be read.
+    pub(crate) kept_epochs: Option<Epochs>,
+    pub(crate) compacted: Option<Offset>,
     pub(crate) recovery: Recovery,
 }
 
@@ -53,27 +56,36 @@ pub(crate) async fn recover<D: Disk>(
     config: &LogConfig,
 ) -> Result<Recovered<D::File>, StorageError> {
     let failed = |error| StorageError::of(directory, &error);
-    let mut names = match disk.list(directory) {
+    let names = match disk.list(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             checkpoint::create_directory(disk, directory).await.map_err(failed)?;
             Vec::new()
         }
         other => other.map_err(failed)?,
     };
+    let recovered = recover_from(disk, directory, config, &names).await;
+    // What was made or removed here, if only by an attempt that failed: whoever comes next goes by the names that he finds.
+    if names != disk.list(directory).map_err(failed)? {
+        disk.sync_directory(directory).await.map_err(failed)?;
+    }
+    recovered
+}
+
+async fn recover_from<D: Disk>(
+    disk: &D,
+    directory: &str,
+    config: &LogConfig,
+    names: &[String],
+) -> Result<Recovered<D::File>, StorageError> {
+    let failed = |error| StorageError::of(directory, &error);
     for leftover in names.iter().filter(|name| name.ends_with(".tmp") || name.ends_with(compaction::UNFINISHED)) {
         model::reached!("a half-written file was left by a crash");
         disk.remove(&format!("{directory}/{leftover}")).map_err(failed)?;
     }
-    let anew = anew::recover(disk, directory, config.planted).await?;
-    let start = match anew {
-        Some(to) => {
-            names.clear();
-            to
-        }
-        None => {
-            let kept = log_start::read_file(disk, directory, log_start::FILE_NAME, config.planted).await?;
-            kept.unwrap_or(Offset::ZERO)
-        }
+    let anew = anew::recover(disk, directory)?;
+    let (start, names) = match anew {
+        Some(to) => (to, &[][..]),
+        None => (log_start::read_file(disk, directory, log_start::FILE_NAME)?.unwrap_or(Offset::ZERO), names),
     };
     let mut bases: Vec<Offset> = names.iter().filter_map(|name| base_of(name)).collect();
     let dead = bases.partition_point(|&base| base <= start).saturating_sub(1);
@@ -103,10 +115,8 @@ pub(crate) async fn recover<D: Disk>(
     // A segment that retention took may have had the recovery point in it: the next one was not synced yet.
     let point = point.filter(|point| bases.contains(&point.segment));
 
-    let known = match point {
-        Some(point) => epoch_checkpoint::read(disk, directory).map_err(failed)?.map(|epochs| Known { epochs, point }),
-        None => None,
-    };
+    let kept_epochs = epoch_checkpoint::read(disk, directory).map_err(failed)?;
+    let known = point.and_then(|point| kept_epochs.clone().map(|epochs| Known { epochs, point }));
     let scan = Scan { disk, directory, config, point, start };
     let gathered = match known {
         Some(known) => match scan.run(&bases, Some(&known)) {
@@ -123,6 +133,7 @@ pub(crate) async fn recover<D: Disk>(
     };
     let mut recovered = gathered.map_err(Damage::into_error)?;
     recovered.recovery.begun_anew = anew;
+    recovered.kept_epochs = kept_epochs;
     recovered.recovery.cut_bytes = cut(disk, directory, &bases, &mut recovered)?;
     if recovered.segments.last().is_none_or(|last| last.end < start) {
         begin_at(disk, directory, config, start, &mut recovered)?;
@@ -139,13 +150,13 @@ pub(crate) async fn recover<D: Disk>(
             segment.has_surplus = false;
         }
     }
-    recovered.snapshots = sort_snapshots(disk, directory, &names, &recovered.segments).map_err(failed)?;
+    recovered.snapshots = sort_snapshots(disk, directory, names, &recovered.segments).map_err(failed)?;
+    let end = recovered.segments.last().map_or(start, |last| last.end);
     if !config.planted.has(Bug::ForgetProducersOnRestart) {
-        let end = recovered.segments.last().map_or(start, |last| last.end);
         recovered.producers =
             producer_snapshot::rebuild(disk, directory, &recovered.snapshots, &recovered.segments, end)?;
     }
-    disk.sync_directory(directory).await.map_err(failed)?;
+    recovered.compacted = compaction::read_checkpoint(disk, directory, start, end).map_err(failed)?;
     Ok(recovered)
 }
 

@@ -66,6 +66,8 @@ impl<D: Disk> Scan<'_, D> {
             producers: Producers::default(),
             snapshots: Vec::new(),
             point: self.point,
+            kept_epochs: None,
+            compacted: None,
             recovery: Recovery::default(),
         };
         for (index, &base) in bases.iter().enumerate() {

@@ -36,7 +36,7 @@ pub struct StartKept {
 impl<D: Disk> Log<D> {
     /// Begins to move the log's start up to `to`. None if it is there already.
     pub fn begin_start(&self, to: Offset) -> Option<PendingStart<D>> {
-        (self.start < to).then(|| PendingStart {
+        (self.start < to && !self.is_closed).then(|| PendingStart {
             disk: self.disk.clone(),
             directory: self.directory.clone(),
             to,
@@ -51,7 +51,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// Those of the disk, final.
     pub fn finish_start(&mut self, kept: StartKept) -> Result<(), StorageError> {
-        self.failure.check()?;
+        self.may_change()?;
         if kept.to <= self.start {
             return Ok(());
         }

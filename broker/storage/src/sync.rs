@@ -34,6 +34,7 @@ pub struct SyncedTo {
     truncations: u64,
     rewrites: u64,
     checkpoint: Option<Checkpoint>,
+    is_last: bool,
 }
 
 /// What spares the next start work: in temporary files after the sync, and put in place by [`Log::finish_sync`].
@@ -86,18 +87,27 @@ impl<D: Disk> Log<D> {
         })
     }
 
-    /// Begins the last sync of an orderly stop: afterwards a start checks nothing.
+    /// Begins the last sync of an orderly stop, after which a start checks nothing. The log can be read, and does not change any more.
     pub fn begin_close(&mut self) -> PendingSync<D> {
         self.take_snapshot();
+        self.is_closed = true;
         let point = self.current_point();
-        let is_due = self.recovery_point != Some(point) || self.unkept_snapshots().next().is_some();
+        // A log that never had anything needs no word of it.
+        let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.segments[0].base, position: 0 });
+        let is_due = before != point || self.unkept_snapshots().next().is_some();
         let checkpoint = is_due.then(|| self.checkpoint(point, self.segments.len()));
-        self.pending(checkpoint)
+        let mut pending = self.pending(checkpoint);
+        pending.done.is_last = true;
+        pending
     }
 
     /// Takes note that a sync has ended, and gives the end below which everything is safe. A truncation that happened
     /// meanwhile leaves nothing certain: the next sync settles it.
     pub fn finish_sync(&mut self, done: SyncedTo) -> Offset {
+        if self.is_closed && !done.is_last {
+            // The last one has all that this one had.
+            return self.synced;
+        }
         self.directory_synced = self.directory_synced.max(done.directory_changes);
         if done.truncations != self.truncations {
             return self.synced;
@@ -213,6 +223,7 @@ impl<D: Disk> Log<D> {
                 truncations: self.truncations,
                 rewrites: self.rewrites,
                 checkpoint,
+                is_last: false,
             },
         }
     }

@@ -255,9 +255,19 @@ impl Names {
     }
 
     pub(super) fn finish_sync(&mut self, directory: &str, changes: u64) {
+        self.make_safe(changes, |changed| changed == directory);
+    }
+
+    /// The same for all directories below, too.
+    pub(super) fn finish_sync_below(&mut self, directory: &str, changes: u64) {
+        let inside = format!("{directory}/");
+        self.make_safe(changes, |changed| directory.is_empty() || changed == directory || changed.starts_with(&inside));
+    }
+
+    fn make_safe(&mut self, changes: u64, covers: impl Fn(&str) -> bool) {
         let safe = &mut self.safe;
         self.journal.retain(|(number, change)| {
-            let is_safe = *number <= changes && change.directory() == directory;
+            let is_safe = *number <= changes && covers(change.directory());
             if is_safe {
                 safe.apply(change);
             }

@@ -75,6 +75,7 @@ tales! {
     stale_alter_partition: told(Bug::StaleAlterPartition, "proposal-crosses-a-decision", 10, &[IN_SYNC]),
     unsynced_directory: told(Bug::UnsyncedDirectory, "new-files-lose-power", 5, &[RECOVERY, SPARES, SURVIVE]),
     unsynced_directory_of_a_vote: told(Bug::UnsyncedDirectory, "vote-is-read-and-forgotten", 5, &[EPOCHS]),
+    stale_clean_shutdown: told(Bug::StaleCleanShutdown, "power-fails-after-an-orderly-stop", 5, &[EPOCHS]),
     offline_directory_keeps_leading: told(Bug::OfflineDirectoryKeepsLeading, "one-disk-of-two-dies", 3, &[AVAILABLE]),
     replaced_disk_stays_in_sync: told(Bug::ReplacedDiskStaysInSync, "new-disk-waits-for-the-records", 3, &[COMPLETE]),
     stale_directory: told(Bug::StaleDirectory, "topic-is-made-again", 10, &[RECOVERY]),

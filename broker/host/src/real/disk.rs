@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::sync::{Kind, Syncer};
+use super::sync::{FILES_MAX, Kind, Syncer};
 use crate::disk;
 
 /// The files below one directory, or below several.
@@ -70,7 +70,8 @@ impl Root {
             let why = format!("{} is not a directory", directory.display());
             return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
         }
-        Ok(Root { name: name.into(), directory, syncer: Syncer::start()? })
+        let syncer = Syncer::start(File::open(&directory)?)?;
+        Ok(Root { name: name.into(), directory, syncer })
     }
 
     /// What `path` is within this root, if it is.
@@ -185,6 +186,29 @@ impl disk::Disk for RealDisk {
         }
         let (root, place) = self.place(path)?;
         root.syncer.sync(Arc::new(File::open(place)?), Kind::Directory).await
+    }
+
+    /// A few directories one by one; of many the whole file system, once.
+    async fn sync_names_below(&self, path: &str) -> io::Result<()> {
+        let (root, place) = self.place(path)?;
+        let mut directories = vec![place];
+        let mut listed = 0;
+        while listed < directories.len() && (directories.len() <= FILES_MAX || !root.syncer.has_file_systems()) {
+            for entry in std::fs::read_dir(&directories[listed])? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    directories.push(entry.path());
+                }
+            }
+            listed += 1;
+        }
+        if listed < directories.len() {
+            return root.syncer.sync_file_system().await;
+        }
+        for directory in directories {
+            root.syncer.sync(Arc::new(File::open(directory)?), Kind::Directory).await?;
+        }
+        Ok(())
     }
 
     fn space(&self, directory: &str) -> io::Result<disk::Space> {
@@ -334,6 +358,7 @@ mod tests {
         for above in ["", directory.path().to_str().unwrap()] {
             disk.sync_directory(above).await.unwrap();
         }
+        disk.sync_names_below(&one).await.unwrap();
         for outside in [format!("{one}/../file"), format!("{one}s/log"), file, "log".into()] {
             assert_eq!(disk.open(&outside).err().unwrap().kind(), io::ErrorKind::InvalidInput, "{outside}");
         }

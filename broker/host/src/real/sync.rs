@@ -1,12 +1,20 @@
 //! One thread that makes written bytes safe. While it waits for the device requests pile up; it then takes all that wait,
 //! syncs each file once, and answers everybody: the slower the device, the larger the groups.
+//!
+//! Where many files wait the whole file system is synced once in their place, as when ten thousand logs are opened or closed. What others
+//! have written there goes with it; so few files are synced one by one. Only on a Linux that says when that failed (5.8): then everybody
+//! who waited hears of it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::sync::oneshot;
+
+/// As many files are synced one by one.
+pub(super) const FILES_MAX: usize = 64;
 
 /// A file or a directory whose bytes shall outlive a loss of power.
 struct Request {
@@ -21,41 +29,107 @@ pub(super) enum Kind {
     Data,
     /// The entries of a directory.
     Directory,
+    /// All that was written to the file system that has it.
+    FileSystem,
 }
 
 /// The door to the thread; it ends when the last clone is gone.
 #[derive(Clone)]
-pub(super) struct Syncer(mpsc::Sender<Request>);
+pub(super) struct Syncer {
+    requests: mpsc::Sender<Request>,
+    file_system: Option<Arc<File>>,
+}
 
 impl Syncer {
+    /// For files below `root`.
+    ///
     /// # Errors
     /// What the system says if it gives no thread.
-    pub(super) fn start() -> io::Result<Syncer> {
-        Self::start_with(|file, kind| match kind {
+    pub(super) fn start(root: File) -> io::Result<Syncer> {
+        // It hears of what failed since it was opened.
+        let file_system = tells_failures().then(|| Arc::new(root));
+        Self::start_with(file_system, |file, kind| match kind {
             Kind::Data => file.sync_data(),
             Kind::Directory => file.sync_all(),
+            Kind::FileSystem => sync_file_system(file),
         })
     }
 
-    fn start_with(sync: impl FnMut(&Arc<File>, Kind) -> io::Result<()> + Send + 'static) -> io::Result<Syncer> {
+    fn start_with(
+        file_system: Option<Arc<File>>,
+        sync: impl FnMut(&Arc<File>, Kind) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Syncer> {
         let (sender, requests) = mpsc::channel();
-        thread::Builder::new().name("disk-sync".into()).spawn(move || run(&requests, sync))?;
-        Ok(Syncer(sender))
+        let all = file_system.clone();
+        thread::Builder::new().name("disk-sync".into()).spawn(move || run(&requests, all.as_ref(), sync))?;
+        Ok(Syncer { requests: sender, file_system })
+    }
+
+    /// Can all be synced at once?
+    pub(super) fn has_file_systems(&self) -> bool {
+        self.file_system.is_some()
+    }
+
+    /// Answers once everything written to the file system before the call is on the device.
+    pub(super) async fn sync_file_system(&self) -> io::Result<()> {
+        match &self.file_system {
+            Some(file_system) => self.sync(file_system.clone(), Kind::FileSystem).await,
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Answers once everything written to `file` before the call is on the device.
     pub(super) async fn sync(&self, file: Arc<File>, kind: Kind) -> io::Result<()> {
         let (answer, answered) = oneshot::channel();
         let gone = || io::Error::other("the thread that syncs files is gone");
-        self.0.send(Request { file, kind, answer }).map_err(|_| gone())?;
+        self.requests.send(Request { file, kind, answer }).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
 
-fn run(requests: &mpsc::Receiver<Request>, mut sync: impl FnMut(&Arc<File>, Kind) -> io::Result<()>) {
+/// Does the system say when it could not write what a sync of the whole file system was to write?
+#[cfg(target_os = "linux")]
+#[allow(clippy::disallowed_methods, reason = "the Host is where files are touched")]
+fn tells_failures() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split('.').map_while(|part| part.parse::<u32>().ok());
+    (Some(5), Some(8)) <= (numbers.next(), numbers.next())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tells_failures() -> bool {
+    false
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(root: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(root)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_root: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn run(
+    requests: &mpsc::Receiver<Request>,
+    file_system: Option<&Arc<File>>,
+    mut sync: impl FnMut(&Arc<File>, Kind) -> io::Result<()>,
+) {
     while let Ok(first) = requests.recv() {
         // Taken before the first sync: a request that comes later may speak of bytes that came later.
         let mut waiting: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
+        let files: BTreeSet<*const File> = waiting.iter().map(|request| Arc::as_ptr(&request.file)).collect();
+        if FILES_MAX < files.len()
+            && let Some(all) = file_system
+        {
+            // Some file systems leave to a file's own sync what the device still has in its cache.
+            let result = sync(all, Kind::FileSystem).and_then(|()| sync(&waiting[0].file, waiting[0].kind));
+            for request in waiting {
+                let _gone = request.answer.send(copy(&result));
+            }
+            continue;
+        }
         while let Some(file) = waiting.first().map(|request| Arc::clone(&request.file)) {
             let result = sync(&file, waiting[0].kind);
             for request in waiting.extract_if(.., |request| Arc::ptr_eq(&request.file, &file)) {
@@ -94,11 +168,15 @@ mod tests {
     }
 
     fn device() -> Device {
+        device_with(None)
+    }
+
+    fn device_with(file_system: Option<Arc<File>>) -> Device {
         let (begin, began) = tokio::sync::mpsc::unbounded_channel();
         let (finish, finished) = mpsc::channel();
         let calls = Calls::default();
         let noted = Arc::clone(&calls);
-        let syncer = Syncer::start_with(move |file, _| {
+        let syncer = Syncer::start_with(file_system, move |file, _| {
             noted.lock().unwrap().push(Arc::clone(file));
             begin.send(()).unwrap();
             finished.recv().unwrap()
@@ -138,6 +216,30 @@ mod tests {
         let calls = device.calls.lock().unwrap();
         assert_eq!(calls.len(), 3, "one for the first, one for each file that waited");
         assert!(Arc::ptr_eq(&calls[1], &left) && Arc::ptr_eq(&calls[2], &right));
+    }
+
+    #[tokio::test]
+    async fn many_files_that_wait_share_one_sync_of_their_file_system_and_hear_of_its_failure() {
+        for fails in [false, true] {
+            let all = file();
+            let mut device = device_with(Some(all.clone()));
+            let first = file();
+            let begun = request(&device.syncer, &first);
+            device.began.recv().await.unwrap();
+            let files: Vec<_> = (0..=FILES_MAX).map(|_| file()).collect();
+            let waiting: Vec<_> = files.iter().map(|file| request(&device.syncer, file)).collect();
+            tokio::task::yield_now().await;
+            device.finish.send(Ok(())).unwrap();
+            begun.await.unwrap().unwrap();
+            device.finish.send(if fails { Err(io::Error::other("a bad block")) } else { Ok(()) }).unwrap();
+            device.finish.send(Ok(())).unwrap();
+            for request in waiting {
+                assert_eq!(request.await.unwrap().is_err(), fails);
+            }
+            let calls = device.calls.lock().unwrap();
+            assert_eq!(calls.len(), if fails { 2 } else { 3 });
+            assert!(Arc::ptr_eq(&calls[1], &all));
+        }
     }
 
     #[tokio::test]

@@ -29,7 +29,13 @@ impl Controller {
             versions: Some(registrant.versions),
             directories: (!registrant.directories.is_empty()).then(|| registrant.directories.clone()),
         }));
-        if !self.settings.answers_after_sync {
+        // What the last registration wrote is all there. A later one may have written more.
+        let known = self.image.brokers.get(&registrant.broker).map(|known| known.epoch);
+        let stopped_in_order = registrant.previous_epoch.is_some() && registrant.previous_epoch == known;
+        if stopped_in_order {
+            model::reached!("a broker came back that had stopped in order");
+        }
+        if !self.settings.answers_after_sync && !stopped_in_order {
             draft.distrust(registrant.broker);
         }
         if !self.settings.planted.has(Bug::RestartKeepsLeadership) {

@@ -42,6 +42,8 @@ pub struct Registrant {
     pub incarnation: u128,
     pub endpoint: Endpoint,
     pub rack: Option<String>,
+    /// The registration under which the process before left all that it had in order, if it did (KIP-966).
+    pub previous_epoch: Option<BrokerEpoch>,
     /// The metadata that it reads.
     pub versions: MetadataVersions,
     /// The log directories that it can use; none if it says nothing of them.

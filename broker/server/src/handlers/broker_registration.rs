@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use host::Host;
-use model::{BrokerId, Endpoint, MetadataVersion, MetadataVersions};
+use model::{BrokerEpoch, BrokerId, Endpoint, MetadataVersion, MetadataVersions};
 use protocol::messages::{BrokerRegistrationRequest, BrokerRegistrationResponse, directory_id};
 use protocol::{ErrorCode, Response};
 use roles::controller::{Command, Refusal, Registrant, Reply};
@@ -42,6 +42,7 @@ async fn register<H: Host>(node: &Node<H>, request: BrokerRegistrationRequest) -
         endpoint: Endpoint::new(listener.host.to_string(), listener.port),
         rack: request.rack.map(|rack| rack.to_string()),
         versions,
+        previous_epoch: Some(BrokerEpoch(request.previous_broker_epoch)).filter(|epoch| 0 <= epoch.0),
         directories: request.log_dirs.into_iter().filter_map(directory_id).collect(),
     };
     match node.metadata.submit(Command::RegisterBroker(registrant)).await {

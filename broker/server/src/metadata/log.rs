@@ -218,6 +218,11 @@ impl<H: Host> MetadataLog<H> {
         self.log.begin_sync()
     }
 
+    /// Begins the last sync, after which nothing changes any more.
+    pub(super) fn begin_close(&mut self) -> PendingSync<H::Disk> {
+        self.log.begin_close()
+    }
+
     /// The end below which everything is safe now.
     pub(super) fn finish_sync(&mut self, done: SyncedTo) -> Offset {
         let end = self.log.finish_sync(done);

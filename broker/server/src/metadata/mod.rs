@@ -243,6 +243,12 @@ impl<H: Host> Metadata<H> {
         answered.await.ok().map(Ok)
     }
 
+    /// Ends for good, with a log that the next start need not check. False if nobody can tell what is safe of it.
+    pub(crate) async fn close(&self) -> bool {
+        let (done, closed) = oneshot::channel();
+        self.calls.send(Call::Close { done }).await.is_ok() && closed.await.is_ok()
+    }
+
     /// Gives up leadership before the node ends; returns when the other voters have heard of it, or soon.
     pub(crate) async fn resign(&self) {
         let (done, heard) = oneshot::channel();
@@ -267,7 +273,7 @@ pub(crate) async fn open<H: Host>(
         applied::replace(host, &mut image, content.image);
     }
     let state_path = state_file::path(config.metadata_directory());
-    let state = state_file::read(host.disk(), &state_path, host.planted()).await?;
+    let state = state_file::read(host.disk(), &state_path)?;
     let configured = VoterSet::new(config.voters.iter().map(|voter| quorum::Voter {
         id: voter.id,
         directory: None,

@@ -2,7 +2,6 @@
 //! that a rotten one is refused rather than taken for another.
 
 use host::Disk;
-use model::Planted;
 use roles::quorum::QuorumState;
 
 use super::OpenError;
@@ -14,9 +13,8 @@ pub(super) fn path(log_directory: &str) -> String {
 }
 
 /// What is on the disk, and stays there; the beginning of all if there is nothing.
-pub(super) async fn read<D: Disk>(disk: &D, path: &str, planted: Planted) -> Result<QuorumState, OpenError> {
-    let bytes = storage::checkpoint::read_file_for_good(disk, path, planted)
-        .await
+pub(super) fn read<D: Disk>(disk: &D, path: &str) -> Result<QuorumState, OpenError> {
+    let bytes = storage::checkpoint::read_file(disk, path)
         .map_err(|source| OpenError::State { path: path.into(), source })?;
     let Some(bytes) = bytes else { return Ok(QuorumState::default()) };
     let damaged = |reason: String| OpenError::StateDamaged { path: path.into(), reason };

@@ -59,6 +59,9 @@ pub(super) enum Call {
     Resign {
         done: oneshot::Sender<()>,
     },
+    Close {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// Who leads the quorum, as far as this node knows.
@@ -128,6 +131,7 @@ pub(super) struct MetadataTask<H: Host> {
     /// What was last witnessed of the state on disk.
     kept: (LeaderEpoch, Option<BrokerId>),
     resigning: Option<(oneshot::Sender<()>, BTreeSet<RequestId>)>,
+    closing: Option<oneshot::Sender<()>>,
     images: watch::Sender<Arc<Image>>,
     leadership: watch::Sender<Leadership>,
 }
@@ -179,12 +183,13 @@ impl<H: Host> MetadataTask<H> {
             to_persist: None,
             kept: (parts.state.epoch, parts.state.voted_for),
             resigning: None,
+            closing: None,
             images: parts.images,
             leadership: parts.leadership,
         }
     }
 
-    /// Runs until nobody calls any more, or until a failure that is noted in `failed`.
+    /// Runs until it is closed, until nobody calls any more, or until a failure that is noted in `failed`.
     pub(super) async fn run(
         mut self,
         calls: mpsc::Receiver<Call>,
@@ -210,7 +215,7 @@ impl<H: Host> MetadataTask<H> {
         mut answers: mpsc::Receiver<Answer>,
     ) -> Result<(), TaskFailure> {
         self.step(Input::Tick)?;
-        loop {
+        while self.closing.is_none() {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
@@ -225,6 +230,19 @@ impl<H: Host> MetadataTask<H> {
                 () = self.host.sleep_until(deadline) => self.tick()?,
             }
         }
+        self.close().await
+    }
+
+    /// What is under way to the disk is left where it is, as by a crash; the log is made safe.
+    async fn close(&mut self) -> Result<(), TaskFailure> {
+        (self.syncing, self.persisting, self.snapshotting) = (None, None, None);
+        let done = self.log.begin_close().run().await?;
+        self.log.finish_sync(done);
+        if let Some(done) = self.closing.take() {
+            // Whoever asked may be gone.
+            let _ = done.send(());
+        }
+        Ok(())
     }
 
     fn deadline(&self) -> Time {
@@ -328,6 +346,10 @@ impl<H: Host> MetadataTask<H> {
                 if self.resigning.as_ref().is_some_and(|(_, unheard)| unheard.is_empty()) {
                     self.resigning = None;
                 }
+                Ok(())
+            }
+            Call::Close { done } => {
+                self.closing = Some(done);
                 Ok(())
             }
         }

@@ -66,7 +66,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// Those of the disk, final.
     pub fn finish_compaction(&mut self, kept: KeptCompaction) -> Result<(), StorageError> {
-        self.failure.check()?;
+        self.may_change()?;
         if kept.truncations != self.truncations {
             return Ok(());
         }

@@ -72,7 +72,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// Those of the disk, final.
     pub fn swap(&mut self, swap: Swap<D::File>) -> Result<bool, StorageError> {
-        self.failure.check()?;
+        self.may_change()?;
         let Swap { segment, temporary, replaced, truncations } = swap;
         let first = self.segments.partition_point(|known| known.base < segment.base);
         let range = first..first + replaced.len();

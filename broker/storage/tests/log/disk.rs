@@ -21,6 +21,8 @@ struct State {
     entry_versions: Vec<BTreeMap<String, usize>>,
     capacity: Option<u64>,
     syncs_fail: bool,
+    /// How many changes and syncs there will be before the process dies.
+    left: Option<usize>,
     syncs: usize,
     written: usize,
 }
@@ -49,6 +51,11 @@ impl MemoryDisk {
 
     pub(crate) fn fail_syncs(&self) {
         self.state().syncs_fail = true;
+    }
+
+    /// The process dies before it has done so much more than this: nothing that comes after is done.
+    pub(crate) fn die_after(&self, changes_and_syncs: Option<usize>) {
+        self.state().left = changes_and_syncs;
     }
 
     pub(crate) fn syncs(&self) -> usize {
@@ -106,6 +113,29 @@ impl State {
         self.entry_versions.push(self.entries.clone());
     }
 
+    /// One more change or sync.
+    fn act(&mut self) -> io::Result<()> {
+        match &mut self.left {
+            Some(0) => Err(io::Error::other("the process has died")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// These names are now as they are seen, whatever happens to others.
+    fn sync_names(&mut self, covers: impl Fn(&str) -> bool) -> io::Result<()> {
+        self.act()?;
+        let State { entries, durable_entries, entry_versions, .. } = self;
+        for known in entry_versions.iter_mut().chain([durable_entries]) {
+            known.retain(|name, _| !covers(name));
+            known.extend(entries.iter().filter(|(name, _)| covers(name)).map(|(name, &number)| (name.clone(), number)));
+        }
+        Ok(())
+    }
+
     fn used(&self) -> u64 {
         self.entries.values().map(|&number| self.files[number].bytes.len() as u64).sum()
     }
@@ -128,6 +158,7 @@ impl Disk for MemoryDisk {
         if state.entries.contains_key(path) {
             return Err(ErrorKind::AlreadyExists.into());
         }
+        state.act()?;
         let number = state.files.len();
         state.files.push(Content::default());
         state.entries.insert(path.into(), number);
@@ -150,6 +181,7 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
+        state.act()?;
         let number = state.entries.remove(from).ok_or(ErrorKind::NotFound)?;
         state.entries.insert(to.into(), number);
         state.changed();
@@ -158,6 +190,9 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut state = self.state();
+        if state.entries.contains_key(path) {
+            state.act()?;
+        }
         state.entries.remove(path).ok_or(ErrorKind::NotFound)?;
         state.changed();
         Ok(())
@@ -171,11 +206,12 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    async fn sync_directory(&self, _path: &str) -> io::Result<()> {
-        let mut state = self.state();
-        state.durable_entries = state.entries.clone();
-        state.entry_versions.clear();
-        Ok(())
+    async fn sync_directory(&self, path: &str) -> io::Result<()> {
+        self.state().sync_names(|name| name.rsplit_once('/').is_some_and(|(directory, _)| directory == path))
+    }
+
+    async fn sync_names_below(&self, path: &str) -> io::Result<()> {
+        self.state().sync_names(|name| name.starts_with(&format!("{path}/")))
     }
 
     fn space(&self, _directory: &str) -> io::Result<Space> {
@@ -210,6 +246,7 @@ impl File for MemoryFile {
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.state().act()?;
         let position = position as usize;
         let growth = (position + bytes.len()).saturating_sub(self.length()? as usize);
         let room = usize::try_from(self.disk.state().room()).unwrap_or(usize::MAX);
@@ -233,6 +270,7 @@ impl File for MemoryFile {
 
     async fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
+        state.act()?;
         state.syncs += 1;
         if state.syncs_fail {
             return Err(io::Error::other("input/output error"));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod batch;
+mod clean_shutdown;
 mod compaction;
 mod disk;
 mod histories;
@@ -15,6 +16,7 @@ mod sentences;
 mod start;
 
 use futures_util::FutureExt;
+use host::Disk;
 use model::Offset;
 use storage::{Log, LogConfig, Recovery, StorageError};
 
@@ -27,7 +29,10 @@ fn small() -> LogConfig {
     LogConfig { segment_bytes: 600, index_interval_bytes: 150, ..LogConfig::default() }
 }
 
+/// As a start does that does not know what the life before it left.
 fn try_open(disk: &MemoryDisk, config: LogConfig) -> Result<(Log<MemoryDisk>, Recovery), StorageError> {
+    let synced = disk.sync_names_below(DIRECTORY).now_or_never().expect("a disk in memory never waits");
+    synced.expect("names are safe");
     Log::open(disk, DIRECTORY, config).now_or_never().expect("a disk in memory never waits")
 }
 

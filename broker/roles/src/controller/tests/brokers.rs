@@ -141,6 +141,23 @@ fn a_process_that_may_have_forgotten_its_answers_is_not_waited_for_while_another
 }
 
 #[test]
+fn a_process_that_comes_after_an_orderly_stop_is_trusted_and_one_after_an_older_stop_is_not() {
+    for (stopped_lately, in_sync) in [(true, ids(&[1])), (false, ids(&[2]))] {
+        let mut cluster = Cluster::forgetful(2);
+        let before = cluster.heartbeat_of(1).epoch;
+        // A process in between, that may have answered what it lost.
+        if !stopped_lately {
+            cluster.start(1);
+        }
+        let orders = cluster.orders(&[1, 2]);
+        cluster.pass(Duration::from_secs(9));
+        cluster.ask(Command::ExpireSessions).unwrap();
+        cluster.start_after(1, before);
+        assert_eq!(cluster.partition(orders).in_sync, in_sync);
+    }
+}
+
+#[test]
 fn each_new_leader_has_a_new_epoch_and_each_change_a_new_partition_epoch() {
     let mut cluster = Cluster::of(3);
     let orders = cluster.orders(&[1, 2, 3]);

@@ -70,10 +70,22 @@ impl Cluster {
     }
 
     pub(super) fn register(&mut self, broker: i32, incarnation: u128) -> BrokerEpoch {
+        self.register_after(broker, incarnation, None)
+    }
+
+    fn register_after(&mut self, broker: i32, incarnation: u128, previous_epoch: Option<BrokerEpoch>) -> BrokerEpoch {
         let endpoint = Endpoint::new(format!("broker-{broker}"), 9092);
         let versions = MetadataVersions::up_to(MetadataVersion::NEWEST);
         let directories = self.directories.get(&broker).cloned().unwrap_or_default();
-        let registrant = Registrant { broker: id(broker), incarnation, endpoint, rack: None, versions, directories };
+        let registrant = Registrant {
+            broker: id(broker),
+            incarnation,
+            endpoint,
+            rack: None,
+            previous_epoch,
+            versions,
+            directories,
+        };
         match self.ask(Command::RegisterBroker(registrant)).unwrap().reply {
             Reply::Registered { epoch } => epoch,
             other => panic!("{other:?}"),
@@ -84,6 +96,13 @@ impl Cluster {
     pub(super) fn start(&mut self, broker: i32) {
         let incarnation = u128::from(self.chance) << 8;
         self.register(broker, incarnation);
+        assert!(!self.beat(broker).is_fenced);
+    }
+
+    /// The same of one that says that the process before stopped in order, under this registration.
+    pub(super) fn start_after(&mut self, broker: i32, previous: BrokerEpoch) {
+        let incarnation = u128::from(self.chance) << 8;
+        self.register_after(broker, incarnation, Some(previous));
         assert!(!self.beat(broker).is_fenced);
     }
 

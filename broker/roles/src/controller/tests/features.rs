@@ -33,6 +33,7 @@ fn old(broker: i32, incarnation: u128) -> Command {
         incarnation,
         endpoint,
         rack: None,
+        previous_epoch: None,
         versions: MetadataVersions::default(),
         directories: Vec::new(),
     })
