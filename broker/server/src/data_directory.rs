@@ -158,11 +158,7 @@ pub(crate) async fn open<H: Host>(config: &Config, host: &H) -> Result<DataDirec
 
 /// Takes one directory, and reads whose it is. An earlier life may have died before the names that it gave there were safe, and this one
 /// goes by what it finds: so they are made safe first, unless it left all in order.
-async fn take<H: Host>(
-    config: &Config,
-    host: &H,
-    directory: &str,
-) -> Result<Taken, DataDirectoryError> {
+async fn take<H: Host>(config: &Config, host: &H, directory: &str) -> Result<Taken, DataDirectoryError> {
     let failed = |source| DataDirectoryError::Disk { directory: directory.into(), source };
     let disk = host.disk();
     disk.create_directory(directory).map_err(failed)?;

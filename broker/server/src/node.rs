@@ -312,7 +312,8 @@ impl<H: Host> Node<H> {
                 let is_new = state.replicas.contains(&self.config.node_id) && self.partition(id).is_none();
                 if is_new && let Some(directory) = self.directory_of(id, &topic.name, state, is_first) {
                     self.directories.hold(directory);
-                    opening.push(async move { (id, directory, self.open(directory, id, &topic.name, *settings).await) });
+                    opening
+                        .push(async move { (id, directory, self.open(directory, id, &topic.name, *settings).await) });
                 }
             }
         }
@@ -415,10 +416,7 @@ impl<H: Host> Node<H> {
     /// What an earlier life left: directories that it meant to remove, and those of partitions that are not this node's any more.
     async fn remove_leftovers(&self, directory: usize, image: &Image) {
         let (disk, log_directory) = (self.host.disk(), self.directories.path(directory));
-        let found = match (
-            directories::doomed(disk, log_directory),
-            directories::owned(disk, log_directory),
-        ) {
+        let found = match (directories::doomed(disk, log_directory), directories::owned(disk, log_directory)) {
             (Ok(doomed), Ok(owned)) => (doomed, owned),
             (Err(error), _) | (_, Err(error)) => {
                 return tracing::error!(%error, "cannot look for what is left of partitions that are gone");

@@ -14,8 +14,8 @@ pub(super) fn path(log_directory: &str) -> String {
 
 /// What is on the disk, and stays there; the beginning of all if there is nothing.
 pub(super) fn read<D: Disk>(disk: &D, path: &str) -> Result<QuorumState, OpenError> {
-    let bytes = storage::checkpoint::read_file(disk, path)
-        .map_err(|source| OpenError::State { path: path.into(), source })?;
+    let bytes =
+        storage::checkpoint::read_file(disk, path).map_err(|source| OpenError::State { path: path.into(), source })?;
     let Some(bytes) = bytes else { return Ok(QuorumState::default()) };
     let damaged = |reason: String| OpenError::StateDamaged { path: path.into(), reason };
     let content = storage::checkpoint::unseal(&bytes).ok_or_else(|| damaged("its checksum is wrong".into()))?;

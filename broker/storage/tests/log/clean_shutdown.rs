@@ -148,6 +148,7 @@ proptest! {
 fn a_word_that_is_left_where_it_is_loses_records() {
     let planted = Planted::NONE.with(Bug::StaleCleanShutdown);
     // The first stops in order, the second dies anywhere.
-    let mut told = (0..60).flat_map(|after| (0..20).map(move |seed| tell(planted, [(2, None, None), (9, Some(after), None)], seed)));
+    let mut told = (0..60)
+        .flat_map(|after| (0..20).map(move |seed| tell(planted, [(2, None, None), (9, Some(after), None)], seed)));
     assert!(told.any(|told| told.is_err()));
 }

@@ -77,15 +77,8 @@ impl Cluster {
         let endpoint = Endpoint::new(format!("broker-{broker}"), 9092);
         let versions = MetadataVersions::up_to(MetadataVersion::NEWEST);
         let directories = self.directories.get(&broker).cloned().unwrap_or_default();
-        let registrant = Registrant {
-            broker: id(broker),
-            incarnation,
-            endpoint,
-            rack: None,
-            previous_epoch,
-            versions,
-            directories,
-        };
+        let registrant =
+            Registrant { broker: id(broker), incarnation, endpoint, rack: None, previous_epoch, versions, directories };
         match self.ask(Command::RegisterBroker(registrant)).unwrap().reply {
             Reply::Registered { epoch } => epoch,
             other => panic!("{other:?}"),
