@@ -228,7 +228,9 @@ mod tests {
             device.began.recv().await.unwrap();
             let files: Vec<_> = (0..=FILES_MAX).map(|_| file()).collect();
             let waiting: Vec<_> = files.iter().map(|file| request(&device.syncer, file)).collect();
-            tokio::task::yield_now().await;
+            for _ in &files {
+                tokio::task::yield_now().await;
+            }
             device.finish.send(Ok(())).unwrap();
             begun.await.unwrap().unwrap();
             device.finish.send(if fails { Err(io::Error::other("a bad block")) } else { Ok(()) }).unwrap();
