@@ -27,6 +27,7 @@ mod file;
 mod harm;
 mod images;
 mod names;
+mod pages;
 mod trouble;
 
 use std::io;

@@ -10,6 +10,7 @@ use evidence::Harm;
 
 use super::damage::{Damage, Lying};
 use super::images::Images;
+use super::pages::Pages;
 use crate::streams::Stream;
 
 /// What the device writes whole or not at all.
@@ -17,7 +18,7 @@ pub(super) const SECTOR: u64 = 512;
 
 #[derive(Default)]
 pub(super) struct Content {
-    seen: Vec<u8>,
+    seen: Pages,
     safe: Snapshot,
     /// Syncs that run, oldest first, each with what the file was when it began.
     syncs: Vec<(SyncId, Snapshot)>,
@@ -49,20 +50,12 @@ pub(super) struct Torn {
 
 impl Snapshot {
     /// Keeps what is about to change in `from..`, up to `until`.
-    fn preserve(&mut self, seen: &[u8], from: u64, until: u64) {
+    fn preserve(&mut self, seen: &Pages, from: u64, until: u64) {
         let until = until.min(self.length);
-        if until <= from {
-            return;
+        if from < until {
+            self.images.keep(seen, self.length, from / SECTOR, until.div_ceil(SECTOR));
         }
-        let had = &seen[..seen.len().min(self.length as usize)];
-        self.images.keep(had, from / SECTOR, until.div_ceil(SECTOR));
     }
-}
-
-/// The bytes of `sector` that lie below `length`.
-fn sector_of(bytes: &[u8], sector: u64, length: u64) -> &[u8] {
-    let (from, until) = bounds(sector, length.min(bytes.len() as u64));
-    &bytes[from..until]
 }
 
 /// Where `sector` begins and ends in a file of this length.
@@ -71,16 +64,20 @@ pub(super) fn bounds(sector: u64, length: u64) -> (usize, usize) {
     (from as usize, (from + SECTOR).min(length) as usize)
 }
 
+/// Puts an image in the place of a sector that may be longer or shorter by now.
+pub(super) fn replace(sector: &mut [u8], image: &[u8]) {
+    let (told, rest) = sector.split_at_mut(image.len().min(sector.len()));
+    told.copy_from_slice(&image[..told.len()]);
+    rest.fill(0);
+}
+
 impl Content {
     pub(super) fn length(&self) -> u64 {
-        self.seen.len() as u64
+        self.seen.length()
     }
 
     pub(super) fn read(&self, position: u64, buffer: &mut [u8]) -> usize {
-        let from = position.min(self.length()) as usize;
-        let count = buffer.len().min(self.seen.len() - from);
-        buffer[..count].copy_from_slice(&self.seen[from..from + count]);
-        count
+        self.seen.read(position, buffer)
     }
 
     /// Writes, and says by how much the disk is fuller.
@@ -89,12 +86,7 @@ impl Content {
         let end = position + bytes.len() as u64;
         // What lies between the old end and `position` becomes zeros.
         self.preserve(position.min(length), end);
-        if position == length {
-            self.seen.extend_from_slice(bytes);
-        } else {
-            self.seen.resize(end.max(length) as usize, 0);
-            self.seen[position as usize..end as usize].copy_from_slice(bytes);
-        }
+        self.seen.write(position, bytes);
         self.damage.written(position, bytes, end.max(length));
         self.counted(end.saturating_sub(length))
     }
@@ -103,7 +95,7 @@ impl Content {
     pub(super) fn set_length(&mut self, length: u64) -> (u64, u64) {
         let before = self.length();
         self.preserve(length.min(before), before.max(length));
-        self.seen.resize(length as usize, 0);
+        self.seen.set_length(length as usize);
         self.damage.cut(length);
         (self.counted(length.saturating_sub(before)), self.counted(before.saturating_sub(length)))
     }
@@ -153,7 +145,7 @@ impl Content {
             if lying.harm == Harm::Misdirected
                 && let Some(&victim) = lying.stream.pick(untouched.as_slice())
             {
-                lies.push((victim, sector_of(&self.seen, sector, self.length()).to_vec()));
+                lies.push((victim, self.seen.sector(sector).to_vec()));
                 told.push((Harm::Misdirected, victim * SECTOR));
             }
             let real = self.damage.lie_about(sector).cloned().unwrap_or_else(|| self.safe_sector(sector));
@@ -211,7 +203,7 @@ impl Content {
         let mut torn = Torn::default();
         let safe: Vec<Vec<u8>> = sectors.iter().map(|&sector| self.safe_sector(sector)).collect();
         let mut bytes = std::mem::take(&mut self.seen);
-        bytes.resize(length as usize, 0);
+        bytes.set_length(length as usize);
         for ((index, sector), mut image) in (0..).zip(sectors).zip(safe) {
             let is_kept = (index < sure || stream.chance(chance)) && !self.stuck.contains_key(&sector);
             if is_kept {
@@ -220,14 +212,10 @@ impl Content {
                 continue;
             }
             torn.lost += 1;
-            let from = (sector * SECTOR).min(length) as usize;
-            let until = ((sector + 1) * SECTOR).min(length) as usize;
             if let Some(real) = self.damage.lie_about(sector).cloned() {
                 self.damage.reveal(sector, std::mem::replace(&mut image, real));
             }
-            let whole = image.len().min(until - from);
-            bytes[from..from + whole].copy_from_slice(&image[..whole]);
-            bytes[from + whole..until].fill(0);
+            replace(bytes.sector_mut(sector), &image);
         }
         if 0 < torn.kept && 0 < torn.lost {
             model::reached!("a loss of power tore what was written");
@@ -302,7 +290,10 @@ impl Content {
     fn safe_sector(&self, sector: u64) -> Vec<u8> {
         match self.safe.images.get(sector) {
             Some(image) => image.to_vec(),
-            None => sector_of(&self.seen, sector, self.safe.length).to_vec(),
+            None => {
+                let (from, until) = bounds(sector, self.safe.length.min(self.length()));
+                self.seen.copy(from, until)
+            }
         }
     }
 

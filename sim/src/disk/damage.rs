@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::Harm;
 
-use super::content::{SECTOR, bounds};
+use super::content::{SECTOR, bounds, replace};
+use super::pages::Pages;
 use crate::streams::Stream;
 
 #[derive(Default)]
@@ -42,12 +43,12 @@ impl Damage {
     }
 
     /// Changes one bit of a sector; says at which position.
-    pub(super) fn rot(&mut self, seen: &mut [u8], sector: u64, stream: &mut Stream) -> u64 {
-        let (from, until) = bounds(sector, seen.len() as u64);
-        self.pristine.insert(sector, seen[from..until].to_vec());
-        let at = from + stream.below((until - from) as u64) as usize;
-        seen[at] ^= 1 << stream.below(8);
-        at as u64
+    pub(super) fn rot(&mut self, seen: &mut Pages, sector: u64, stream: &mut Stream) -> u64 {
+        let bytes = seen.sector_mut(sector);
+        self.pristine.insert(sector, bytes.to_vec());
+        let at = stream.below(bytes.len() as u64);
+        bytes[at as usize] ^= 1 << stream.below(8);
+        sector * SECTOR + at
     }
 
     pub(super) fn make_unreadable(&mut self, sector: u64) {
@@ -120,25 +121,23 @@ impl Damage {
     }
 
     /// The page cache forgets all sectors but the dirty ones: what the device has is seen.
-    pub(super) fn forget_cache(&mut self, seen: &mut [u8], is_dirty: impl Fn(u64) -> bool) {
+    pub(super) fn forget_cache(&mut self, seen: &mut Pages, is_dirty: impl Fn(u64) -> bool) {
         let (dirty, clean): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.lies).into_iter().partition(|(sector, _)| is_dirty(*sector));
         self.lies = dirty;
         for (sector, image) in clean {
-            let (from, until) = bounds(sector, seen.len() as u64);
-            self.pristine.entry(sector).or_insert_with(|| seen[from..until].to_vec());
-            let whole = image.len().min(until - from);
-            seen[from..from + whole].copy_from_slice(&image[..whole]);
-            seen[from + whole..until].fill(0);
+            let bytes = seen.sector_mut(sector);
+            self.pristine.entry(sector).or_insert_with(|| bytes.to_vec());
+            replace(bytes, &image);
         }
     }
 
     /// Everything is as it should be.
-    pub(super) fn undo(&mut self, seen: &mut [u8]) {
+    pub(super) fn undo(&mut self, seen: &mut Pages) {
         for (sector, pristine) in std::mem::take(self).pristine {
-            let (from, until) = bounds(sector, seen.len() as u64);
-            let whole = pristine.len().min(until - from);
-            seen[from..from + whole].copy_from_slice(&pristine[..whole]);
+            let bytes = seen.sector_mut(sector);
+            let whole = pristine.len().min(bytes.len());
+            bytes[..whole].copy_from_slice(&pristine[..whole]);
         }
     }
 }

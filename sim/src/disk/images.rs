@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::content::{SECTOR, bounds};
+use super::pages::Pages;
 
 #[derive(Default)]
 pub(super) struct Images {
@@ -37,16 +38,17 @@ impl Images {
         self.stretches.iter().flat_map(|(&first, bytes)| first..first + sectors_in(bytes))
     }
 
-    /// Keeps what `bytes` have in `first..end`, but for sectors that are kept already.
-    pub(super) fn keep(&mut self, bytes: &[u8], first: u64, end: u64) {
+    /// Keeps what the first `length` of the bytes have in `first..end`, but for sectors that are kept already.
+    pub(super) fn keep(&mut self, bytes: &Pages, length: u64, first: u64, end: u64) {
+        let length = length.min(bytes.length());
         let before = self.stretches.range(..first).next_back();
         let mut next = before.map_or(first, |(before, kept)| first.max(before + sectors_in(kept)));
         while next < end {
             let known = self.stretches.range(next..end).next().map(|(&known, kept)| known..known + sectors_in(kept));
             let known = known.unwrap_or(end..end);
             if next < known.start {
-                let (from, until) = (bounds(next, bytes.len() as u64).0, bounds(known.start - 1, bytes.len() as u64).1);
-                self.stretches.insert(next, bytes[from..until].to_vec());
+                let (from, until) = (bounds(next, length).0, bounds(known.start - 1, length).1);
+                self.stretches.insert(next, bytes.copy(from, until));
             }
             next = known.end;
         }
@@ -85,12 +87,14 @@ mod tests {
                 plain.insert(sector, vec![0; length]);
             }
             for (mark, (first, count)) in (1..).zip(kept) {
-                let bytes = vec![mark; length];
+                let mut bytes = Pages::default();
+                // It has grown since.
+                bytes.write(0, &vec![mark; length + 700]);
                 let (first, end) = (first.min(sectors), (first + count).min(sectors));
-                images.keep(&bytes, first, end);
+                images.keep(&bytes, length as u64, first, end);
                 for sector in first..end {
                     let (from, until) = bounds(sector, length as u64);
-                    plain.entry(sector).or_insert_with(|| bytes[from..until].to_vec());
+                    plain.entry(sector).or_insert_with(|| bytes.copy(from, until));
                 }
             }
             prop_assert_eq!(images.count(), plain.len() as u64);
