@@ -33,8 +33,8 @@ use tokio::sync::{Notify, oneshot};
 use self::anew::GivingUp;
 pub(crate) use self::anew::{GivingUpStep, StepDone};
 use self::producers::{admit, forget_all};
-pub(crate) use self::watchers::Watcher;
-use self::watchers::{wake, watch, watch_if_too_little};
+use self::watchers::{Change, Fetches, wake};
+pub(crate) use self::watchers::{Changes, Watcher};
 use crate::config::FlushPolicy;
 use crate::metrics::{Metrics, Traffic};
 use crate::throttle::Throttled;
@@ -139,10 +139,8 @@ struct State<H: Host> {
     /// Of each producer where its last batch ended when that was last looked at, and since when it is so.
     producers_heard: BTreeMap<ProducerId, (Offset, Time)>,
     producers_checked: Time,
-    /// Followers' fetches that wait for the log to grow.
-    end_watchers: Vec<Weak<Notify>>,
-    /// Consumers' fetches that wait for more to be committed.
-    commit_watchers: Vec<Weak<Notify>>,
+    /// Followers' fetches that wait for the log to grow, and consumers' for more to be committed.
+    fetches: Fetches,
     /// Deletions that wait until no in-sync replica has the records any more.
     start_watchers: Vec<Weak<Notify>>,
     outputs: Vec<Output>,
@@ -184,8 +182,7 @@ impl<H: Host> Partition<H> {
             giving_up: None,
             producers_heard: BTreeMap::new(),
             producers_checked: host.now(),
-            end_watchers: Vec::new(),
-            commit_watchers: Vec::new(),
+            fetches: Fetches::default(),
             start_watchers: Vec::new(),
             outputs: Vec::new(),
         };
@@ -283,7 +280,7 @@ impl<H: Host> Partition<H> {
         }
         // Followers ask again when their fetch has waited long enough.
         if !buggify!(self.host, "followers were not woken by an append", 0.05) {
-            wake(&mut state.end_watchers);
+            state.fetches.tell(Change::End);
         }
         self.sync_if_needed(&mut state);
         Ok(receiver)
@@ -345,11 +342,6 @@ impl<H: Host> Partition<H> {
     /// Whom this replica follows; none if it leads, or nobody does.
     pub(crate) fn follows(&self) -> Option<BrokerId> {
         self.state.lock().replica.follows()
-    }
-
-    /// Calls `changed` once when more is committed.
-    pub(crate) fn watch_commits(&self, changed: &Arc<Notify>) {
-        watch(&mut self.state.lock().commit_watchers, changed);
     }
 
     /// Reads for a follower, whose fetch tells what it has.
@@ -457,8 +449,7 @@ impl<H: Host> Partition<H> {
 
     fn assigned(&self, state: &mut MutexGuard<'_, State<H>>, assignment: Assignment) -> Result<(), PartitionError> {
         self.step(state, Input::Assigned(assignment))?;
-        wake(&mut state.end_watchers);
-        wake(&mut state.commit_watchers);
+        state.fetches.tell(Change::Leader);
         self.sync_if_needed(state);
         Ok(())
     }
@@ -507,8 +498,7 @@ impl<H: Host> Partition<H> {
         }
         let mut state = self.state.lock();
         state.is_given_up = true;
-        wake(&mut state.end_watchers);
-        wake(&mut state.commit_watchers);
+        state.fetches.tell(Change::Leader);
     }
 
     /// The last sync of an orderly stop: after it a start has nothing to verify, and nobody can write here any more.
@@ -525,8 +515,8 @@ impl<H: Host> Partition<H> {
     /// Who waits here: producers for answers, fetches for more.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
-        let watchers = state.end_watchers.iter().chain(&state.commit_watchers).chain(&state.start_watchers);
-        (state.answers.len(), watchers.filter(|watcher| watcher.strong_count() > 0).count())
+        let deletions = state.start_watchers.iter().filter(|watcher| watcher.strong_count() > 0);
+        (state.answers.len(), state.fetches.count() + deletions.count())
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -597,7 +587,7 @@ impl<H: Host> Partition<H> {
                     self.witness_producers(&state.log);
                 }
                 Output::GiveUp { to } => self.give_up(state, to),
-                Output::HighWatermark { .. } => wake(&mut state.commit_watchers),
+                Output::HighWatermark { .. } => state.fetches.tell(Change::Commit),
                 Output::AlterInSync(proposal) => {
                     let _node_stops = self.errands.send(Errand::AlterInSync(self.id, proposal));
                 }
@@ -663,7 +653,7 @@ fn read_committed<H: Host>(
 ) -> Result<Read, PartitionError> {
     let read = read_below(state, offset, below, bytes_max)?;
     // More is there for it once more is committed.
-    watch_if_too_little(&mut state.commit_watchers, watcher, &read);
+    state.fetches.watch_if_too_little(watcher, Change::Commit, &read);
     Ok(read)
 }
 
@@ -675,7 +665,7 @@ fn read_to_end<H: Host>(
 ) -> Result<Read, PartitionError> {
     let read = read_below(state, offset, state.log.end(), bytes_max)?;
     // More is there for it once the log grows.
-    watch_if_too_little(&mut state.end_watchers, watcher, &read);
+    state.fetches.watch_if_too_little(watcher, Change::End, &read);
     Ok(read)
 }
 

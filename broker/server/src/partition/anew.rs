@@ -11,7 +11,7 @@ use parking_lot::MutexGuard;
 use roles::replica::{Assignment, Input};
 use storage::{AnewKept, Settled, StorageError};
 
-use super::watchers::wake;
+use super::watchers::{Change, wake};
 use super::{Errand, Partition, PartitionError, State};
 
 /// What was said of the partition since it began.
@@ -63,6 +63,7 @@ impl<H: Host> Partition<H> {
 
     fn is_over(&self, state: &mut MutexGuard<'_, State<H>>) -> Result<(), PartitionError> {
         wake(&mut state.start_watchers);
+        state.fetches.tell(Change::Start);
         match state.giving_up.take().and_then(|giving_up| giving_up.assigned) {
             Some(assignment) => self.assigned(state, assignment),
             None => {

@@ -9,7 +9,7 @@ use roles::replica::{Input, Refusal};
 use storage::{StartKept, StorageError};
 use tokio::sync::Notify;
 
-use super::watchers::{wake, watch};
+use super::watchers::{Change, wake, watch};
 use super::{Errand, Partition, PartitionError, State};
 
 impl<H: Host> Partition<H> {
@@ -63,6 +63,7 @@ impl<H: Host> Partition<H> {
         }
         self.step(&mut state, Input::LogStartMoved)?;
         wake(&mut state.start_watchers);
+        state.fetches.tell(Change::Start);
         self.sync_if_needed(&mut state);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use protocol::messages::{FetchRequest, FetchResponse, uuid};
 use protocol::{ErrorCode, Response};
 use roles::controller::Registration;
 use roles::replica::{FollowerFetch, Refusal};
-use tokio::sync::Notify;
 
 pub(crate) use self::answer::PartitionAnswer;
 use crate::config::{Config, ReplicaSelector};
@@ -20,7 +20,7 @@ use crate::errors::error_code;
 use crate::fetch_sessions::{Answered, Asked, Context, Key, Topic};
 use crate::metrics::Traffic;
 use crate::node::Node;
-use crate::partition::{Partition, PartitionError, Read, Watcher};
+use crate::partition::{Changes, Partition, PartitionError, Read, Watcher};
 use crate::router::{Answer, Reply};
 
 /// Bytes of records in one answer, whatever the request says: what one answer may cost in memory.
@@ -74,11 +74,13 @@ pub(crate) fn handle<H: Host>(
         bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
         bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
         deadline: now + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
-        changed: (0 < request.max_wait_ms).then(Arc::default),
+        changes: (0 < request.max_wait_ms).then(Arc::default),
     };
-    match fetch.attempt(Look::First) {
-        Attempt::Enough(answers) => Answer::now(fetch.answer(answers)),
-        Attempt::TooLittle(answers) => Answer::later(fetch.until_there_is_enough(answers)),
+    let mut found = Found::default();
+    if fetch.look(&mut found) || fetch.deadline <= now {
+        Answer::now(fetch.answer(found))
+    } else {
+        Answer::later(fetch.until_there_is_enough(found))
     }
 }
 
@@ -120,8 +122,8 @@ struct Fetch<H: Host> {
     bytes_min: usize,
     bytes_max: usize,
     deadline: Time,
-    /// Called at the next change of a partition that had too little. None if the request does not wait.
-    changed: Option<Arc<Notify>>,
+    /// Of the partitions that had too little. None if the request does not wait.
+    changes: Option<Arc<Changes>>,
 }
 
 /// One partition that is asked for.
@@ -138,9 +140,15 @@ enum Look {
     Again,
 }
 
-enum Attempt {
-    Enough(Vec<PartitionAnswer>),
-    TooLittle(Vec<PartitionAnswer>),
+/// What is to be answered, as far as it was looked for.
+#[derive(Default)]
+struct Found {
+    /// As many as are wanted.
+    answers: Vec<PartitionAnswer>,
+    /// Bytes of records in all of them.
+    bytes: usize,
+    /// One of them must not wait for records.
+    is_urgent: bool,
 }
 
 /// Finds the partitions.
@@ -159,48 +167,61 @@ fn resolve<H: Host>(node: &Node<H>, asked: Vec<(Key, Asked)>) -> Vec<Wanted<H>> 
 }
 
 impl<H: Host> Fetch<H> {
-    /// Tries again at every change of a partition that was asked for, until there is enough or the time is up.
-    async fn until_there_is_enough(self, mut answers: Vec<PartitionAnswer>) -> Reply {
-        let Some(changed) = self.changed.clone() else { return self.answer(answers) };
+    /// Looks again at what changed of what was asked for, until there is enough or the time is up.
+    async fn until_there_is_enough(self, mut found: Found) -> Reply {
+        let Some(changes) = self.changes.clone() else { return self.answer(found) };
         loop {
             if buggify!(self.node.host, "a fetch was answered before there was enough", 0.05) {
-                return self.answer(answers);
+                return self.answer(found);
             }
-            let rest = self.deadline.since(self.node.host.now());
-            if timeout(&self.node.host, rest, changed.notified()).await.is_err() {
+            let now = self.node.host.now();
+            if timeout(&self.node.host, self.deadline.since(now), changes.called()).await.is_err() {
                 model::reached!("a fetch waited until its time was up");
-                return self.answer(answers);
+                return self.answer(found);
             }
-            match self.attempt(Look::Again) {
-                Attempt::Enough(answers) => return self.answer(answers),
-                Attempt::TooLittle(found) => {
-                    model::reached!("a fetch was woken and found too little");
-                    answers = found;
-                }
+            if self.look_again(&mut found, changes.take()) || self.deadline <= self.node.host.now() {
+                return self.answer(found);
             }
+            model::reached!("a fetch was woken and found too little");
         }
     }
 
-    fn attempt(&self, look: Look) -> Attempt {
-        let mut room = self.bytes_max;
-        if buggify!(self.node.host, "a fetch was answered with one batch") {
-            room = room.min(1);
+    /// True if there is enough.
+    fn look(&self, found: &mut Found) -> bool {
+        let room_max = self.room_max();
+        found.answers.reserve(self.wanted.len());
+        for number in 0..self.wanted.len() {
+            found.answers.push(PartitionAnswer::default());
+            self.look_at(number, Look::First, room_max, found);
         }
-        let (mut found, mut is_urgent) = (0, false);
-        let mut answers = Vec::with_capacity(self.wanted.len());
-        for wanted in &self.wanted {
-            let answer = self.one(wanted, look, room);
-            found += answer.records.len();
-            room = room.saturating_sub(answer.records.len());
-            is_urgent |= answer.is_urgent() || self.is_awaited(wanted, &answer);
-            answers.push(answer);
+        self.is_enough(found)
+    }
+
+    /// The same, after these partitions changed, by their numbers.
+    fn look_again(&self, found: &mut Found, changed: BTreeSet<usize>) -> bool {
+        let room_max = self.room_max();
+        for number in changed {
+            self.look_at(number, Look::Again, room_max, found);
         }
-        let is_enough = self.bytes_min <= found || is_urgent || self.wanted.is_empty();
-        if is_enough || self.deadline <= self.node.host.now() {
-            Attempt::Enough(answers)
-        } else {
-            Attempt::TooLittle(answers)
-        }
+        self.is_enough(found)
+    }
+
+    fn room_max(&self) -> usize {
+        let is_tiny = buggify!(self.node.host, "a fetch was answered with one batch");
+        if is_tiny { self.bytes_max.min(1) } else { self.bytes_max }
+    }
+
+    fn look_at(&self, number: usize, look: Look, room_max: usize, found: &mut Found) {
+        let wanted = &self.wanted[number];
+        found.bytes -= found.answers[number].records.len();
+        let answer = self.one(number, look, room_max.saturating_sub(found.bytes));
+        found.bytes += answer.records.len();
+        found.is_urgent |= answer.is_urgent() || self.is_awaited(wanted, &answer);
+        found.answers[number] = answer;
+    }
+
+    fn is_enough(&self, found: &Found) -> bool {
+        self.bytes_min <= found.bytes || found.is_urgent || self.wanted.is_empty()
     }
 
     /// How much a follower may have now that a throttle holds back; none: no throttle does.
@@ -241,23 +262,23 @@ impl<H: Host> Fetch<H> {
         serves && matches!(self.fetcher, Fetcher::Follower { .. })
     }
 
-    fn one(&self, wanted: &Wanted<H>, look: Look, room: usize) -> PartitionAnswer {
+    fn one(&self, number: usize, look: Look, room: usize) -> PartitionAnswer {
+        let wanted = &self.wanted[number];
         let partition = match &wanted.found {
             Ok(partition) => partition,
             Err(code) => return failed(code.code()),
         };
         let Asked { offset, leader_epoch, last_epoch, log_start, bytes_max } = wanted.asked;
         let bytes_max = room.min(usize::try_from(bytes_max).unwrap_or(0));
-        if let Some(changed) = self.changed.as_ref().filter(|_| self.is_follower_that_serves()) {
-            partition.watch_commits(changed);
-        }
         if !self.near.is_empty()
             && let Some((reader, read)) = partition.nearer_reader(leader_epoch, offset, &self.near)
         {
             model::reached!("a consumer was sent to a follower in its rack");
             return PartitionAnswer { nearer: Some(reader), ..found(read) };
         }
-        let watcher = self.changed.as_ref().map(|changed| Watcher { changed, bytes_min: self.bytes_min });
+        let awaits_commits = self.is_follower_that_serves();
+        let bytes_min = self.bytes_min;
+        let watcher = self.changes.as_ref().map(|changes| Watcher { changes, number, bytes_min, awaits_commits });
         let read = match self.fetcher {
             Fetcher::Consumer => partition.read(leader_epoch, offset, bytes_max, watcher),
             Fetcher::Roamer if self.is_cut_off(partition) => Err(Refusal::NotLeaderOrFollower.into()),
@@ -302,7 +323,7 @@ impl<H: Host> Fetch<H> {
         PartitionAnswer { log_start: log_start.0, leader, ..failed(error_code(error)) }
     }
 
-    fn answer(self, answers: Vec<PartitionAnswer>) -> Reply {
+    fn answer(self, Found { answers, .. }: Found) -> Reply {
         for (wanted, answer) in self.wanted.iter().zip(&answers) {
             if let Ok(partition) = &wanted.found {
                 self.count_throttled(partition, answer.records.len());
