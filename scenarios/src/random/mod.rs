@@ -98,6 +98,9 @@ pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
             };
             seldom.add_to(&mut scenario);
             changes::add_to(&mut scenario, changes);
+            if profile == Profile::Long {
+                pace::stretch(&mut scenario);
+            }
             scenario
         })
     })
@@ -106,7 +109,7 @@ pub fn scenarios(profile: Profile) -> impl Strategy<Value = Scenario> {
 /// Only where everything may happen.
 fn changes(profile: Profile, cluster: &Cluster, topics: &[Topic]) -> BoxedStrategy<Vec<Change>> {
     match profile {
-        Profile::Standard => changes::changes(cluster.brokers, topics),
+        Profile::Standard | Profile::Long => changes::changes(cluster.brokers, topics),
         Profile::Calm | Profile::Nodes | Profile::Network | Profile::Disk => Just(Vec::new()).boxed(),
     }
 }
@@ -141,6 +144,7 @@ fn quiet(profile: Profile) -> impl Strategy<Value = Quiet> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use super::*;
     use crate::fault::{Fault, FaultKind};
@@ -210,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_run_is_a_standard_one_of_twice_the_time() {
+        for seed in 0..100 {
+            let (short, long) = (random(seed, Profile::Standard), random(seed, Profile::Long));
+            assert_eq!((short.length(), long.length()), (Duration::from_secs(30), Duration::from_secs(60)));
+            let kinds =
+                |scenario: &Scenario| -> Vec<_> { scenario.faults.iter().map(|fault| fault.kind.key()).collect() };
+            assert_eq!(kinds(&short), kinds(&long));
+            for (one, other) in short.changes.iter().zip(&long.changes) {
+                assert_eq!((one.at.from * 2, one.at.to * 2), (other.at.from, other.at.to));
+            }
+        }
+    }
+
+    #[test]
     fn what_is_seldom_is_drawn_by_the_standard_profile_alone() {
         let counts = |profile| {
             let drawn: Vec<Scenario> = (0..400).map(|seed| random(seed, profile)).collect();
@@ -235,7 +253,8 @@ mod tests {
         for (what, count) in counts(Profile::Standard) {
             assert!((16..=100).contains(&count), "{what} in {count} of 400");
         }
-        for profile in Profile::ALL.iter().filter(|profile| **profile != Profile::Standard) {
+        let others = Profile::ALL.iter().filter(|profile| !matches!(profile, Profile::Standard | Profile::Long));
+        for profile in others {
             assert!(counts(*profile).iter().all(|(_, count)| *count == 0), "{profile}");
         }
     }

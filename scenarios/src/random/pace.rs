@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::fault::{Fault, FaultKind, When};
+use crate::scenario::Scenario;
 use crate::words::Range;
 
 /// Simulated time of a random run's workload.
@@ -14,6 +15,20 @@ pub(super) const LENGTH: Duration = Duration::from_secs(30);
 /// When faults may begin: the first seconds show a healthy cluster, and the last ones what is left of it.
 pub(super) const FAULTS_FROM: Duration = Duration::from_secs(2);
 const FAULTS_TO: Duration = Duration::from_secs(24);
+
+/// Has everything go on for twice as long.
+pub(super) fn stretch(scenario: &mut Scenario) {
+    let twice = |range: &mut Range| *range = Range::between(range.from * 2, range.to * 2);
+    scenario.producers.iter_mut().filter_map(|producer| producer.lasts.as_mut()).for_each(twice);
+    scenario.consumers.iter_mut().filter_map(|consumer| consumer.lasts.as_mut()).for_each(twice);
+    scenario.changes.iter_mut().for_each(|change| twice(&mut change.at));
+    for fault in &mut scenario.faults {
+        match &mut fault.when {
+            When::At(at) => twice(at),
+            When::Every { between, .. } => between.iter_mut().for_each(twice),
+        }
+    }
+}
 
 /// Milliseconds from one to the next, and how long each lasts: rare and long, steady, restless, flickering.
 const PACES: &[Pace] =

@@ -9,6 +9,8 @@ pub enum Profile {
     /// second in the mean.
     #[default]
     Standard,
+    /// The same, for a whole minute.
+    Long,
     /// Nothing goes wrong.
     Calm,
     /// Crashes, power loss, restarts, pauses.
@@ -21,12 +23,13 @@ pub enum Profile {
 
 impl Profile {
     pub const ALL: &'static [Profile] =
-        &[Profile::Standard, Profile::Calm, Profile::Nodes, Profile::Network, Profile::Disk];
+        &[Profile::Standard, Profile::Long, Profile::Calm, Profile::Nodes, Profile::Network, Profile::Disk];
 
     /// The word for it on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Profile::Standard => "standard",
+            Profile::Long => "long",
             Profile::Calm => "calm",
             Profile::Nodes => "nodes",
             Profile::Network => "network",

@@ -33,7 +33,7 @@ pub(super) struct Seldom {
 /// Only where everything may happen, too.
 pub(super) fn seldom(profile: Profile, cluster: &Cluster, topics: &[Topic]) -> BoxedStrategy<Seldom> {
     match profile {
-        Profile::Standard => {
+        Profile::Standard | Profile::Long => {
             let faults = (handover(topics), quorum(cluster));
             let rest = (racks(), packing(topics), moving(cluster, topics), losing(topics));
             let last = (disks(topics), remaking(topics), releases());

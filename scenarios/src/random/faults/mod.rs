@@ -25,7 +25,7 @@ fn families(profile: Profile) -> Vec<(u32, &'static [Kind])> {
     let (node, disk, clock) = ((5, node::KINDS), (3, disk::KINDS), (1, clock::KINDS));
     let (network, seldom) = ((3, network::KINDS), (3, network::SELDOM));
     match profile {
-        Profile::Standard => vec![node, network, seldom, disk, clock],
+        Profile::Standard | Profile::Long => vec![node, network, seldom, disk, clock],
         Profile::Calm => vec![],
         Profile::Nodes => vec![node],
         Profile::Network => vec![network, seldom],
@@ -46,7 +46,7 @@ pub(super) fn faults(profile: Profile, topics: &[Topic]) -> BoxedStrategy<Vec<Fa
     let one = Union::new_weighted(kinds.collect());
     let strewn = prop_oneof![3 => vec(one.clone(), 1..=3), 1 => vec(one.clone(), 4..=7)];
     match profile {
-        Profile::Standard => {
+        Profile::Standard | Profile::Long => {
             let meeting = (meeting::meeting(topics), vec(one, 0..=2));
             prop_oneof![2 => strewn, 1 => meeting.prop_map(|(meeting, strewn)| [meeting, strewn].concat())].boxed()
         }

@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// How many processes at once [default: one a core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
-    /// What goes wrong: standard, calm, nodes, network or disk
+    /// What goes wrong: standard, long (a minute of it), calm, nodes, network or disk
     #[arg(long, value_name = "P", default_value_t = Profile::Standard, value_parser = parse_profile)]
     profile: Profile,
     /// Where findings go, and what is done: the same arguments continue there
