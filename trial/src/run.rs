@@ -422,6 +422,8 @@ async fn conduct_run(
     }
     world.note(What::Note { text: "the workload is over, and the world is healed".into() });
 
+    // Who was started again just now has opened nothing yet.
+    let scene = watching.lock().scene.clone();
     let left = quiet::leave(scenario, &stage, &scene, &sufferings, &recorder);
     let mut late = changes.wait(world, LAST_RECORD_MAX).await;
     let ground = ground.without(&gone(scenario));
