@@ -58,10 +58,8 @@ impl Checkpoint {
 
     /// The files that it consists of, in the order in which they are put in place: the recovery point vouches for the others.
     fn files(&self, directory: &str) -> Vec<(String, Vec<u8>)> {
-        let indexes = self.indexes.iter().flat_map(|(base, [index, time_index])| {
-            let paths = [index_files::index_path(directory, *base), index_files::time_index_path(directory, *base)];
-            paths.into_iter().zip([index.clone(), time_index.clone()])
-        });
+        let indexes =
+            self.indexes.iter().flat_map(|(base, bytes)| index_paths(directory, *base).into_iter().zip(bytes.clone()));
         let epochs = self.epochs.iter().map(|epochs| {
             (format!("{directory}/{}", epoch_checkpoint::FILE_NAME), epoch_checkpoint::to_text(epochs).into_bytes())
         });
@@ -70,6 +68,23 @@ impl Checkpoint {
         let point = (format!("{directory}/{}", recovery_point::FILE_NAME), self.point.to_text().into_bytes());
         indexes.chain(epochs).chain(snapshots).chain([point]).collect()
     }
+
+    /// Takes out what speaks of segments and of snapshots that the log let go meanwhile: the files of it.
+    fn take_what_is_gone(
+        &mut self,
+        directory: &str,
+        is_segment_gone: impl Fn(Offset) -> bool,
+        is_snapshot_gone: impl Fn(Offset) -> bool,
+    ) -> Vec<String> {
+        let indexes = self.indexes.extract_if(.., |(base, _)| is_segment_gone(*base));
+        let snapshots = self.snapshots.extract_if(.., |(offset, _)| is_snapshot_gone(*offset));
+        let snapshots = snapshots.map(|(offset, _)| producer_snapshot::path(directory, offset));
+        indexes.flat_map(|(base, _)| index_paths(directory, base)).chain(snapshots).collect()
+    }
+}
+
+fn index_paths(directory: &str, base: Offset) -> [String; 2] {
+    [index_files::index_path(directory, base), index_files::time_index_path(directory, base)]
 }
 
 impl<D: Disk> Log<D> {
@@ -106,10 +121,12 @@ impl<D: Disk> Log<D> {
     pub fn finish_sync(&mut self, done: SyncedTo) -> Offset {
         if self.is_closed && !done.is_last {
             // The last one has all that this one had.
+            self.discard(done.checkpoint.as_ref());
             return self.synced;
         }
         self.directory_synced = self.directory_synced.max(done.directory_changes);
         if done.truncations != self.truncations {
+            self.discard(done.checkpoint.as_ref());
             return self.synced;
         }
         for (base, length) in done.lengths {
@@ -121,13 +138,13 @@ impl<D: Disk> Log<D> {
         }
         self.synced = self.synced.max(done.end);
         self.drop_surplus();
+        // Of a file that was compacted meanwhile, it has the index of before.
+        let is_of_use = |checkpoint: &Checkpoint| {
+            done.rewrites == self.rewrites && self.recovery_point.is_none_or(|before| before <= checkpoint.point)
+        };
         match done.checkpoint {
-            // Of a file that was compacted meanwhile, it has the index of before.
-            Some(checkpoint) if done.rewrites != self.rewrites => self.discard(&checkpoint),
-            Some(checkpoint) if self.recovery_point.is_none_or(|before| before <= checkpoint.point) => {
-                self.put_in_place(checkpoint);
-            }
-            _ => {}
+            Some(checkpoint) if is_of_use(&checkpoint) => self.put_in_place(checkpoint),
+            unused => self.discard(unused.as_ref()),
         }
         self.assert_invariants();
         self.synced
@@ -170,8 +187,14 @@ impl<D: Disk> Log<D> {
     }
 
     /// Gives the files of a checkpoint their names. Not worth failing for: they only save time.
-    fn put_in_place(&mut self, checkpoint: Checkpoint) {
+    fn put_in_place(&mut self, mut checkpoint: Checkpoint) {
         let found = |segments: &[Segment<D::File>], base| segments.binary_search_by_key(&base, |segment| segment.base);
+        let gone = checkpoint.take_what_is_gone(
+            &self.directory,
+            |base| found(&self.segments, base).is_err(),
+            |offset| self.snapshots.binary_search_by_key(&offset, |snapshot| snapshot.offset).is_err(),
+        );
+        self.remove_temporary(&checkpoint, gone);
         for (base, _) in &checkpoint.indexes {
             if let Ok(index) = found(&self.segments, *base) {
                 self.segments[index].has_index_files = true;
@@ -200,8 +223,15 @@ impl<D: Disk> Log<D> {
     }
 
     /// Takes away the files of a checkpoint that is not put in place. Those that stay, the next start removes.
-    fn discard(&self, checkpoint: &Checkpoint) {
-        for (path, _) in checkpoint.files(&self.directory) {
+    fn discard(&self, checkpoint: Option<&Checkpoint>) {
+        if let Some(checkpoint) = checkpoint {
+            let files = checkpoint.files(&self.directory);
+            self.remove_temporary(checkpoint, files.into_iter().map(|(path, _)| path));
+        }
+    }
+
+    fn remove_temporary(&self, checkpoint: &Checkpoint, files: impl IntoIterator<Item = String>) {
+        for path in files {
             let _is_left = self.disk.remove(&checkpoint.temporary(&path));
         }
     }

@@ -57,6 +57,28 @@ fn a_start_that_was_kept_and_not_yet_heard_of_holds_after_a_crash() {
 }
 
 #[test]
+fn what_a_sync_meant_to_keep_of_segments_that_went_meanwhile_goes_with_them() {
+    let changes: [fn(&mut Log<MemoryDisk>); 2] = [|log| advance(log, 9), |log| log.truncate_to(Offset(5)).unwrap()];
+    for change in changes {
+        let disk = MemoryDisk::default();
+        let (mut log, _) = try_open(&disk, small()).unwrap();
+        (0..20).for_each(|offset| log.append(&batch(offset, 1, 1, 60)).unwrap());
+        let done = log.begin_sync().unwrap().run().now_or_never().unwrap().unwrap();
+        change(&mut log);
+        let _ = log.finish_sync(done);
+        sync(&mut log);
+        let names = host::Disk::list(&disk, DIRECTORY).unwrap();
+        let segments = segments(&disk);
+        let is_of_none = |name: &str| {
+            let index = name.strip_suffix(".index").or(name.strip_suffix(".timeindex"));
+            index.is_some_and(|base| !segments.contains(&base.parse().unwrap()))
+        };
+        let left: Vec<&String> = names.iter().filter(|name| name.ends_with(".tmp") || is_of_none(name)).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
 fn a_log_whose_every_record_is_gone_goes_on_where_it_ended() {
     let (disk, mut log) = twenty(small());
     advance(&mut log, 20);
