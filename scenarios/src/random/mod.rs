@@ -217,7 +217,7 @@ mod tests {
     fn a_long_run_is_a_standard_one_of_twice_the_time() {
         for seed in 0..100 {
             let (short, long) = (random(seed, Profile::Standard), random(seed, Profile::Long));
-            assert_eq!((short.length(), long.length()), (Duration::from_secs(30), Duration::from_secs(60)));
+            assert_eq!(long.length() - short.length(), Duration::from_secs(30), "some start a little later");
             let kinds =
                 |scenario: &Scenario| -> Vec<_> { scenario.faults.iter().map(|fault| fault.kind.key()).collect() };
             assert_eq!(kinds(&short), kinds(&long));
