@@ -202,6 +202,37 @@ fn a_truncation_takes_no_committed_batch() {
 }
 
 #[test]
+fn a_truncation_may_take_what_was_committed_by_whom_an_unclean_election_had_given_up() {
+    const PROMISE: &str = "a truncation spares what is committed";
+    // Broker 2 is elected with all that is committed; broker 1 has not heard of it, and commits another batch.
+    let leads = |tale: Tale, in_sync: &[i32]| {
+        tale.state(1, 0, 1, 1, in_sync).leads(1, 1, 0).appends(1, 1, 0, 10).commits(1, 1, 2)
+    };
+    let deposed = |tale: Tale, in_sync: &[i32]| {
+        let deposed = leads(tale, in_sync).appends(2, 1, 0, 10).state(2, 1, 2, 2, &[2]).leads(2, 2, 2);
+        deposed.appends(1, 1, 2, 11).syncs(1, 4).commits(1, 1, 4).acks(1, 1, 2, -1).follows(1, 2, 2).parts(1, 2)
+    };
+    let goes_on = || {
+        let cut = deposed(Tale::unclean(), &[1]).truncates(1, 4, 2);
+        cut.appends(2, 2, 2, 20).appends(1, 2, 2, 20).commits(2, 2, 4).commits(1, 2, 4)
+    };
+    goes_on().keeps();
+    // Broker 2 was in sync, as far as anybody knows; or nobody claims that one who is not may be elected.
+    deposed(Tale::unclean(), &[1, 2]).truncates(1, 4, 2).breaks(PROMISE);
+    deposed(Tale::begin(), &[1]).truncates(1, 4, 2).breaks(PROMISE);
+    // What was committed before, and what the new leader commits.
+    deposed(Tale::unclean(), &[1]).truncates(1, 4, 0).breaks(PROMISE);
+    goes_on().truncates(1, 4, 2).breaks(PROMISE);
+    // It was committed before broker 2 began to lead, which has it.
+    let both = || leads(Tale::unclean(), &[1]).appends(2, 1, 0, 10).appends(1, 1, 2, 11).appends(2, 1, 2, 11);
+    let begins = both().state(2, 1, 2, 2, &[2]).commits(1, 1, 4).leads(2, 2, 4);
+    begins.follows(1, 2, 2).truncates(1, 4, 2).breaks(PROMISE);
+    // Metadata names broker 3 by then, which broker 2 has not heard of either.
+    let second = leads(Tale::unclean(), &[1]).appends(2, 1, 0, 10).state(2, 1, 2, 2, &[2]).state(3, 2, 3, 3, &[3]);
+    second.leads(2, 2, 2).appends(1, 1, 2, 11).commits(1, 1, 4).follows(1, 2, 2).truncates(1, 4, 2).keeps();
+}
+
+#[test]
 fn recovery_may_lose_what_was_not_synced_and_only_with_the_power() {
     const PROMISE: &str = "recovery keeps all that was synced";
     Tale::replicated().loses_power(1).recovers(1, 2).breaks(PROMISE);
@@ -255,6 +286,11 @@ fn a_log_start_moves_only_where_it_may() {
     let given_up = |tale: Tale| tale.state(3, 1, 3, 2, &[3]).leads(3, 2, 0);
     given_up(whole().advances(1, 4, size(1_000)).crashes(1)).says(1, recovers(4)).keeps();
     given_up(whole()).advances(1, 4, size(1_000)).keeps();
+    // One by which nothing is lost gives up nothing, until whoever has not heard of it commits more.
+    let complete = || whole().appends(3, 1, 0, 10).appends(3, 1, 2, 11).state(3, 1, 3, 2, &[3]).leads(3, 2, 4);
+    let goes_on = || complete().appends(1, 1, 4, 12).appends(2, 1, 4, 12);
+    goes_on().commits(1, 1, 6).advances(1, 6, size(1_000)).keeps();
+    goes_on().commits(1, 1, 4).advances(1, 6, size(1_000)).breaks(PROMISE);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! The *true high watermark* of a partition is the furthest that any of its leaders moved it, and the *canonical log* is
 //! what those leaders held below it. A follower's own high watermark lags and may fall after a restart or an election:
 //! that is no error (KIP-207; Vanlightly, "Kafka replication protocol", 6.4). Only an unclean election that the claims
-//! allow cuts the canonical log.
+//! allow cuts the canonical log; and once its leader begins, what leaders of before it commit is no part of that: they have not heard
+//! of it, and nobody who is to have their records is asked. Metadata tells of such an election: a leader from outside the in-sync set.
 //!
 //! ```text
 //! replica     one node's copy of one partition

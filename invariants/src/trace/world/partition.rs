@@ -22,8 +22,12 @@ pub(crate) struct Partition {
     pub(super) advances: Vec<(Time, Offset)>,
     /// How far the leader of each epoch moved the high watermark.
     pub(super) committed_by: BTreeMap<LeaderEpoch, Offset>,
-    /// The epoch of the last unclean election that cut the canonical log: what older epochs still do is lost with it.
+    /// Whose leader metadata took from outside the in-sync set.
+    pub(super) elected_uncleanly: BTreeSet<LeaderEpoch>,
+    /// The epoch of the last allowed unclean election that has its leader: what older epochs still do is lost with it.
     pub(super) unclean_epoch: Option<LeaderEpoch>,
+    /// That of the last one that gave up what was committed, before it or since.
+    pub(super) loss_epoch: Option<LeaderEpoch>,
     /// The newest state that anybody saw.
     pub(super) newest: Option<InSyncState>,
     /// Tails that went away, oldest first.
@@ -74,9 +78,16 @@ impl Partition {
         after.checked_sub(1).map_or(Offset::ZERO, |index| self.advances[index].1)
     }
 
+    /// The leader of `epoch` begins, of an allowed unclean election or after one: who led before that, and has not heard of it, may still
+    /// commit what is lost, even if nothing was lost until now.
+    pub(super) fn begins(&mut self, epoch: LeaderEpoch) {
+        self.unclean_epoch = self.unclean_epoch.max(self.elected_uncleanly.range(..=epoch).next_back().copied());
+    }
+
     /// An allowed unclean election: the canonical log ends at `offset` from now on.
     pub(super) fn lose_from(&mut self, offset: Offset, epoch: LeaderEpoch) {
         self.unclean_epoch = self.unclean_epoch.max(Some(epoch));
+        self.loss_epoch = self.loss_epoch.max(Some(epoch));
         self.canonical.cut(offset);
         self.high_watermark = self.high_watermark.min(offset);
         self.committed_by.values_mut().for_each(|end| *end = (*end).min(offset));
@@ -89,12 +100,12 @@ impl Partition {
 
     /// An allowed unclean election, in this epoch or before, gave up what was committed.
     pub(crate) fn has_given_up_by(&self, epoch: LeaderEpoch) -> bool {
-        self.unclean_epoch.is_some_and(|unclean| unclean <= epoch)
+        self.loss_epoch.is_some_and(|loss| loss <= epoch)
     }
 
-    /// An allowed unclean election gave up what an epoch had committed.
+    /// An allowed unclean election gave up what an epoch had committed, or did since.
     pub(crate) fn has_given_up(&self) -> bool {
-        self.unclean_epoch.is_some()
+        self.loss_epoch.is_some()
     }
 
     /// The newest state of the in-sync set that anybody saw.

@@ -90,9 +90,13 @@ impl World {
             Event::QuorumFollower { .. } | Event::QuorumUnattached { .. } => {
                 self.replica_mut(PartitionId::METADATA, node).leads_no_more();
             }
-            Event::PartitionChanged { partition, leader_epoch, partition_epoch, ref in_sync, .. } => {
+            Event::PartitionChanged { partition, leader, leader_epoch, partition_epoch, ref in_sync } => {
                 let state = self.partition_mut(partition);
                 if state.newest.as_ref().is_none_or(|newest| newest.partition_epoch < partition_epoch) {
+                    let before = state.newest.as_ref().zip(leader);
+                    if before.is_some_and(|(before, leader)| !before.members.contains(&leader)) {
+                        state.elected_uncleanly.insert(leader_epoch);
+                    }
                     let members = in_sync.iter().copied().collect();
                     state.newest = Some(InSyncState { leader_epoch, partition_epoch, members });
                 }
@@ -287,6 +291,7 @@ impl World {
         if !is_unclean_allowed {
             return;
         }
+        state.begins(epoch);
         let required = state.committed_before(epoch);
         let agreed =
             replica.log.conflict(&state.canonical, Offset::ZERO, required).map_or(log_end, |(ours, _)| ours.base);
@@ -319,11 +324,16 @@ impl World {
     }
 
     fn advanced(&mut self, entry: &Entry, node: NodeId, partition: PartitionId, epoch: LeaderEpoch, to: Offset) {
-        let known = self.known_mut(partition);
-        if known.partition.is_given_up(epoch) {
+        let (state, replica) = self.known_mut(partition).both_mut(node);
+        if state.is_given_up(epoch) {
+            // What is the same in the log that counts was not lost.
+            let is_lost =
+                state.high_watermark < to || replica.log.conflict(&state.canonical, Offset::ZERO, to).is_some();
+            if is_lost && replica.leading == Some(epoch) {
+                state.loss_epoch = state.unclean_epoch;
+            }
             return;
         }
-        let (state, replica) = known.both_mut(node);
         replica.high_watermark = replica.high_watermark.max(to);
         if replica.leading != Some(epoch) {
             return;
