@@ -31,9 +31,11 @@ mod pages;
 mod trouble;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use host::Space;
 use parking_lot::Mutex;
 
@@ -186,11 +188,8 @@ impl DiskState {
     }
 
     async fn wait_for_device(&self, dirty_bytes: u64) {
-        let wait = {
-            let (delay, slowness) = {
-                let state = self.0.state.lock();
-                (state.sync_delay, state.trouble.slowness)
-            };
+        let (clock, mut work) = {
+            let delay = self.0.state.lock().sync_delay;
             let mut seam = self.0.seam.lock();
             let factor = if seam.stream.chance(SLOW_SYNC_CHANCE) { SLOW_SYNC_FACTOR } else { 1 };
             if 1 < factor {
@@ -198,9 +197,21 @@ impl DiskState {
             }
             let write = Duration::from_nanos(dirty_bytes.saturating_mul(1_000_000_000) / delay.bytes_per_second.max(1));
             let beyond = seam.stream.exponential(delay.mean_beyond);
-            seam.clock.sleep(((delay.least + beyond) * factor + write) * slowness)
+            (seam.clock.clone(), (delay.least + beyond) * factor + write)
         };
-        wait.await;
+        let slowness = self.slowness();
+        if 1 < slowness {
+            let begun = clock.now();
+            let slow = pin!(clock.sleep(work * slowness));
+            let done = match select(slow, pin!(self.until_it_is_fast())).await {
+                Either::Left(_) => work,
+                Either::Right(_) => clock.now().since(begun) / slowness,
+            };
+            work = work.saturating_sub(done);
+        }
+        if !work.is_zero() {
+            clock.sleep(work).await;
+        }
         self.until_it_goes_on().await;
     }
 }

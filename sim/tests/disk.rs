@@ -253,6 +253,25 @@ fn a_slow_disk_takes_so_many_times_longer() {
 }
 
 #[test]
+fn a_sync_that_a_slow_disk_holds_up_ends_soon_once_it_is_slow_no_more() {
+    in_a_world(|world| async move {
+        let node = world.node("node");
+        make_file(&world, &node, "data/file").await;
+        node.disk().set_slowness(1_000_000);
+        start(&node, |host| async move {
+            let file = host.disk().open("data/file").unwrap();
+            let begin = host.now();
+            file.sync().await.unwrap();
+            let waited = host.now() - begin;
+            assert!(Duration::from_secs(4) < waited && waited < Duration::from_secs(6), "{waited:?}");
+        });
+        world.sleep(Duration::from_secs(5)).await;
+        node.disk().set_slowness(1);
+        ended(&world, &node).await;
+    });
+}
+
+#[test]
 fn a_wiped_disk_is_empty_and_works() {
     let outcome = in_a_world(|world| async move {
         let node = world.node("node");

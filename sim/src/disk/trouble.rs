@@ -3,7 +3,7 @@
 //! Fault model. An operation of a kind fails the next so many times, or by chance for as long as the trouble lasts; a read or a
 //! write that fails has done nothing, and a sync that fails leaves in doubt what was not safe (see the disk). A *stalled* device
 //! ends no sync until it goes on; what is in the page cache can be read and written meanwhile. A *slow* one takes so many times
-//! longer for each sync: it works, every health check finds it alive, and whoever waits for it is late.
+//! longer for each sync, for as long as it is slow: it works, every health check finds it alive, and whoever waits for it is late.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -25,7 +25,7 @@ pub(super) struct Trouble {
     dead: BTreeSet<String>,
     is_stalled: bool,
     waiting: Vec<Waker>,
-    pub(super) slowness: u32,
+    slowness: u32,
 }
 
 impl Default for Trouble {
@@ -122,14 +122,28 @@ impl DiskState {
 
     /// Syncs take so many times longer; 1 is as always.
     pub fn set_slowness(&self, factor: u32) {
-        self.0.state.lock().trouble.slowness = factor.max(1);
+        let trouble = &mut self.0.state.lock().trouble;
+        trouble.slowness = factor.max(1);
+        trouble.waiting.drain(..).for_each(Waker::wake);
         self.charge(Kind::DiskStalled, 0, u64::from(factor));
     }
 
+    pub(super) fn slowness(&self) -> u32 {
+        self.0.state.lock().trouble.slowness
+    }
+
     pub(super) async fn until_it_goes_on(&self) {
+        self.until(|trouble| !trouble.is_stalled).await;
+    }
+
+    pub(super) async fn until_it_is_fast(&self) {
+        self.until(|trouble| trouble.slowness == 1).await;
+    }
+
+    async fn until(&self, is_over: impl Fn(&Trouble) -> bool) {
         poll_fn(|context| {
             let trouble = &mut self.0.state.lock().trouble;
-            if !trouble.is_stalled {
+            if is_over(trouble) {
                 return Poll::Ready(());
             }
             if !trouble.waiting.iter().any(|known| known.will_wake(context.waker())) {
