@@ -7,8 +7,8 @@ mod tale;
 use evidence::{Entry, Harm, History, NodeName, What};
 use invariants::{Outcome, Watch};
 use model::{
-    BrokerEpoch, BrokerId, Event, LeaderEpoch, MetadataVersion, MetadataVersions, Offset, PartitionEpoch, PartitionId,
-    Time, TopicId,
+    BrokerEpoch, BrokerId, Event, LeaderEpoch, LogStartReason, MetadataVersion, MetadataVersions, Offset,
+    PartitionEpoch, PartitionId, Time, TopicId,
 };
 use tale::{P, Tale, brokers, expectations, outcome};
 
@@ -148,6 +148,14 @@ fn a_follower_counts_for_what_it_has_in_the_epoch_that_it_follows() {
     // The fetch was on its way while the follower turned to another leader and cut its log.
     let late = Tale::replicated().syncs(2, 4).follows(2, 2, 3).truncates(2, 4, 2);
     late.counts(1, 1, 2, 4).keeps();
+    // What was deleted meanwhile need not be on any disk.
+    let unsynced = || {
+        let alone = Tale::begin().state(1, 0, 1, 1, &[1]).leads(1, 1, 0).goes_by(1, 1, &[1], &[1]).follows(2, 1, 1);
+        let first = alone.appends(1, 1, 0, 10).syncs(1, 2).commits(1, 1, 2).appends(2, 1, 0, 10);
+        first.says(1, Event::DeletionAsked { partition: P, below: Offset(2) }).advances(1, 2, LogStartReason::Asked)
+    };
+    unsynced().counts(1, 1, 2, 2).breaks(PROMISE);
+    unsynced().advances(2, 2, LogStartReason::Leader).counts(1, 1, 2, 2).keeps();
 }
 
 #[test]

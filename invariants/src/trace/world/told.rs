@@ -167,6 +167,8 @@ impl World {
                     // What was hurt went with the rest.
                     replica.is_hurt = false;
                 }
+                // What is deleted needs no disk.
+                replica.reached_safely = replica.reached_safely.max(to);
             }
             Event::LogBegunAnew { partition, to } => {
                 let replica = self.replica_mut(partition, node);
