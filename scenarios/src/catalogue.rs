@@ -46,6 +46,7 @@ const TALES: &[Tale] = tales![
     "producers/cut-batch-comes-again.toml",
     "producers/deposed-leader-keeps-quiet.toml",
     "producers/no-number-is-left-out.toml",
+    "producers/leader-knows-nobody.toml",
     "producers/numbers-outlive-the-power.toml",
     "producers/numbers-outlive-what-is-deleted.toml",
     "topics/topic-is-deleted-under-load.toml",

@@ -31,6 +31,7 @@ tales! {
     cut_batch_comes_again: "producers/cut-batch-comes-again.toml",
     deposed_leader_keeps_quiet: "producers/deposed-leader-keeps-quiet.toml",
     no_number_is_left_out: "producers/no-number-is-left-out.toml",
+    leader_knows_nobody: "producers/leader-knows-nobody.toml",
     numbers_outlive_the_power: "producers/numbers-outlive-the-power.toml",
     numbers_outlive_what_is_deleted: "producers/numbers-outlive-what-is-deleted.toml",
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",

@@ -266,9 +266,7 @@ impl<H: Host> Sender<H> {
     fn dispatch(&mut self, now: Time) -> bool {
         let mut requests = BTreeMap::<Endpoint, (Vec<Batch>, usize)>::new();
         for (partition, queue) in &mut self.queues {
-            let goes_alone = self.sequences.as_ref().is_some_and(|sequences| !sequences.may_pipeline(partition));
-            let in_flight_max = if goes_alone { 1 } else { self.config.in_flight_per_partition() };
-            let may_go = queue.in_flight.len() < in_flight_max && queue.retry_at <= now;
+            let may_go = queue.in_flight.len() < self.config.in_flight_per_partition() && queue.retry_at <= now;
             if !may_go || queue.ready.is_empty() {
                 continue;
             }
@@ -291,6 +289,11 @@ impl<H: Host> Sender<H> {
                 }
                 continue;
             };
+            let goes_alone =
+                self.sequences.as_ref().is_some_and(|sequences| !sequences.may_pipeline(partition, &leader.endpoint));
+            if goes_alone && !queue.in_flight.is_empty() {
+                continue;
+            }
             let link_in_flight = self.links.get(&leader.endpoint).map_or(0, |link| link.in_flight);
             let (batches, bytes) = requests.entry(leader.endpoint).or_default();
             let has_room = batches.is_empty() || *bytes + batch.bytes.len() <= self.config.request_bytes_max;
@@ -339,7 +342,7 @@ impl<H: Host> Sender<H> {
                 Outcome::Written(base) => {
                     self.retry_backoff.reset();
                     if let (Some(sequences), Some(stamp)) = (&mut self.sequences, batch.stamp) {
-                        sequences.note_taken(&batch.partition, stamp);
+                        sequences.note_taken(&batch.partition, stamp, &done.endpoint);
                     }
                     batch.succeed(base, &self.buffered);
                 }
@@ -348,14 +351,17 @@ impl<H: Host> Sender<H> {
                     self.refresh_needed = true;
                     let pause = self.retry_backoff.next(self.cluster.host().entropy());
                     queue.retry_at = now + pause;
-                    if let (Some(sequences), Reason::Refused(code)) = (&mut self.sequences, &reason)
-                        && breaks_sequences(*code)
-                        && queue.is_first(&batch)
-                    {
-                        model::reached!("a broker did not take a producer's next sequence");
-                        sequences.break_off(&batch.partition, Break::Missing);
-                        if *code == ErrorCode::InvalidProducerEpoch {
-                            sequences.forget_identity();
+                    if let Some(sequences) = &mut self.sequences {
+                        sequences.note_not_taken(&batch.partition);
+                        if let Reason::Refused(code) = &reason
+                            && breaks_sequences(*code)
+                            && queue.is_first(&batch)
+                        {
+                            model::reached!("a broker did not take a producer's next sequence");
+                            sequences.break_off(&batch.partition, Break::Missing);
+                            if *code == ErrorCode::InvalidProducerEpoch {
+                                sequences.forget_identity();
+                            }
                         }
                     }
                     self.try_again(batch, &reason, now);

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{ProducerId, sequence_after};
+use model::{Endpoint, ProducerId, sequence_after};
 
 use crate::TopicPartition;
 
@@ -37,8 +37,8 @@ pub(super) struct Sequences {
 struct Line {
     identity: Identity,
     next: i32,
-    /// A batch of it was taken: a broker that was new to it refuses gaps from now on.
-    is_known: bool,
+    /// Who took a batch of it, the last of all that were sent: a broker that was new to it refuses gaps from then on.
+    known_to: Option<Endpoint>,
     broken: Option<Break>,
 }
 
@@ -71,7 +71,7 @@ impl Sequences {
             Some(line) => line,
             None => {
                 let identity = self.identity?;
-                self.lines.entry(partition.clone()).or_insert(Line { identity, next: 0, is_known: false, broken: None })
+                self.lines.entry(partition.clone()).or_insert(Line { identity, next: 0, known_to: None, broken: None })
             }
         };
         assert!(line.broken.is_none(), "a broken line takes no more");
@@ -81,16 +81,26 @@ impl Sequences {
     }
 
     /// A batch of the line of a partition was taken.
-    pub(super) fn note_taken(&mut self, partition: &TopicPartition, stamp: Stamp) {
-        if let Some(line) = self.lines.get_mut(partition).filter(|line| line.identity == stamp.identity) {
-            line.is_known = true;
+    pub(super) fn note_taken(&mut self, partition: &TopicPartition, stamp: Stamp, by: &Endpoint) {
+        if let Some(line) = self.lines.get_mut(partition).filter(|line| line.identity == stamp.identity)
+            && line.known_to.as_ref() != Some(by)
+        {
+            line.known_to = Some(by.clone());
         }
     }
 
-    /// False while brokers may take any number of a partition for its first: whoever is sent two then may take the second and
-    /// refuse the first.
-    pub(super) fn may_pipeline(&self, partition: &TopicPartition) -> bool {
-        self.lines.get(partition).is_some_and(|line| line.is_known)
+    /// A batch of a partition was not taken, or nobody knows: whoever leads now may be new to the line. One that began with an empty log, since
+    /// it had fallen behind what was deleted, knows none whose records went.
+    pub(super) fn note_not_taken(&mut self, partition: &TopicPartition) {
+        if let Some(line) = self.lines.get_mut(partition) {
+            line.known_to = None;
+        }
+    }
+
+    /// False while this leader may take any number of a partition for its first: whoever sends it two then may have the second taken and
+    /// the first refused.
+    pub(super) fn may_pipeline(&self, partition: &TopicPartition, leader: &Endpoint) -> bool {
+        self.lines.get(partition).is_some_and(|line| line.known_to.as_ref() == Some(leader))
     }
 
     /// Ends the line of a partition. What was in doubt before stays in doubt.
@@ -144,20 +154,25 @@ mod tests {
     }
 
     #[test]
-    fn the_first_batch_of_a_line_goes_alone() {
+    fn the_first_batch_that_a_leader_is_sent_goes_alone() {
         let mut sequences = Sequences::default();
         sequences.identify(ProducerId(4));
         let orders = TopicPartition::new("orders", 0);
-        assert!(!sequences.may_pipeline(&orders));
+        let [leader, other] = ["one:9092", "two:9092"].map(|endpoint| endpoint.parse::<Endpoint>().unwrap());
+        assert!(!sequences.may_pipeline(&orders, &leader));
         let first = sequences.stamp(&orders, 1).unwrap();
-        assert!(!sequences.may_pipeline(&orders));
-        sequences.note_taken(&orders, first);
-        assert!(sequences.may_pipeline(&orders));
+        assert!(!sequences.may_pipeline(&orders, &leader));
+        sequences.note_taken(&orders, first, &leader);
+        assert!(sequences.may_pipeline(&orders, &leader));
+        assert!(!sequences.may_pipeline(&orders, &other));
+        sequences.note_not_taken(&orders);
+        assert!(!sequences.may_pipeline(&orders, &leader), "it may have begun anew");
+        sequences.note_taken(&orders, first, &leader);
         sequences.break_off(&orders, Break::Missing);
         sequences.begin_again(&orders);
         sequences.stamp(&orders, 1);
-        sequences.note_taken(&orders, first);
-        assert!(!sequences.may_pipeline(&orders), "it is of an earlier line");
+        sequences.note_taken(&orders, first, &leader);
+        assert!(!sequences.may_pipeline(&orders, &leader), "it is of an earlier line");
     }
 
     #[test]
