@@ -12,7 +12,8 @@
 //!     racks    whom readers read from                      packing    codecs
 //!     moving   moves that are held back                    losing     elections that lose records with leave
 //!     disks    several log directories a broker            releases   nodes of two releases, and levels that change
-//!     remaking topics that are made again behind a broker's back
+//!     remaking topics that are made again behind a broker's back            stops      orderly ones, followed by many that are not
+//!     voters   a quorum that is replaced whole
 //! ```
 //! Whatever is drawn, a cluster that keeps its promises must survive it: disks sync before an answer, and no machine is lost
 //! for good.
@@ -35,6 +36,8 @@ mod racks;
 mod releases;
 mod remaking;
 mod seldom;
+mod stops;
+mod voters;
 
 use std::collections::BTreeMap;
 
@@ -147,7 +150,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fault::{Fault, FaultKind};
+    use crate::fault::{Fault, FaultKind, NodeFault};
 
     #[test]
     fn every_random_scenario_is_a_scenario_file() {
@@ -209,6 +212,10 @@ mod tests {
         assert!((250.0..450.0).contains(&rate), "{rate} records a second");
     }
 
+    fn is_stop_of_all(fault: &Fault) -> bool {
+        matches!(&fault.kind, FaultKind::Node(NodeFault::Restart(Selector::AllBrokers)))
+    }
+
     fn is_of_one_directory(fault: &Fault) -> bool {
         matches!(&fault.kind, FaultKind::Disk(fault) if fault.log_dir().is_some())
     }
@@ -248,6 +255,8 @@ mod tests {
                 ("levels change", changes(|kind| matches!(kind, ChangeKind::UpdateFeatures(_)))),
                 ("nodes are of two releases", count(&|one| one.cluster.config.contains_key("release"))),
                 ("a topic is made again", changes(|kind| matches!(kind, ChangeKind::RemakeTopic(_)))),
+                ("all brokers stop in order", count(&|one| one.faults.iter().any(is_stop_of_all))),
+                ("a quorum is replaced whole", count(&|one| one.cluster.controllers == 6)),
             ]
         };
         for (what, count) in counts(Profile::Standard) {

@@ -13,6 +13,8 @@ use super::quorum::{Quorum, quorum};
 use super::racks::{Racks, racks};
 use super::releases::{Releases, releases};
 use super::remaking::{Remaking, remaking};
+use super::stops::{Stops, stops};
+use super::voters::{Voters, voters};
 use crate::cluster::{Cluster, Topic};
 use crate::scenario::Scenario;
 
@@ -28,6 +30,8 @@ pub(super) struct Seldom {
     disks: Disks,
     remaking: Remaking,
     releases: Releases,
+    stops: Stops,
+    voters: Voters,
 }
 
 /// Only where everything may happen, too.
@@ -36,10 +40,11 @@ pub(super) fn seldom(profile: Profile, cluster: &Cluster, topics: &[Topic]) -> B
         Profile::Standard | Profile::Long => {
             let faults = (handover(topics), quorum(cluster));
             let rest = (racks(), packing(topics), moving(cluster, topics), losing(topics));
-            let last = (disks(topics), remaking(topics), releases());
-            let drawn = (faults, rest, last).prop_map(|((handover, quorum), rest, (disks, remaking, releases))| {
+            let last = (disks(topics), remaking(topics), releases(), stops(), voters());
+            let drawn = (faults, rest, last).prop_map(|((handover, quorum), rest, last)| {
                 let (racks, packing, moving, losing) = rest;
-                Seldom { handover, quorum, racks, packing, moving, losing, disks, remaking, releases }
+                let (disks, remaking, releases, stops, voters) = last;
+                Seldom { handover, quorum, racks, packing, moving, losing, disks, remaking, releases, stops, voters }
             });
             drawn.boxed()
         }
@@ -50,7 +55,9 @@ pub(super) fn seldom(profile: Profile, cluster: &Cluster, topics: &[Topic]) -> B
 impl Seldom {
     pub(super) fn add_to(self, scenario: &mut Scenario) {
         self.handover.add_to(scenario);
+        self.stops.add_to(scenario);
         self.quorum.add_to(scenario);
+        self.voters.add_to(scenario);
         self.racks.add_to(scenario);
         self.packing.add_to(scenario);
         self.moving.add_to(scenario);
