@@ -5,9 +5,11 @@
 
 mod anew;
 mod compaction;
+mod following;
 mod log_start;
 mod look_up;
 mod producers;
+mod reads;
 mod watchers;
 
 use std::collections::BTreeMap;
@@ -18,22 +20,22 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use host::{Disk, Host, buggify};
 use model::{
-    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, BrokerId, Bug, Event, KeySent, LeaderEpoch,
-    LogStartReason, Offset, PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, Time, Timestamp,
-    batch_checksum, batches, patch_append_time, patch_batch,
+    Admission, BATCH_HEADER_LENGTH, BatchError, BatchHeader, Bug, Event, KeySent, LeaderEpoch, LogStartReason, Offset,
+    PartitionEpoch, PartitionId, Planted, ProducerId, ProducerStamp, Time, Timestamp, batch_checksum, batches,
+    patch_append_time, patch_batch,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use roles::replica::{
-    Acks, Assignment, FetchPosition, FollowerFetch, InSyncProposal, Input, LogView, Output, Refusal, Replica, Ticket,
-};
-use storage::{Log, LogConfig, Records, StartKept, StorageError, SyncedTo};
+use roles::replica::{Acks, Assignment, InSyncProposal, Input, LogView, Output, Refusal, Replica, Ticket};
+use storage::{Log, LogConfig, StartKept, StorageError, SyncedTo};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
 use self::anew::GivingUp;
 pub(crate) use self::anew::{GivingUpStep, StepDone};
-use self::producers::{admit, forget_all};
-use self::watchers::{Change, Fetches, wake};
+pub(crate) use self::following::Fetched;
+use self::producers::admit;
+pub(crate) use self::reads::Read;
+use self::watchers::{Change, Fetches};
 pub(crate) use self::watchers::{Changes, Watcher};
 use crate::config::FlushPolicy;
 use crate::metrics::{Metrics, Traffic};
@@ -53,22 +55,6 @@ pub(crate) enum PartitionError {
 
 /// A producer's answer on its way: the base offset, once it is as safe as asked.
 pub(crate) type Answer = oneshot::Receiver<Result<Offset, Refusal>>;
-
-/// What a read found.
-pub(crate) struct Read {
-    pub(crate) records: Records,
-    pub(crate) high_watermark: Offset,
-    pub(crate) log_start: Offset,
-}
-
-/// What a leader answered to this follower's fetch.
-pub(crate) struct Fetched {
-    pub(crate) leader_epoch: LeaderEpoch,
-    pub(crate) offset: Offset,
-    pub(crate) records: Bytes,
-    pub(crate) leader_high_watermark: Offset,
-    pub(crate) leader_start: Offset,
-}
 
 /// How the log of a partition stands, for those who watch over it.
 pub(crate) struct Standing {
@@ -298,144 +284,6 @@ impl<H: Host> Partition<H> {
         Ok(())
     }
 
-    /// Reads committed batches for a consumer, as leader.
-    pub(crate) fn read(
-        &self,
-        epoch: LeaderEpoch,
-        offset: Offset,
-        bytes_max: usize,
-        watcher: Option<Watcher<'_>>,
-    ) -> Result<Read, PartitionError> {
-        let state = &mut *self.state.lock();
-        let below = state.replica.admit_read(state.view(self.flush_policy), epoch, offset)?;
-        read_committed(state, offset, below, bytes_max, watcher)
-    }
-
-    /// Reads committed batches for a consumer, as leader or as follower (KIP-392).
-    pub(crate) fn read_near(
-        &self,
-        epoch: LeaderEpoch,
-        offset: Offset,
-        bytes_max: usize,
-        watcher: Option<Watcher<'_>>,
-    ) -> Result<Read, PartitionError> {
-        let state = &mut *self.state.lock();
-        let view = state.view(self.flush_policy);
-        let below = state.replica.admit_read_near(view, epoch, offset, state.leader_high_watermark)?;
-        read_committed(state, offset, below, bytes_max, watcher)
-    }
-
-    /// Who of `near` is to serve a consumer in this leader's place, and what it is told of the log instead of records.
-    pub(crate) fn nearer_reader(
-        &self,
-        epoch: LeaderEpoch,
-        offset: Offset,
-        near: &[BrokerId],
-    ) -> Option<(BrokerId, Read)> {
-        let state = self.state.lock();
-        state.replica.admit_read(state.view(self.flush_policy), epoch, offset).ok()?;
-        let reader = state.replica.nearer_reader(offset, near)?;
-        let (high_watermark, log_start) = (state.replica.high_watermark(), state.log.start());
-        Some((reader, Read { records: Records::default(), high_watermark, log_start }))
-    }
-
-    /// Whom this replica follows; none if it leads, or nobody does.
-    pub(crate) fn follows(&self) -> Option<BrokerId> {
-        self.state.lock().replica.follows()
-    }
-
-    /// Reads for a follower, whose fetch tells what it has.
-    pub(crate) fn read_for_follower(
-        &self,
-        fetch: FollowerFetch,
-        bytes_max: usize,
-        watcher: Option<Watcher<'_>>,
-    ) -> Result<Read, PartitionError> {
-        let mut state = self.state.lock();
-        if let Some(refusal) = self.step(&mut state, Input::Fetch(fetch))? {
-            return Err(refusal.into());
-        }
-        // It told where its log begins.
-        wake(&mut state.start_watchers);
-        read_to_end(&mut state, fetch.offset, bytes_max, watcher)
-    }
-
-    /// Reads again for a follower whose fetch waits. Its word was taken when it came: what it has now it tells with its next.
-    pub(crate) fn read_again_for_follower(
-        &self,
-        fetch: FollowerFetch,
-        bytes_max: usize,
-        watcher: Option<Watcher<'_>>,
-    ) -> Result<Read, PartitionError> {
-        let mut state = self.state.lock();
-        state.replica.admit_fetch(state.view(self.flush_policy), &fetch)?;
-        read_to_end(&mut state, fetch.offset, bytes_max, watcher)
-    }
-
-    /// Where this replica goes on fetching, if it follows and its log is safe to its end.
-    pub(crate) fn fetch_position(&self) -> Option<FetchPosition> {
-        let state = self.state.lock();
-        let view = state.view(self.flush_policy);
-        let begins_anew = state.next_start.is_some_and(|(to, _)| view.end < to);
-        if view.safe_end < view.end || begins_anew || state.giving_up.is_some() {
-            return None;
-        }
-        state.replica.fetch_position(view)
-    }
-
-    /// Takes what the leader answered; the sync makes it safe.
-    pub(crate) fn take_fetched(&self, fetched: &Fetched) -> Result<Option<Syncing>, PartitionError> {
-        let mut state = self.state.lock();
-        if state.giving_up.is_some() {
-            return Err(Refusal::OffsetOutOfRange.into());
-        }
-        state.replica.admit_fetched(state.view(self.flush_policy), fetched.leader_epoch, fetched.offset)?;
-        if !fetched.records.is_empty() {
-            let records = storage::fit_to_end(fetched.records.clone(), state.log.end());
-            self.append(&mut state, &records)?;
-            self.traffic.replication_bytes_in.add(records.len() as u64);
-            if self.host.planted().has(Bug::FollowersIgnoreProducers) {
-                forget_all(&mut state.log);
-            }
-        }
-        state.leader_high_watermark = fetched.leader_high_watermark;
-        self.step(&mut state, Input::FollowerAppended { leader_high_watermark: fetched.leader_high_watermark })?;
-        let view = state.view(self.flush_policy);
-        if let Some(to) = state.replica.follow_log_start(view, fetched.leader_epoch, fetched.leader_start) {
-            self.move_start(&mut state, to, LogStartReason::Leader);
-        }
-        Ok(self.begin_sync(&mut state))
-    }
-
-    /// The leader has no such offset, and its log begins at `leader_start`.
-    pub(crate) fn out_of_range(
-        &self,
-        leader_epoch: LeaderEpoch,
-        offset: Offset,
-        leader_start: Offset,
-    ) -> Result<(), PartitionError> {
-        let mut state = self.state.lock();
-        let view = state.view(self.flush_policy);
-        if let Some(to) = state.replica.begin_anew(view, leader_epoch, offset, leader_start) {
-            self.move_start(&mut state, to, LogStartReason::BehindLeader);
-            return Ok(());
-        }
-        self.step(&mut state, Input::PastLeader { leader_epoch, offset, leader_start }).map(|_| ())
-    }
-
-    /// The leader says that our logs part.
-    pub(crate) fn diverging(
-        &self,
-        leader_epoch: LeaderEpoch,
-        epoch: LeaderEpoch,
-        end: Offset,
-        leader_start: Option<Offset>,
-    ) -> Result<Option<Syncing>, PartitionError> {
-        let mut state = self.state.lock();
-        self.step(&mut state, Input::Diverging { leader_epoch, epoch, end, leader_start })?;
-        Ok(self.begin_sync(&mut state))
-    }
-
     /// The metadata speaks of this partition.
     pub(crate) fn assign(&self, assignment: Assignment) -> Result<(), PartitionError> {
         let mut state = self.state.lock();
@@ -628,45 +476,6 @@ impl<H: Host> Partition<H> {
             synced
         }))
     }
-}
-
-fn read_below<H: Host>(
-    state: &State<H>,
-    offset: Offset,
-    below: Offset,
-    bytes_max: usize,
-) -> Result<Read, PartitionError> {
-    let records = if offset < below && bytes_max > 0 {
-        state.log.read_to_send(offset, below, bytes_max)?
-    } else {
-        Records::default()
-    };
-    Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
-}
-
-fn read_committed<H: Host>(
-    state: &mut State<H>,
-    offset: Offset,
-    below: Offset,
-    bytes_max: usize,
-    watcher: Option<Watcher<'_>>,
-) -> Result<Read, PartitionError> {
-    let read = read_below(state, offset, below, bytes_max)?;
-    // More is there for it once more is committed.
-    state.fetches.watch_if_too_little(watcher, Change::Commit, &read);
-    Ok(read)
-}
-
-fn read_to_end<H: Host>(
-    state: &mut State<H>,
-    offset: Offset,
-    bytes_max: usize,
-    watcher: Option<Watcher<'_>>,
-) -> Result<Read, PartitionError> {
-    let read = read_below(state, offset, state.log.end(), bytes_max)?;
-    // More is there for it once the log grows.
-    state.fetches.watch_if_too_little(watcher, Change::End, &read);
-    Ok(read)
 }
 
 /// The right to an answer, and where it will come.
