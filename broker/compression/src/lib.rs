@@ -2,6 +2,8 @@
 //!
 //! Absent from here: batches, and what is in them.
 
+mod zstandard;
+
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, BufMut, Bytes};
@@ -61,7 +63,8 @@ pub fn compress(codec: Compression, level: Level, plain: &[u8], out: &mut Vec<u8
         Compression::Gzip => gzip(level, plain, out),
         Compression::Snappy => snappy(plain, out),
         Compression::Lz4 => lz4(level, plain, out),
-        Compression::Zstd => zstd(level, plain, out),
+        // Zero stands for the usual one.
+        Compression::Zstd => zstandard::compress(if let Level::Of(level) = level { level } else { 0 }, plain, out),
     };
     // Compressing from memory into memory has nothing outside that could fail.
     assert!(done.is_ok(), "{codec:?} failed in memory: {done:?}");
@@ -89,12 +92,6 @@ fn lz4(level: Level, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     encoder.finish().1
 }
 
-fn zstd(level: Level, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    // Zero stands for the usual one.
-    let level = if let Level::Of(level) = level { level } else { 0 };
-    zstd::stream::copy_encode(plain, out, level)
-}
-
 /// The framing that Java's snappy library gives its streams, and that every Kafka client therefore writes: a magic, two
 /// versions, then blocks with their compressed length in front.
 const SNAPPY_FRAMING: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
@@ -117,12 +114,10 @@ fn snappy(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
 pub fn decompress(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<Bytes, DecompressError> {
     match codec {
         Compression::None => Ok(bytes),
-        Compression::Gzip => read_all(flate2::read::MultiGzDecoder::new(&bytes[..]), bytes_max),
+        Compression::Gzip => read_all(flate2::bufread::MultiGzDecoder::new(&bytes[..]), bytes_max),
         Compression::Snappy => unsnappy(&bytes, bytes_max),
         Compression::Lz4 => read_all(lz4::Decoder::new(&bytes[..]).map_err(codec_error)?, bytes_max),
-        Compression::Zstd => {
-            read_all(zstd::stream::read::Decoder::with_buffer(&bytes[..]).map_err(codec_error)?, bytes_max)
-        }
+        Compression::Zstd => read_all(zstandard::plain(&bytes[..]), bytes_max),
     }
 }
 
@@ -134,10 +129,10 @@ pub fn decompress(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<
 pub fn plain(codec: Compression, bytes: Bytes, bytes_max: usize) -> Result<io::Take<Box<dyn Read>>, DecompressError> {
     let stream: Box<dyn Read> = match codec {
         Compression::None => Box::new(bytes.reader()),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes.reader())),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(bytes.reader())),
         Compression::Snappy => Box::new(Snappy::new(bytes, bytes_max)),
         Compression::Lz4 => Box::new(lz4::Decoder::new(bytes.reader()).map_err(codec_error)?),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(bytes.reader()).map_err(codec_error)?),
+        Compression::Zstd => Box::new(zstandard::plain(bytes.reader())),
     };
     Ok(stream.take(bytes_max as u64))
 }
