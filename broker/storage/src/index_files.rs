@@ -16,16 +16,17 @@ use host::Disk;
 use model::{Offset, Timestamp};
 
 use crate::index::{Index, MOMENT_BYTES, Moment, PLACE_BYTES, Place};
+use crate::recovery::numbered;
 use crate::{LogConfig, checkpoint};
 
 /// Path of the offset index of the segment at `base`.
 pub(crate) fn index_path(directory: &str, base: Offset) -> String {
-    format!("{directory}/{base:0>20}.index")
+    numbered(directory, base, ".index")
 }
 
 /// Path of its time index.
 pub(crate) fn time_index_path(directory: &str, base: Offset) -> String {
-    format!("{directory}/{base:0>20}.timeindex")
+    numbered(directory, base, ".timeindex")
 }
 
 /// The base offset in the name of an index file.

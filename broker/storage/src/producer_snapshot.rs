@@ -10,6 +10,7 @@
 use host::{Disk, File};
 use model::{Offset, Producers};
 
+use crate::recovery::numbered;
 use crate::segment::Segment;
 use crate::walk::{HEADER_CHUNK, Walk};
 use crate::{StorageError, checkpoint};
@@ -103,7 +104,7 @@ pub(crate) fn offset_of(name: &str) -> Option<Offset> {
 }
 
 pub(crate) fn path(directory: &str, offset: Offset) -> String {
-    format!("{directory}/{offset:0>20}{SUFFIX}")
+    numbered(directory, offset, SUFFIX)
 }
 
 pub(crate) fn encode(producers: &Producers) -> Vec<u8> {

@@ -47,7 +47,23 @@ pub(crate) struct Recovered<F: File> {
 
 /// Name of the segment file whose first record is at `base`.
 pub(crate) fn segment_path(directory: &str, base: Offset) -> String {
-    format!("{directory}/{base:0>20}.log")
+    numbered(directory, base, ".log")
+}
+
+/// The path of a file that is named by an offset: twenty digits, so that names have the order of their offsets.
+pub(crate) fn numbered(directory: &str, offset: Offset, suffix: &str) -> String {
+    let mut digits = [b'0'; 20];
+    let mut rest = offset.0.unsigned_abs();
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    let mut path = String::with_capacity(directory.len() + 1 + digits.len() + suffix.len());
+    path.push_str(directory);
+    path.push('/');
+    path.extend(digits.map(char::from));
+    path.push_str(suffix);
+    path
 }
 
 pub(crate) async fn recover<D: Disk>(

@@ -180,7 +180,7 @@ impl<F: File> Segment<F> {
             match found.take() {
                 None if joined.is_empty() => found = Some(part),
                 before => {
-                    joined.extend(before.iter().flatten());
+                    joined.extend_from_slice(&before.unwrap_or_default());
                     joined.extend_from_slice(&part);
                 }
             }

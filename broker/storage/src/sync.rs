@@ -1,5 +1,7 @@
 //! Making a log safe: begun and finished under its owner's lock, waited for outside of it.
 
+use std::borrow::Cow;
+
 use host::{Disk, File};
 use model::{Bug, Epochs, Offset};
 
@@ -33,7 +35,8 @@ pub struct SyncedTo {
     directory_changes: u64,
     truncations: u64,
     rewrites: u64,
-    checkpoint: Option<Checkpoint>,
+    /// Most syncs have none, and are small without it.
+    checkpoint: Option<Box<Checkpoint>>,
     is_last: bool,
 }
 
@@ -57,16 +60,29 @@ impl Checkpoint {
     }
 
     /// The files that it consists of, in the order in which they are put in place: the recovery point vouches for the others.
-    fn files(&self, directory: &str) -> Vec<(String, Vec<u8>)> {
-        let indexes =
-            self.indexes.iter().flat_map(|(base, bytes)| index_paths(directory, *base).into_iter().zip(bytes.clone()));
-        let epochs = self.epochs.iter().map(|epochs| {
-            (format!("{directory}/{}", epoch_checkpoint::FILE_NAME), epoch_checkpoint::to_text(epochs).into_bytes())
-        });
-        let snapshots = self.snapshots.iter();
-        let snapshots = snapshots.map(|(offset, bytes)| (producer_snapshot::path(directory, *offset), bytes.clone()));
-        let point = (format!("{directory}/{}", recovery_point::FILE_NAME), self.point.to_text().into_bytes());
+    fn paths(&self, directory: &str) -> Vec<String> {
+        let indexes = self.indexes.iter().flat_map(|(base, _)| index_paths(directory, *base));
+        let epochs = self.epochs.iter().map(|_| format!("{directory}/{}", epoch_checkpoint::FILE_NAME));
+        let snapshots = self.snapshots.iter().map(|(offset, _)| producer_snapshot::path(directory, *offset));
+        let point = format!("{directory}/{}", recovery_point::FILE_NAME);
         indexes.chain(epochs).chain(snapshots).chain([point]).collect()
+    }
+
+    /// What is in each of them.
+    fn contents(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let indexes = self.indexes.iter().flat_map(|(_, bytes)| bytes.iter().map(|bytes| Cow::from(bytes)));
+        let epochs = self.epochs.iter().map(|epochs| Cow::from(epoch_checkpoint::to_text(epochs).into_bytes()));
+        let snapshots = self.snapshots.iter().map(|(_, bytes)| Cow::from(bytes));
+        indexes.chain(epochs).chain(snapshots).chain([Cow::from(self.point.to_text().into_bytes())])
+    }
+
+    /// Writes and syncs all of them under temporary names. An error comes with the file that could not be written.
+    async fn write<D: Disk>(&self, disk: &D, directory: &str) -> Result<(), (String, std::io::Error)> {
+        for (path, bytes) in self.paths(directory).into_iter().zip(self.contents()) {
+            let written = checkpoint::write_temporary(disk, &self.temporary(&path), &bytes).await;
+            written.map_err(|error| (path, error))?;
+        }
+        Ok(())
     }
 
     /// Takes out what speaks of segments and of snapshots that the log let go meanwhile: the files of it.
@@ -121,12 +137,12 @@ impl<D: Disk> Log<D> {
     pub fn finish_sync(&mut self, done: SyncedTo) -> Offset {
         if self.is_closed && !done.is_last {
             // The last one has all that this one had.
-            self.discard(done.checkpoint.as_ref());
+            self.discard(done.checkpoint.as_deref());
             return self.synced;
         }
         self.directory_synced = self.directory_synced.max(done.directory_changes);
         if done.truncations != self.truncations {
-            self.discard(done.checkpoint.as_ref());
+            self.discard(done.checkpoint.as_deref());
             return self.synced;
         }
         for (base, length) in done.lengths {
@@ -143,8 +159,8 @@ impl<D: Disk> Log<D> {
             done.rewrites == self.rewrites && self.recovery_point.is_none_or(|before| before <= checkpoint.point)
         };
         match done.checkpoint {
-            Some(checkpoint) if is_of_use(&checkpoint) => self.put_in_place(checkpoint),
-            unused => self.discard(unused.as_ref()),
+            Some(checkpoint) if is_of_use(&checkpoint) => self.put_in_place(*checkpoint),
+            unused => self.discard(unused.as_deref()),
         }
         self.assert_invariants();
         self.synced
@@ -200,7 +216,7 @@ impl<D: Disk> Log<D> {
                 self.segments[index].has_index_files = true;
             }
         }
-        for (path, _) in checkpoint.files(&self.directory) {
+        for path in checkpoint.paths(&self.directory) {
             if let Err(error) = self.disk.rename(&checkpoint.temporary(&path), &path) {
                 tracing::warn!(path, %error, "the recovery point stays where it was");
                 return;
@@ -225,8 +241,7 @@ impl<D: Disk> Log<D> {
     /// Takes away the files of a checkpoint that is not put in place. Those that stay, the next start removes.
     fn discard(&self, checkpoint: Option<&Checkpoint>) {
         if let Some(checkpoint) = checkpoint {
-            let files = checkpoint.files(&self.directory);
-            self.remove_temporary(checkpoint, files.into_iter().map(|(path, _)| path));
+            self.remove_temporary(checkpoint, checkpoint.paths(&self.directory));
         }
     }
 
@@ -252,7 +267,7 @@ impl<D: Disk> Log<D> {
                 directory_changes: self.directory_changes,
                 truncations: self.truncations,
                 rewrites: self.rewrites,
-                checkpoint,
+                checkpoint: checkpoint.map(Box::new),
                 is_last: false,
             },
         }
@@ -288,16 +303,12 @@ impl<D: Disk> PendingSync<D> {
             synced.map_err(|error| self.failure.note(&self.directory, &error))?;
         }
         let mut done = self.done;
-        if let Some(checkpoint) = &done.checkpoint {
-            for (path, bytes) in checkpoint.files(&self.directory) {
-                let temporary = checkpoint.temporary(&path);
-                if let Err(error) = checkpoint::write_temporary(&self.disk, &temporary, &bytes).await {
-                    // A full disk, say: the log itself is safe, and a start has more to check.
-                    tracing::warn!(path, %error, "the recovery point stays where it was");
-                    done.checkpoint = None;
-                    break;
-                }
-            }
+        if let Some(checkpoint) = &done.checkpoint
+            && let Err((path, error)) = checkpoint.write(&self.disk, &self.directory).await
+        {
+            // A full disk, say: the log itself is safe, and a start has more to check.
+            tracing::warn!(path, %error, "the recovery point stays where it was");
+            done.checkpoint = None;
         }
         Ok(done)
     }
