@@ -3,7 +3,7 @@
 //! The message decoder trusts `remaining` to bound its arrays. This buffer answers with the smallest of what is left, what
 //! an array may have, and what is left of the budget for structure; strings and records are handed out uncopied and cost one.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, TryGetError};
 use proto_kafka::protocol::buf::{ByteBuf, NotEnoughBytesError};
 
 use crate::limits::ARRAY_ENTRIES_MAX;
@@ -20,6 +20,17 @@ impl Bounded {
 
     pub(crate) fn starts_with(&self, bytes: &[u8]) -> bool {
         self.bytes.starts_with(bytes)
+    }
+
+    /// The next bytes, if there are so many: all numbers are read so.
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], TryGetError> {
+        match self.bytes.first_chunk::<N>() {
+            Some(&taken) if N <= self.budget => {
+                self.advance(N);
+                Ok(taken)
+            }
+            _ => Err(TryGetError { requested: N, available: self.remaining() }),
+        }
     }
 
     /// True once every byte has been read.
@@ -41,6 +52,38 @@ impl Buf for Bounded {
         assert!(count <= self.remaining(), "the decoder asks before it reads");
         self.budget -= count;
         self.bytes.advance(count);
+    }
+
+    fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
+        self.take().map(u8::from_be_bytes)
+    }
+
+    fn try_get_i8(&mut self) -> Result<i8, TryGetError> {
+        self.take().map(i8::from_be_bytes)
+    }
+
+    fn try_get_u16(&mut self) -> Result<u16, TryGetError> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    fn try_get_i16(&mut self) -> Result<i16, TryGetError> {
+        self.take().map(i16::from_be_bytes)
+    }
+
+    fn try_get_u32(&mut self) -> Result<u32, TryGetError> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    fn try_get_u64(&mut self) -> Result<u64, TryGetError> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    fn try_get_i64(&mut self) -> Result<i64, TryGetError> {
+        self.take().map(i64::from_be_bytes)
     }
 }
 
