@@ -112,9 +112,8 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
 
 /// Where each partition that follows `leader` goes on.
 fn positions<H: Host>(node: &Node<H>, leader: BrokerId) -> BTreeMap<PartitionId, FetchPosition> {
-    let partitions = node.partitions();
-    let positions = partitions.iter().filter_map(|partition| Some((partition.id, partition.fetch_position()?)));
-    positions.filter(|(_, position)| position.leader == leader).collect()
+    let position = |partition: &Partition<H>| Some((partition.id, partition.fetch_position_at(leader)?));
+    node.collect_partitions(position)
 }
 
 /// Those that a throttle does not let fetch now: they are not in sync, and have had their share.
@@ -176,15 +175,16 @@ fn request<H: Host>(node: &Node<H>, ask: Ask<PartitionId, FetchPosition>, wait_m
     let broker_epoch = node.broker_epoch.lock().map_or(-1, |epoch| epoch.0);
     let replica =
         ReplicaState::default().with_replica_id(WireBrokerId(node.config.node_id.0)).with_replica_epoch(broker_epoch);
-    FetchRequest::default()
-        .with_replica_state(replica)
-        .with_max_wait_ms(i32::try_from(wait_max.as_millis()).unwrap_or(i32::MAX))
-        .with_min_bytes(1)
-        .with_max_bytes(RESPONSE_BYTES_MAX)
-        .with_session_id(ask.id)
-        .with_session_epoch(ask.epoch)
-        .with_topics(topics)
-        .with_forgotten_topics_data(forgotten.collect())
+    let mut request = FetchRequest::default();
+    request.replica_state = replica;
+    request.max_wait_ms = i32::try_from(wait_max.as_millis()).unwrap_or(i32::MAX);
+    request.min_bytes = 1;
+    request.max_bytes = RESPONSE_BYTES_MAX;
+    request.session_id = ask.id;
+    request.session_epoch = ask.epoch;
+    request.topics = topics;
+    request.forgotten_topics_data = forgotten.collect();
+    request
 }
 
 /// Takes what came and makes it safe. Partitions of which nothing came have nothing new. Gives those that had an error.

@@ -117,6 +117,11 @@ impl<H: Host> Node<H> {
         self.partitions.read().values().cloned().collect()
     }
 
+    /// What `find` finds of the partitions that this broker holds, by rising id. It may wait for nothing, and look up no other.
+    pub(crate) fn collect_partitions<T, C: FromIterator<T>>(&self, find: impl Fn(&Partition<H>) -> Option<T>) -> C {
+        self.partitions.read().values().filter_map(|partition| find(partition)).collect()
+    }
+
     /// A partition that this broker holds.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use host::{FileRange, Host};
 use model::Time;
 use protocol::{Header, Request, Response};
@@ -44,7 +45,7 @@ impl Answer {
     }
 
     pub(crate) fn later(reply: impl Future<Output: Into<Reply>> + Send + 'static) -> Answer {
-        Answer::Later(Box::pin(async move { Some(reply.await.into()) }))
+        Answer::Later(Box::pin(reply.map(|reply| Some(reply.into()))))
     }
 }
 

@@ -128,8 +128,8 @@ impl<H: Host> Sender<H> {
             let input = tokio::select! {
                 biased;
                 Some(done) = self.done.1.recv() => Input::Done(done),
-                Some(refreshed) = self.refreshed.1.recv() => Input::Refreshed(refreshed),
-                Some(identified) = self.identified.1.recv() => Input::Identified(identified),
+                Some(refreshed) = self.refreshed.1.recv(), if self.refreshing.is_some() => Input::Refreshed(refreshed),
+                Some(identified) = self.identified.1.recv(), if self.identifying.is_some() => Input::Identified(identified),
                 command = commands.recv() => match command {
                     Some(command) => Input::Command(command),
                     None => return,

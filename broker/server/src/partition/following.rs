@@ -23,9 +23,12 @@ impl<H: Host> Partition<H> {
         self.state.lock().replica.follows()
     }
 
-    /// Where this replica goes on fetching, if it follows and its log is safe to its end.
-    pub(crate) fn fetch_position(&self) -> Option<FetchPosition> {
+    /// Where this replica goes on fetching, if it follows `leader` and its log is safe to its end.
+    pub(crate) fn fetch_position_at(&self, leader: BrokerId) -> Option<FetchPosition> {
         let state = self.state.lock();
+        if state.replica.follows() != Some(leader) {
+            return None;
+        }
         let view = state.view(self.flush_policy);
         let begins_anew = state.next_start.is_some_and(|(to, _)| view.end < to);
         if view.safe_end < view.end || begins_anew || state.giving_up.is_some() {

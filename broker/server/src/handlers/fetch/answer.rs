@@ -36,23 +36,24 @@ impl PartitionAnswer {
             Records::InMemory(bytes) => (bytes, None),
             Records::InFile(range) => (Bytes::new(), Some(range)),
         };
-        let data = PartitionData::default()
-            .with_partition_index(partition)
-            .with_error_code(self.error_code)
-            .with_high_watermark(self.high_watermark)
-            .with_last_stable_offset(self.high_watermark)
-            .with_log_start_offset(self.log_start)
-            .with_records(Some(records))
-            .with_preferred_read_replica(wire_id(self.nearer));
-        let data = match (self.parting, self.leader) {
+        let mut data = PartitionData::default();
+        data.partition_index = partition;
+        data.error_code = self.error_code;
+        data.high_watermark = self.high_watermark;
+        data.last_stable_offset = self.high_watermark;
+        data.log_start_offset = self.log_start;
+        data.records = Some(records);
+        data.preferred_read_replica = wire_id(self.nearer);
+        match (self.parting, self.leader) {
             (Some((epoch, end)), _) => {
-                data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0))
+                data.diverging_epoch = EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0);
             }
-            (None, Some((leader, epoch))) => data.with_current_leader(
-                LeaderIdAndEpoch::default().with_leader_id(wire_id(leader)).with_leader_epoch(epoch.0),
-            ),
-            (None, None) => data,
-        };
+            (None, Some((leader, epoch))) => {
+                data.current_leader =
+                    LeaderIdAndEpoch::default().with_leader_id(wire_id(leader)).with_leader_epoch(epoch.0);
+            }
+            (None, None) => {}
+        }
         (data, in_file)
     }
 }
