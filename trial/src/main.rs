@@ -1,18 +1,14 @@
 //! The binary `trial`: scenarios in, verdicts out.
 
+mod allocator;
 mod commands;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// A run is a hundred and fifty allocations for each request, all on one thread. It asks the system for chance when the process and a
-/// thread begin, which is before any world, and for time never in a way that shows.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// `mi_option_purge_delay`, which the crate has no name for.
-const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 /// Runs a real replicated log inside a simulated world, and judges what it promised.
 ///
@@ -51,16 +47,8 @@ enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
-/// What one run gives back the next one takes: the system need not clear it again.
-fn keep_memory() {
-    #[allow(unsafe_code, reason = "an option of the allocator, set before any other thread is there")]
-    unsafe {
-        libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
-    }
-}
-
 fn main() -> ExitCode {
-    keep_memory();
+    allocator::keep_memory();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
