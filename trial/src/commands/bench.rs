@@ -44,12 +44,41 @@ pub(crate) struct Arguments {
     /// Run this seed of the default fuzz profile alone, and print the peak of the process's memory in bytes
     #[arg(long, hide = true, value_name = "S")]
     peak_of: Option<u64>,
+
+    /// Run this part alone, so often, for a profiler; and print what the fastest took of a core, in milliseconds
+    #[arg(long, hide = true, value_name = "PART")]
+    only: Option<Part>,
+
+    #[arg(long, hide = true, requires = "only", default_value_t = 1)]
+    times: u32,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Part {
+    Echo,
+    Calm,
+    Swarm,
+}
+
+impl Part {
+    fn cores(self) -> miette::Result<Duration> {
+        match self {
+            Part::Echo => Ok(echo(our_echo)? * ROUND_TRIPS),
+            Part::Calm => Ok(Calm::measure(false)?.spent.cores),
+            Part::Swarm => Ok(Swarm::measure(1).spent.cores),
+        }
+    }
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> miette::Result<Exit> {
     if let Some(seed) = arguments.peak_of {
         let peak = machine::peak_of(|| swarm::run(seed, false));
         print(&format!("{}\n", peak.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string())));
+        return Ok(Exit::AsExpected);
+    }
+    if let Some(part) = arguments.only {
+        let all: Vec<Duration> = (0..arguments.times).map(|_| part.cores()).collect::<miette::Result<_>>()?;
+        print(&format!("{}\n", all.into_iter().min().map_or(0, millis)));
         return Ok(Exit::AsExpected);
     }
     let figures = Figures::measure()?;
@@ -91,13 +120,9 @@ impl Figures {
     }
 
     fn round() -> miette::Result<Figures> {
-        let echo = |run: fn() -> Result<Duration, String>| {
-            let (result, spent) = measured(run);
-            result.map(|_wall| spent.cores / ROUND_TRIPS).map_err(|error| miette!("{error}"))
-        };
         Ok(Figures {
-            bare: echo(|| bare_echo(ROUND_TRIPS))?,
-            ours: echo(|| our_echo(ROUND_TRIPS))?,
+            bare: echo(bare_echo)?,
+            ours: echo(our_echo)?,
             calm: Calm::measure(false)?,
             traced: Calm::measure(true)?,
             one: Swarm::measure(1),
@@ -188,6 +213,12 @@ impl Figures {
             parts(&one.tally, one.requests),
         )
     }
+}
+
+/// What a round trip takes of a core.
+fn echo(run: fn(u32) -> Result<Duration, String>) -> miette::Result<Duration> {
+    let (result, spent) = measured(|| run(ROUND_TRIPS));
+    result.map(|_wall| spent.cores / ROUND_TRIPS).map_err(|error| miette!("{error}"))
 }
 
 /// Requests of clients: each is one write to a connection.
