@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use crate::confined::Confined;
 
 use crate::streams::{Stream, Streams};
 
@@ -16,7 +16,7 @@ const IN_USE: f64 = 0.25;
 pub(crate) struct Buggify {
     is_on: AtomicBool,
     streams: Streams,
-    sites: Mutex<Vec<Site>>,
+    sites: Confined<Vec<Site>>,
 }
 
 struct Site {
@@ -27,7 +27,7 @@ struct Site {
 
 impl Buggify {
     pub(crate) fn new(is_on: bool, streams: Streams) -> Buggify {
-        Buggify { is_on: AtomicBool::new(is_on), streams, sites: Mutex::default() }
+        Buggify { is_on: AtomicBool::new(is_on), streams, sites: Confined::default() }
     }
 
     /// From now on no site fires.

@@ -13,13 +13,15 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use madsim::runtime::NodeHandle;
 use madsim::time::TimeHandle;
 use model::Time;
-use parking_lot::Mutex;
+
+use crate::confined::Confined;
 
 /// World time runs slower than madsim's by this factor.
 const DILATION: u64 = 1_000;
@@ -35,9 +37,24 @@ const PAGE: u64 = NEAR.as_nanos() as u64;
 
 /// World time: nanoseconds since the run began. Cheap to clone.
 #[derive(Clone)]
-pub struct Clock {
+pub struct Clock(Arc<Shared>);
+
+struct Shared {
     time: TimeHandle,
-    book: Arc<Mutex<Book>>,
+    /// Nanoseconds of the world while a task is polled, which takes none; else [`NO_POLL`].
+    polled_at: AtomicU64,
+    /// Asks madsim for one timer after another.
+    alarm: Confined<Alarm>,
+    book: Confined<Book>,
+}
+
+/// Nobody is polled: time moves, and madsim must be asked for it.
+const NO_POLL: u64 = u64::MAX;
+
+struct Alarm {
+    /// When madsim's time began.
+    base: Instant,
+    sleep: Pin<Box<madsim::time::Sleep>>,
 }
 
 /// A wait in the book: its number in the order of writing, and its place in `wakers`, which is another's once this one is over.
@@ -109,14 +126,36 @@ impl Book {
 impl Clock {
     /// The clock of the madsim runtime that we are in. Its housekeeper runs on `keeper`.
     pub(crate) fn new(keeper: &NodeHandle) -> Clock {
-        let clock = Clock { time: TimeHandle::current(), book: Arc::default() };
+        let time = TimeHandle::current();
+        let alarm = Alarm { base: time.now_instant() - time.elapsed(), sleep: Box::pin(time.sleep(Duration::ZERO)) };
+        let (polled_at, alarm, book) = (AtomicU64::new(NO_POLL), Confined::new(alarm), Confined::default());
+        let clock = Clock(Arc::new(Shared { time, polled_at, alarm, book }));
         keeper.spawn(Housekeeper(clock.clone()));
         clock
     }
 
+    /// On the thread of its world: see [`Clock::now_elsewhere`].
+    #[inline]
     pub fn now(&self) -> Time {
-        let elapsed = self.time.elapsed();
+        match self.0.polled_at.load(Ordering::Relaxed) {
+            NO_POLL => self.now_elsewhere(),
+            now => Time(now),
+        }
+    }
+
+    /// On any thread, a little dearer.
+    pub(crate) fn now_elsewhere(&self) -> Time {
+        let elapsed = self.0.time.elapsed();
         Time(elapsed.as_secs() * (1_000_000_000 / DILATION) + u64::from(elapsed.subsec_nanos()) / DILATION)
+    }
+
+    /// A task is polled from now on. Time stands still meanwhile, so it is looked up once.
+    pub(crate) fn begin_poll(&self) {
+        self.0.polled_at.store(self.now_elsewhere().0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_poll(&self) {
+        self.0.polled_at.store(NO_POLL, Ordering::Relaxed);
     }
 
     pub fn sleep(&self, duration: Duration) -> Sleep {
@@ -130,18 +169,20 @@ impl Clock {
     /// Wakes at `deadline`, or in a moment if that has passed. Cannot be called off: for what is near and sure to matter.
     pub(crate) fn wake_at(&self, deadline: Time, waker: &Waker) {
         let wait = deadline.since(self.now()).max(WAIT_MIN);
-        let mut sleep = self.time.sleep(wait * DILATION as u32);
-        let _pending = Pin::new(&mut sleep).poll(&mut Context::from_waker(waker));
+        let Alarm { base, sleep } = &mut *self.0.alarm.lock();
+        let at = *base + self.0.time.elapsed() + wait * DILATION as u32;
+        sleep.as_mut().reset(at);
+        let _pending = sleep.as_mut().poll(&mut Context::from_waker(waker));
     }
 
     /// Forgets all far waits, and with them the tasks that they hold.
     pub(crate) fn clear(&self) {
-        let book = std::mem::take(&mut *self.book.lock());
+        let book = std::mem::take(&mut *self.0.book.lock());
         drop(book);
     }
 
     fn write_down(&self, deadline: Time, waker: &Waker) -> Written {
-        let mut book = self.book.lock();
+        let mut book = self.0.book.lock();
         let written = book.write(deadline, waker.clone());
         let look = Time(deadline.0.saturating_sub(NEAR.as_nanos() as u64));
         if book.next_look.is_none_or(|next_look| look < next_look) {
@@ -162,7 +203,7 @@ impl Future for Housekeeper {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let clock = &self.0;
-        let mut book = clock.book.lock();
+        let mut book = clock.0.book.lock();
         let now = clock.now();
         // Twice as far as needed, so that looks are at least `NEAR` apart.
         let near = now + 2 * NEAR;
@@ -200,7 +241,7 @@ struct Waiting {
 impl Sleep {
     fn call_off(&mut self) {
         if let Some(Waiting { far: Some(written), .. }) = self.waiting.take() {
-            let waker = self.clock.book.lock().call_off(written);
+            let waker = self.clock.0.book.lock().call_off(written);
             drop(waker);
         }
     }

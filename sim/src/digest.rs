@@ -6,8 +6,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::confined::Confined;
 use model::Time;
-use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::tally::{Counts, Tally};
@@ -131,7 +131,7 @@ kinds! {
 #[derive(Clone)]
 pub struct Digest {
     clock: Clock,
-    roll: Arc<Mutex<Roll>>,
+    roll: Arc<Confined<Roll>>,
 }
 
 struct Roll {
@@ -154,7 +154,7 @@ impl Digest {
     pub(crate) fn new(clock: Clock, record: bool) -> Digest {
         let (state, counts) = (0x9e37_79b9_7f4a_7c15, Counts::new());
         let roll = Roll { state, events: 0, counts, recording: record.then(Vec::new) };
-        Digest { clock, roll: Arc::new(Mutex::new(roll)) }
+        Digest { clock, roll: Arc::new(Confined::new(roll)) }
     }
 
     /// Charges an event that happens now.

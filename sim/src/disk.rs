@@ -35,9 +35,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::confined::Confined;
 use futures_util::future::{Either, select};
 use host::Space;
-use parking_lot::Mutex;
 
 use crate::digest::{Kind, fingerprint};
 use crate::life::Life;
@@ -88,8 +88,8 @@ pub enum Operation {
 pub struct DiskState(Arc<Shared>);
 
 struct Shared {
-    seam: Mutex<DiskSeam>,
-    state: Mutex<State>,
+    seam: Confined<DiskSeam>,
+    state: Confined<State>,
 }
 
 struct State {
@@ -106,7 +106,7 @@ struct State {
     lying: Option<(Scope, Lying)>,
 }
 
-type Inode = Arc<Mutex<Content>>;
+type Inode = Arc<Confined<Content>>;
 
 /// The disk as one process sees it.
 #[derive(Clone)]
@@ -132,7 +132,7 @@ impl DiskState {
             trouble: Trouble::default(),
             lying: None,
         };
-        DiskState(Arc::new(Shared { seam: Mutex::new(seam), state: Mutex::new(state) }))
+        DiskState(Arc::new(Shared { seam: Confined::new(seam), state: Confined::new(state) }))
     }
 
     pub(crate) fn mount(&self, life: Life) -> SimDisk {

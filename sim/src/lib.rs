@@ -19,6 +19,7 @@ compile_error!(
 pub mod bench;
 mod buggify;
 mod clock;
+mod confined;
 pub mod digest;
 mod disk;
 

@@ -14,9 +14,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::confined::Confined;
 use evidence::{NodeName, What};
 use madsim::runtime::{Handle, NodeHandle};
-use parking_lot::Mutex;
 
 use crate::digest::{Kind, NodeIndex};
 use crate::disk::DiskState;
@@ -44,8 +44,8 @@ pub(crate) struct NodeState {
     pub(crate) name: NodeName,
     index: NodeIndex,
     pub(crate) disk: DiskState,
-    wall_clock: Arc<Mutex<WallClock>>,
-    machine: Mutex<Machine>,
+    wall_clock: Arc<Confined<WallClock>>,
+    machine: Confined<Machine>,
 }
 
 struct Machine {
@@ -205,7 +205,7 @@ impl Node {
                 madsim: madsim.clone(),
                 origin: machine.origin,
                 wall_clock: self.state.wall_clock.clone(),
-                entropy: Mutex::new(entropy),
+                entropy: Confined::new(entropy),
             };
             (program, process, madsim)
         };
@@ -266,7 +266,7 @@ impl NodeState {
             index,
             disk: DiskState::new(seam),
             wall_clock: Arc::default(),
-            machine: Mutex::new(machine),
+            machine: Confined::new(machine),
         };
         state.machine.lock().origin = state.origin(core, 0);
         state

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::confined::Confined;
 use evidence::{NodeName, What};
 use madsim::runtime::NodeHandle;
 use model::{Endpoint, Event, Planted, Time, Timestamp};
-use parking_lot::Mutex;
 
 use crate::digest::{Kind, NodeIndex};
 use crate::disk::SimDisk;
@@ -33,8 +33,8 @@ pub(crate) struct Process {
     pub(crate) life: Life,
     pub(crate) madsim: NodeHandle,
     pub(crate) origin: Duration,
-    pub(crate) wall_clock: Arc<Mutex<WallClock>>,
-    pub(crate) entropy: Mutex<Stream>,
+    pub(crate) wall_clock: Arc<Confined<WallClock>>,
+    pub(crate) entropy: Confined<Stream>,
 }
 
 impl SimHost {

@@ -205,7 +205,7 @@ fn watch<T>(news: &Receiver<News<T>>, patience: Duration) -> Result<Result<Outco
             Ok(News::Began(began)) => clock = Some(began),
             Ok(News::Ended(result)) => return Ok(result),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                let now = clock.as_ref().map_or(Time::ZERO, Clock::now);
+                let now = clock.as_ref().map_or(Time::ZERO, Clock::now_elsewhere);
                 if now.since(reached) < PROGRESS_MIN {
                     return Err(now);
                 }

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::task::{Poll, Waker};
 
+use crate::confined::Confined;
 use evidence::{Entry, NodeName, What};
-use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::digest::{Digest, Kind, NodeIndex, fingerprint};
@@ -14,7 +14,7 @@ use crate::run::Observer;
 pub(crate) struct Trace {
     clock: Clock,
     digest: Digest,
-    written: Mutex<Written>,
+    written: Confined<Written>,
 }
 
 struct Written {
@@ -31,7 +31,7 @@ impl Trace {
     pub(crate) fn new(clock: Clock, digest: Digest, observer: Observer, keep: bool) -> Trace {
         let (entries, observer) = (keep.then(Vec::new), Some(observer));
         let written = Written { count: 0, entries, observer, stopped: false, waiting: Vec::new() };
-        Trace { clock, digest, written: Mutex::new(written) }
+        Trace { clock, digest, written: Confined::new(written) }
     }
 
     pub(crate) fn write(&self, node: NodeIndex, name: &NodeName, what: What) {

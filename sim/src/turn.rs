@@ -10,18 +10,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use parking_lot::Mutex;
+use crate::clock::Clock;
+use crate::confined::Confined;
 
 /// The turn of whatever task of a world is polled now. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Turn(Arc<Shared>);
 
-#[derive(Default)]
+/// Numbers here are written by the world's thread alone.
 struct Shared {
+    clock: Clock,
     is_on: AtomicBool,
     born: AtomicU64,
     polls: AtomicU64,
-    woken: Mutex<Vec<(u64, Waker)>>,
+    woken: Confined<Vec<(u64, Waker)>>,
 }
 
 /// The waker of one task, in its world's order.
@@ -32,6 +34,11 @@ struct Ordered {
 }
 
 impl Turn {
+    pub(crate) fn new(clock: Clock) -> Turn {
+        let (is_on, woken) = (AtomicBool::new(false), Confined::default());
+        Turn(Arc::new(Shared { clock, is_on, born: AtomicU64::new(0), polls: AtomicU64::new(0), woken }))
+    }
+
     /// `future`, as a task that takes its turn.
     pub(crate) async fn take<T>(self, future: impl Future<Output = T>) -> T {
         let birth = self.0.born.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +49,8 @@ impl Turn {
                 Waker::from(Arc::new(Ordered { birth, waker: context.waker().clone(), turn: self.clone() }))
             });
             self.0.is_on.store(true, Ordering::Relaxed);
-            self.0.polls.fetch_add(1, Ordering::Relaxed);
+            self.0.polls.store(self.polls() + 1, Ordering::Relaxed);
+            self.0.clock.begin_poll();
             let poll = future.as_mut().poll(&mut Context::from_waker(waker));
             self.end();
             poll
@@ -51,6 +59,7 @@ impl Turn {
     }
 
     fn end(&self) {
+        self.0.clock.end_poll();
         self.0.is_on.store(false, Ordering::Relaxed);
         let woken = &mut *self.0.woken.lock();
         if woken.len() > 1 {
@@ -67,6 +76,7 @@ impl Turn {
 
     /// Lets go of all that was woken when a poll panicked.
     pub(crate) fn clear(&self) {
+        self.0.clock.end_poll();
         self.0.is_on.store(false, Ordering::Relaxed);
         self.0.woken.lock().clear();
     }

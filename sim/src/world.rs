@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::confined::Confined;
 use evidence::{NodeName, What};
 use madsim::runtime::{Handle, NodeHandle};
 use model::{Planted, Time, coverage};
-use parking_lot::Mutex;
 
 use crate::buggify::Buggify;
 use crate::clock::{Clock, Sleep};
@@ -51,7 +51,7 @@ pub(crate) struct Core {
     /// Where tasks of the world itself run.
     keeper: NodeHandle,
     /// By name, in the order of their making; the world itself is not among them.
-    nodes: Mutex<Vec<Arc<NodeState>>>,
+    nodes: Confined<Vec<Arc<NodeState>>>,
     pub(crate) turn: Turn,
     spawned: AtomicU32,
 }
@@ -144,7 +144,7 @@ impl Core {
         assert_eq!(world, NodeIndex(0));
         let Nodes { planted, buggify } = nodes;
         let buggify = Buggify::new(buggify, streams);
-        let (nodes, turn, spawned) = (Mutex::default(), Turn::default(), AtomicU32::new(0));
+        let (nodes, turn, spawned) = (Confined::default(), Turn::new(clock.clone()), AtomicU32::new(0));
         Arc::new(Core {
             seed,
             planted,

@@ -7,12 +7,14 @@ use super::content::{SECTOR, SyncId};
 use super::{Inode, Operation, SimDisk};
 use crate::digest::Kind;
 
-/// An open file of one process.
+/// An open file of one process. Cheap to clone.
 #[derive(Clone)]
-pub struct SimFile {
+pub struct SimFile(Arc<Opened>);
+
+struct Opened {
     disk: SimDisk,
     /// As it was called when it was opened.
-    path: Arc<str>,
+    path: String,
     inode: Inode,
 }
 
@@ -30,9 +32,11 @@ impl Drop for Running<'_> {
 
 impl SimFile {
     pub(super) fn new(disk: SimDisk, path: &str, inode: Inode) -> SimFile {
-        SimFile { disk, path: path.into(), inode }
+        SimFile(Arc::new(Opened { disk, path: path.to_owned(), inode }))
     }
+}
 
+impl Opened {
     /// The sync has ended; on a lying disk it has not made safe all that it says.
     fn finish(&self, id: SyncId) {
         let state = &mut *self.disk.state.0.state.lock();
@@ -52,26 +56,26 @@ impl SimFile {
 
 impl host::File for SimFile {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.disk.check()?;
-        self.disk.state.trouble(Operation::Read, &self.path, position)?;
-        let content = self.inode.lock();
+        self.0.disk.check()?;
+        self.0.disk.state.trouble(Operation::Read, &self.0.path, position)?;
+        let content = self.0.inode.lock();
         if !content.can_be_read(position, buffer.len()) {
-            return Err(self.disk.state.refuse(Operation::Read, position));
+            return Err(self.0.disk.state.refuse(Operation::Read, position));
         }
         let length = content.read(position, buffer);
         drop(content);
-        self.disk.state.charge(Kind::DiskRead, position, length as u64);
+        self.0.disk.state.charge(Kind::DiskRead, position, length as u64);
         Ok(length)
     }
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
-        self.disk.check()?;
-        self.disk.state.trouble(Operation::Write, &self.path, position)?;
-        let state = &mut *self.disk.state.0.state.lock();
+        self.0.disk.check()?;
+        self.0.disk.state.trouble(Operation::Write, &self.0.path, position)?;
+        let state = &mut *self.0.disk.state.0.state.lock();
         state.changes += 1;
-        let mut content = self.inode.lock();
+        let mut content = self.0.inode.lock();
         if !content.can_be_written(position, bytes.len()) {
-            return Err(self.disk.state.refuse(Operation::Write, position));
+            return Err(self.0.disk.state.refuse(Operation::Write, position));
         }
         let growth = (position + bytes.len() as u64).saturating_sub(content.length());
         let room = state.capacity.saturating_sub(state.used);
@@ -82,20 +86,20 @@ impl host::File for SimFile {
             state.used += content.write(position, taken);
         }
         drop(content);
-        self.disk.state.charge(Kind::DiskWrote, position, taken.len() as u64);
+        self.0.disk.state.charge(Kind::DiskWrote, position, taken.len() as u64);
         if 0 < refused { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn length(&self) -> io::Result<u64> {
-        self.disk.check_at(&self.path)?;
-        Ok(self.inode.lock().length())
+        self.0.disk.check_at(&self.0.path)?;
+        Ok(self.0.inode.lock().length())
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.disk.check_at(&self.path)?;
-        let state = &mut *self.disk.state.0.state.lock();
+        self.0.disk.check_at(&self.0.path)?;
+        let state = &mut *self.0.disk.state.0.state.lock();
         state.changes += 1;
-        let mut content = self.inode.lock();
+        let mut content = self.0.inode.lock();
         let growth = length.saturating_sub(content.length());
         if state.capacity.saturating_sub(state.used) < growth {
             return Err(io::ErrorKind::StorageFull.into());
@@ -103,24 +107,24 @@ impl host::File for SimFile {
         let (grown, freed) = content.set_length(length);
         state.used = state.used + grown - freed;
         drop(content);
-        self.disk.state.charge(Kind::DiskLength, length, freed);
+        self.0.disk.state.charge(Kind::DiskLength, length, freed);
         Ok(())
     }
 
     async fn sync(&self) -> io::Result<()> {
-        self.disk.check()?;
-        let (id, dirty_bytes) = self.inode.lock().begin_sync();
-        let running = Running { inode: &self.inode, id };
-        self.disk.state.wait_for_device(dirty_bytes).await;
-        self.disk.check()?;
-        if let Err(error) = self.disk.state.trouble(Operation::Sync, &self.path, 0) {
-            let mut seam = self.disk.state.0.seam.lock();
-            self.inode.lock().fail_sync(&mut seam.stream);
+        self.0.disk.check()?;
+        let (id, dirty_bytes) = self.0.inode.lock().begin_sync();
+        let running = Running { inode: &self.0.inode, id };
+        self.0.disk.state.wait_for_device(dirty_bytes).await;
+        self.0.disk.check()?;
+        if let Err(error) = self.0.disk.state.trouble(Operation::Sync, &self.0.path, 0) {
+            let mut seam = self.0.disk.state.0.seam.lock();
+            self.0.inode.lock().fail_sync(&mut seam.stream);
             return Err(error);
         }
-        self.finish(id);
+        self.0.finish(id);
         drop(running);
-        self.disk.state.charge(Kind::DiskSynced, dirty_bytes, 0);
+        self.0.disk.state.charge(Kind::DiskSynced, dirty_bytes, 0);
         Ok(())
     }
 }

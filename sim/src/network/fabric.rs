@@ -9,9 +9,9 @@ use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::confined::{Confined, Taken};
 use bytes::Bytes;
 use model::Time;
-use parking_lot::{Mutex, MutexGuard};
 
 pub(super) use ending::Half;
 pub(super) use severance::Severance;
@@ -31,7 +31,7 @@ const FREE_PORTS: std::ops::Range<u16> = 32_768..61_000;
 #[derive(Clone)]
 pub(crate) struct Fabric {
     pub(super) clock: Clock,
-    state: Arc<Mutex<State>>,
+    state: Arc<Confined<State>>,
 }
 
 pub(super) struct State {
@@ -93,10 +93,10 @@ impl Fabric {
             free: Vec::new(),
             serial: 0,
         };
-        Fabric { clock, state: Arc::new(Mutex::new(state)) }
+        Fabric { clock, state: Arc::new(Confined::new(state)) }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> Taken<'_, State> {
         self.state.lock()
     }
 

@@ -19,7 +19,7 @@ mod stream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use crate::confined::Confined;
 
 pub use connection::{GIVEN_UP_AFTER, WINDOW};
 pub(crate) use fabric::Fabric;
@@ -33,7 +33,7 @@ use crate::digest::NodeIndex;
 #[derive(Clone)]
 pub struct Network {
     fabric: Fabric,
-    faults: Arc<Mutex<Faults>>,
+    faults: Arc<Confined<Faults>>,
 }
 
 #[derive(Default)]
