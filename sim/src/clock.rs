@@ -41,7 +41,7 @@ pub struct Clock(Arc<Shared>);
 
 struct Shared {
     time: TimeHandle,
-    /// Nanoseconds of the world while a task is polled, which takes none; else [`NO_POLL`].
+    /// madsim's time in nanoseconds while a task is polled, which takes none; else [`NO_POLL`].
     polled_at: AtomicU64,
     /// Asks madsim for one timer after another.
     alarm: Confined<Alarm>,
@@ -137,21 +137,30 @@ impl Clock {
     /// On the thread of its world: see [`Clock::now_elsewhere`].
     #[inline]
     pub fn now(&self) -> Time {
+        Time(self.elapsed() / DILATION)
+    }
+
+    /// On any thread.
+    pub(crate) fn now_elsewhere(&self) -> Time {
+        Time(self.asked() / DILATION)
+    }
+
+    #[inline]
+    fn elapsed(&self) -> u64 {
         match self.0.polled_at.load(Ordering::Relaxed) {
-            NO_POLL => self.now_elsewhere(),
-            now => Time(now),
+            NO_POLL => self.asked(),
+            elapsed => elapsed,
         }
     }
 
-    /// On any thread, a little dearer.
-    pub(crate) fn now_elsewhere(&self) -> Time {
+    fn asked(&self) -> u64 {
         let elapsed = self.0.time.elapsed();
-        Time(elapsed.as_secs() * (1_000_000_000 / DILATION) + u64::from(elapsed.subsec_nanos()) / DILATION)
+        elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
     }
 
-    /// A task is polled from now on. Time stands still meanwhile, so it is looked up once.
+    /// A task is polled from now on. Time stands still meanwhile, so it is asked for once.
     pub(crate) fn begin_poll(&self) {
-        self.0.polled_at.store(self.now_elsewhere().0, Ordering::Relaxed);
+        self.0.polled_at.store(self.asked(), Ordering::Relaxed);
     }
 
     pub(crate) fn end_poll(&self) {
@@ -168,10 +177,10 @@ impl Clock {
 
     /// Wakes at `deadline`, or in a moment if that has passed. Cannot be called off: for what is near and sure to matter.
     pub(crate) fn wake_at(&self, deadline: Time, waker: &Waker) {
-        let wait = deadline.since(self.now()).max(WAIT_MIN);
+        let elapsed = self.elapsed();
+        let wait = deadline.0.saturating_sub(elapsed / DILATION).max(WAIT_MIN.as_nanos() as u64);
         let Alarm { base, sleep } = &mut *self.0.alarm.lock();
-        let at = *base + self.0.time.elapsed() + wait * DILATION as u32;
-        sleep.as_mut().reset(at);
+        sleep.as_mut().reset(*base + Duration::from_nanos(elapsed + wait * DILATION));
         let _pending = sleep.as_mut().poll(&mut Context::from_waker(waker));
     }
 
