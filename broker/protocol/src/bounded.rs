@@ -18,8 +18,9 @@ impl Bounded {
         Bounded { bytes, budget }
     }
 
-    pub(crate) fn starts_with(&self, bytes: &[u8]) -> bool {
-        self.bytes.starts_with(bytes)
+    /// What is left.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     /// The next bytes, if there are so many: all numbers are read so.

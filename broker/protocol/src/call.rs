@@ -46,7 +46,9 @@ pub fn encode_request<R: RequestMessage>(
     out.put_i16(client_id_length);
     out.put_slice(client_id.as_bytes());
     out.put_bytes(0, tagged_fields);
-    request.encode(&mut out, version).map_err(failed)?;
+    if !request.encode_plainly(version, &mut out) {
+        request.encode(&mut out, version).map_err(failed)?;
+    }
     end_frame(out)
 }
 
@@ -66,8 +68,11 @@ pub fn correlation_id(frame: &Bytes) -> Result<i32, CallFormatError> {
 pub fn decode_response<R: RequestMessage>(version: i16, frame: Bytes) -> Result<R::Response, CallFormatError> {
     let mut body = Bounded::new(frame, ANSWER_STRUCTURE_BYTES_MAX);
     ResponseHeader::decode(&mut body, R::Response::header_version(version))?;
-    let version =
-        if R::KEY == ApiKey::ApiVersions as i16 && body.starts_with(&UNSUPPORTED_VERSION) { 0 } else { version };
+    if let Some(plain) = R::decode_plain_response(body.bytes(), version) {
+        return Ok(plain);
+    }
+    let is_other_version = R::KEY == ApiKey::ApiVersions as i16 && body.bytes().starts_with(&UNSUPPORTED_VERSION);
+    let version = if is_other_version { 0 } else { version };
     let response = R::Response::decode(&mut body, version)?;
     if !body.is_empty() {
         return Err(CallFormatError::Trailing);

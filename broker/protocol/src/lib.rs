@@ -15,11 +15,13 @@ mod bounded;
 mod call;
 mod errors;
 mod fetch_parts;
+mod fetch_plain;
 mod frame;
 pub mod limits;
 pub mod messages;
 pub mod records;
 mod request;
+mod request_message;
 mod response;
 
 pub use apis::{Api, SUPPORTED, api, api_versions_response, refuse_api_versions};

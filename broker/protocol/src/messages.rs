@@ -44,10 +44,10 @@ pub use proto_kafka::messages::{
     offset_for_leader_epoch_response, produce_request, produce_response, update_features_request,
     update_features_response, update_raft_voter_request, update_raft_voter_response, vote_request, vote_response,
 };
-/// What every request structure is: it knows its key and its response.
-pub use proto_kafka::protocol::Request as RequestMessage;
 pub use proto_kafka::protocol::StrBytes;
 pub use uuid::Uuid;
+
+pub use crate::request_message::RequestMessage;
 
 /// A topic's identity as the wire says it.
 pub fn uuid(id: TopicId) -> Uuid {

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::apis;
 use crate::bounded::Bounded;
+use crate::fetch_plain;
 use crate::limits::STRUCTURE_BYTES_MAX;
 use crate::messages::*;
 
@@ -125,7 +126,14 @@ pub fn decode_request_as(newest: MetadataVersion, frame: Bytes) -> Result<(Heade
     let whole = RequestHeader::decode(&mut body, header_version(api.key, header.version)).map_err(malformed)?;
     header.client_id = whole.client_id;
     // Bytes that follow are nobody's, as with Kafka: librdkafka 2.16 sends three too many when it asks for all topics.
-    let request = decode_body(api.key, header.version, &mut body)?;
+    let plain = match api.key {
+        ApiKey::Fetch => fetch_plain::decode_request(body.bytes(), header.version),
+        _ => None,
+    };
+    let request = match plain {
+        Some(fetch) => Request::Fetch(fetch),
+        None => decode_body(api.key, header.version, &mut body)?,
+    };
     Ok((header, request))
 }
 

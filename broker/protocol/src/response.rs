@@ -6,6 +6,7 @@ use proto_kafka::protocol::{Encodable, HeaderVersion};
 use thiserror::Error;
 
 use crate::fetch_parts::{self, Piece};
+use crate::fetch_plain;
 use crate::messages::*;
 use crate::request::Header;
 
@@ -130,7 +131,11 @@ pub fn encode_response_around(
             fetch_parts::encode(fetch, apart, version, out).map_err(failed)
         }
         _ => {
-            encode_body(response, version, &mut out).map_err(failed)?;
+            let is_written =
+                matches!(response, Response::Fetch(fetch) if fetch_plain::encode_response(fetch, version, &mut out));
+            if !is_written {
+                encode_body(response, version, &mut out).map_err(failed)?;
+            }
             Ok(vec![Piece::Bytes(end_frame(out)?)])
         }
     }
