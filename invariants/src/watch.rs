@@ -102,7 +102,7 @@ impl Watch {
         if is_convergence_shown && self.convergence.look(entry, node, &self.world) {
             first = first.or_else(|| self.convergence.violation.clone());
         }
-        if entry.what == What::PowerLost {
+        if matches!(entry.what, What::PowerLost) {
             self.power_losses += 1;
         }
         self.calm.observe(entry, node);

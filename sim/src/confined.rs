@@ -1,8 +1,7 @@
 //! A lock that one thread alone can take: the one on which its world lives.
 //!
-//! A run is one thread from its beginning to its end, and takes thousands of locks in the time of one request of a client. What makes a lock
-//! safe among threads, two instructions that every core waits for, was a sixth of the time of a run. This one asks whose thread it is on, and
-//! no other core.
+//! A run is one thread from its beginning to its end, and takes hundreds of locks for one request of a client. What makes a lock safe among
+//! threads are two instructions that wait for all that the core wrote before. This one asks on whose thread it is, and waits for nothing.
 
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
