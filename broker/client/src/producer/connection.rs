@@ -6,6 +6,7 @@ use std::time::Duration;
 use host::{Host, timeout};
 use model::{Endpoint, Offset, Time};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{ProduceRequest, ProduceResponse, topic_name};
 use protocol::{ErrorCode, decode_response};
 use tokio::sync::mpsc;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use super::batch::{Batch, Outcome};
 use super::{Acks, Reason};
 use crate::node::Node;
-use crate::{CallError, Cluster, TopicPartition};
+use crate::{CallError, Cluster};
 
 /// The batches of one request and what became of them.
 pub(super) struct Done {
@@ -139,21 +140,25 @@ impl<H: Host> ProduceConnection<H> {
     }
 
     fn answer(&self, batches: Vec<Batch>, answer: ProduceResponse) {
-        let mut outcomes = BTreeMap::new();
-        for topic in &answer.responses {
-            for partition in &topic.partition_responses {
-                let outcome = match ErrorCode::try_from_code(partition.error_code) {
-                    None => Outcome::Written(Some(Offset(partition.base_offset))),
-                    Some(code) => Outcome::Failed(Reason::Refused(code)),
-                };
-                outcomes.insert(TopicPartition::new(&topic.name, partition.index), outcome);
-            }
+        let mut told: Vec<(&str, &PartitionProduceResponse)> = Vec::with_capacity(batches.len());
+        for TopicProduceResponse { name, partition_responses, .. } in &answer.responses {
+            told.extend(partition_responses.iter().map(|partition| (name.as_str(), partition)));
         }
-        let outcome = |batch: Batch| {
-            let outcome = outcomes.remove(&batch.partition).unwrap_or(Outcome::Failed(Reason::Missing));
+        let outcome = |(number, batch): (usize, Batch)| {
+            let is_of_batch = |(topic, answer): &&(&str, &PartitionProduceResponse)| {
+                (*topic, answer.index) == (&*batch.partition.topic, batch.partition.partition)
+            };
+            // Answers have the order of what was asked, with all brokers that we know.
+            let found = told.get(number).filter(is_of_batch).or_else(|| told.iter().find(is_of_batch));
+            let outcome = match found.map(|(_, answer)| (answer, ErrorCode::try_from_code(answer.error_code))) {
+                Some((answer, None)) => Outcome::Written(Some(Offset(answer.base_offset))),
+                Some((_, Some(code))) => Outcome::Failed(Reason::Refused(code)),
+                None => Outcome::Failed(Reason::Missing),
+            };
             (batch, outcome)
         };
-        self.report(batches.into_iter().map(outcome).collect());
+        let outcomes = batches.into_iter().enumerate().map(outcome).collect();
+        self.report(outcomes);
     }
 
     fn fail(&self, batches: Vec<Batch>, error: CallError) {

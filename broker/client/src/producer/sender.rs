@@ -264,6 +264,9 @@ impl<H: Host> Sender<H> {
 
     /// Gives one batch of each partition that is ready to its leader's connection; false if none may go.
     fn dispatch(&mut self, now: Time) -> bool {
+        if self.queues.values().all(|queue| queue.ready.is_empty()) {
+            return false;
+        }
         let mut requests = BTreeMap::<Endpoint, (Vec<Batch>, usize)>::new();
         for (partition, queue) in &mut self.queues {
             let may_go = queue.in_flight.len() < self.config.in_flight_per_partition() && queue.retry_at <= now;
@@ -313,21 +316,30 @@ impl<H: Host> Sender<H> {
     }
 
     fn send(&mut self, endpoint: Endpoint, batches: Vec<Batch>) {
-        let link = self.links.entry(endpoint.clone()).or_insert_with(|| {
-            let (requests, received) = mpsc::unbounded_channel();
-            let connection = ProduceConnection {
-                cluster: self.cluster.clone(),
-                endpoint,
-                acks: self.config.acks,
-                in_flight_max: self.config.in_flight_max,
-                done: self.done.0.clone(),
-            };
-            let task = host::spawn(self.cluster.host(), connection.run(received));
-            Link { requests, in_flight: 0, _task: task }
-        });
+        let link = match self.links.get_mut(&endpoint) {
+            Some(link) => link,
+            None => {
+                let link = self.link(&endpoint);
+                self.links.entry(endpoint).or_insert(link)
+            }
+        };
         link.in_flight += 1;
         let sent = link.requests.send(batches);
         assert!(sent.is_ok(), "a connection's task lives as long as its link");
+    }
+
+    /// A new connection's task.
+    fn link(&self, endpoint: &Endpoint) -> Link {
+        let (requests, received) = mpsc::unbounded_channel();
+        let connection = ProduceConnection {
+            cluster: self.cluster.clone(),
+            endpoint: endpoint.clone(),
+            acks: self.config.acks,
+            in_flight_max: self.config.in_flight_max,
+            done: self.done.0.clone(),
+        };
+        let task = host::spawn(self.cluster.host(), connection.run(received));
+        Link { requests, in_flight: 0, _task: task }
     }
 
     fn finish(&mut self, done: Done) {

@@ -357,26 +357,29 @@ impl<H: Host> Fetch<H> {
 /// Partitions that stand beside each other share their topic. Beside them, by partition, what is to be sent from its file.
 fn by_topic(answered: Vec<Answered>) -> (Vec<FetchableTopicResponse>, Vec<Option<FileRange>>) {
     let mut in_files = Vec::new();
-    let mut topics: Vec<(Topic, FetchableTopicResponse)> = Vec::new();
+    let mut topics: Vec<FetchableTopicResponse> = Vec::new();
+    let mut last = None;
     for (number, Answered { key, answer, .. }) in answered.into_iter().enumerate() {
         let (partition, in_file) = answer.into_wire(key.index);
         if in_file.is_some() {
             in_files.resize(number, None);
             in_files.push(in_file);
         }
-        match topics.last_mut().filter(|(topic, _)| *topic == key.topic) {
-            Some((_, topic)) => topic.partitions.push(partition),
+        match topics.last_mut().filter(|_| last.as_ref() == Some(&key.topic)) {
+            Some(topic) => topic.partitions.push(partition),
             None => {
-                let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
-                let topic = match &key.topic {
-                    Topic::Id(id) => topic.with_topic_id(uuid(*id)),
-                    Topic::Name(name) => topic.with_topic(name.clone()),
-                };
-                topics.push((key.topic, topic));
+                let mut topic = FetchableTopicResponse::default();
+                topic.partitions = vec![partition];
+                match &key.topic {
+                    Topic::Id(id) => topic.topic_id = uuid(*id),
+                    Topic::Name(name) => topic.topic = name.clone(),
+                }
+                topics.push(topic);
+                last = Some(key.topic);
             }
         }
     }
-    (topics.into_iter().map(|(_, topic)| topic).collect(), in_files)
+    (topics, in_files)
 }
 
 fn found(Read { records, high_watermark, log_start }: Read) -> PartitionAnswer {
