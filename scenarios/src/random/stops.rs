@@ -41,7 +41,7 @@ pub(super) fn stops() -> BoxedStrategy<Stops> {
         let stop = FaultKind::Node(NodeFault::Restart(Selector::AllBrokers));
         Stops(vec![once(stop, STOPPED_AT, STOPPED_FOR), slow, crash, power])
     });
-    prop_oneof![14 => Just(Stops::default()), 1 => stopped].boxed()
+    prop_oneof![18 => Just(Stops::default()), 1 => stopped].boxed()
 }
 
 impl Stops {

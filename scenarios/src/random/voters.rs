@@ -45,7 +45,7 @@ pub(super) fn voters() -> BoxedStrategy<Voters> {
     });
     let replaced = (COME, GO, slow, repeated(fall, (5_000, (500, 3_000))))
         .prop_map(|(come, go, slow, fall)| Voters(Some((come, come + go, vec![slow, fall]))));
-    prop_oneof![14 => Just(Voters::default()), 1 => replaced].boxed()
+    prop_oneof![18 => Just(Voters::default()), 1 => replaced].boxed()
 }
 
 impl Voters {
