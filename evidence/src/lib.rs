@@ -10,4 +10,4 @@ pub use claims::{Acks, Claims, Isolation};
 pub use history::{
     Action, History, HistoryError, Key, Membership, MicroOperation, Operation, Outcome, Process, Recorder, Table, Value,
 };
-pub use trace::{Entry, Harm, NodeName, What};
+pub use trace::{Entry, Harm, NodeName, StoredBatch, What};

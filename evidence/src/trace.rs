@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use model::{Event, Time};
+use model::{Event, LeaderEpoch, Offset, ProducerId, Time};
 use serde::{Deserialize, Serialize};
 
 /// A node of the world, by the name that scenarios use: `broker 1`, `client 3`. Every entry has one, so a copy costs nothing.
@@ -76,10 +76,35 @@ pub enum What {
     },
     /// By now the core must have found itself.
     QuietEnded,
+    /// The run is over: what the files of a log hold on this node's disk, whatever its broker says of it.
+    LogStored {
+        directory: String,
+        start: Offset,
+        end: Offset,
+        /// The first ones may lie below the start, and one may span it.
+        batches: Vec<StoredBatch>,
+    },
+    /// Something in these files contradicts the rest.
+    LogFlawed {
+        file: String,
+        position: u64,
+        reason: String,
+        /// Of which producer a snapshot tells something else than the batches do.
+        producer: Option<ProducerId>,
+    },
     /// A note of the run itself: a phase begins, the workload is done.
     Note {
         text: String,
     },
+}
+
+/// A batch in a file. `crc` is its checksum, or 0 if it has no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StoredBatch {
+    pub base: Offset,
+    pub end: Offset,
+    pub epoch: LeaderEpoch,
+    pub crc: u32,
 }
 
 /// What was done to stored bytes.

@@ -8,6 +8,7 @@ mod committed_prefix_never_changes;
 mod compaction_keeps_the_last;
 mod converges_after_healing;
 mod deposed_controller_steps_down;
+mod disks_hold_what_logs_say;
 mod elected_leader_is_complete;
 mod epochs_never_fall;
 mod frequent;
@@ -106,6 +107,7 @@ pub(crate) fn promises(expectations: &Expectations) -> Vec<Box<dyn Promise>> {
         Box::<nothing_comes_from_nowhere::NothingComesFromNowhere>::default(),
         Box::<recovery_keeps_synced::RecoveryKeepsSynced>::default(),
         Box::<indexes_equal_a_scan::IndexesEqualAScan>::default(),
+        Box::<disks_hold_what_logs_say::DisksHoldWhatLogsSay>::default(),
         Box::<retention_takes_what_it_may::RetentionTakesWhatItMay>::default(),
         Box::new(producer_state_is_its_rebuild::ProducerStateIsItsRebuild::new(expectations.flush_on_commit)),
         Box::<compaction_keeps_the_last::CompactionKeepsTheLast>::default(),

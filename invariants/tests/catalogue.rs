@@ -84,6 +84,11 @@ const PAIRS: &[Pair] = &[
     ),
     ("indexes equal a scan", || compared(false), || compared(true)),
     (
+        "disks hold what logs say",
+        || Tale::replicated().stores(1, 0, &[10, 12]),
+        || Tale::replicated().stores(1, 0, &[10, 11]),
+    ),
+    (
         "compaction keeps the last value of each key",
         || one_key_three_times().compacts(1, 0, 4, &[1, 2]),
         || one_key_three_times().compacts(1, 0, 4, &[2, 3]),

@@ -10,17 +10,18 @@ mod tale;
 
 use std::collections::BTreeMap;
 
-use evidence::{Entry, History, NodeName, What};
+use evidence::{Entry, History, NodeName, StoredBatch, What};
 use invariants::{Outcome, Watch};
 use model::{BrokerId, Event, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Time};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use slow::promises::{REFERENCES, Reference, replicas_disagree_in_the_end};
+use slow::promises::{REFERENCES, Reference, disks_differ, replicas_disagree_in_the_end};
 use slow::{Batch, Told, end, leading, log};
 use tale::{P, brokers, expectations};
 
 const METADATA: PartitionId = PartitionId::METADATA;
+const DISKS: &str = "disks hold what logs say";
 
 /// One step of a plan: what happens, to whom, and two numbers to choose by; or something that nobody would do.
 #[derive(Clone, Debug)]
@@ -110,7 +111,29 @@ fn carried_out(plan: &[Step]) -> Vec<Told> {
             Step::Odd(node, event) => trace.push((*node, What::Witnessed(event.clone()))),
         }
     }
+    for node in 1..4 {
+        let stored = stored(&trace, node, plan.len());
+        trace.push((node, stored));
+    }
     trace
+}
+
+/// What lies on a disk when all is over: mostly what its broker wrote.
+fn stored(trace: &[Told], node: i32, chance: usize) -> What {
+    let start = slow::start(trace, node, P).unwrap_or(Offset(0));
+    let batches = log(trace, node, P).into_iter();
+    let mut batches: Vec<StoredBatch> =
+        batches.map(|Batch { base, end, epoch, crc }| StoredBatch { base, end, epoch, crc }).collect();
+    let mut end = end(trace, node, P).unwrap_or(Offset(0));
+    // After a loss of power nobody may know what was there.
+    let is_known = !trace.contains(&(node, What::PowerLost));
+    match (chance % 9, batches.last_mut()) {
+        (0, _) => end = end.plus(1),
+        (1, Some(last)) if is_known => last.crc += 1,
+        (2, Some(last)) if is_known => last.epoch.0 += 1,
+        _ => {}
+    }
+    What::LogStored { directory: "data/orders-0".into(), start, end, batches }
 }
 
 /// A step that a sound broker might take, if it is in a place to take it.
@@ -242,13 +265,15 @@ fn sound(trace: &mut Vec<Told>, kind: u8, node: i32, a: u8, b: u8) {
 /// What the watch says, and what the references say: the promises that a trace breaks.
 fn judged(trace: &[Told]) -> (Vec<&'static str>, Vec<&'static str>) {
     let mut watch = Watch::new(expectations());
+    watch.name_topic("orders", P.topic);
     for (index, (node, what)) in (1..).zip(trace) {
         let node = NodeName(format!("broker-{node}").into());
         watch.observe(&Entry { index, time: Time(index * 1000), node, what: what.clone() });
     }
     let verdicts = watch.finish(&History::default()).unwrap();
     let is_broken = |name: &str| verdicts.iter().any(|one| one.promise == name && one.outcome == Outcome::Broken);
-    let broken = REFERENCES.iter().map(|(name, _)| *name).filter(|name| is_broken(name)).collect();
+    let all = REFERENCES.iter().map(|(name, _)| *name).chain([DISKS]);
+    let broken = all.filter(|name| is_broken(name)).collect();
     let breaks = |(name, breaks): &&Reference| {
         let somewhere = (0..trace.len()).any(|at| match &trace[at] {
             (node, What::Witnessed(event)) => breaks(&trace[..at], *node, event),
@@ -258,7 +283,8 @@ fn judged(trace: &[Told]) -> (Vec<&'static str>, Vec<&'static str>) {
             || *name == "replicas agree below the high watermark"
                 && [P, METADATA].into_iter().any(|log| replicas_disagree_in_the_end(trace, log))
     };
-    (broken, REFERENCES.iter().filter(breaks).map(|(name, _)| *name).collect())
+    let disks = disks_differ(trace, P).then_some(DISKS);
+    (broken, REFERENCES.iter().filter(breaks).map(|(name, _)| *name).chain(disks).collect())
 }
 
 proptest! {
@@ -283,7 +309,7 @@ fn each_promise_is_broken_by_some_of_these_traces_and_kept_by_more() {
         sound += usize::from(watch.is_empty());
         watch.into_iter().for_each(|promise| *broken.entry(promise).or_default() += 1);
     }
-    for (promise, _) in REFERENCES {
+    for promise in REFERENCES.iter().map(|(promise, _)| *promise).chain([DISKS]) {
         let times = broken.get(promise).copied().unwrap_or(0);
         assert!((3..TRACES / 2).contains(&times), "\"{promise}\" is broken by {times} of {TRACES}: {broken:?}");
     }

@@ -3,7 +3,7 @@
 
 mod tale;
 
-use evidence::{Harm, History, What};
+use evidence::{Harm, History, StoredBatch, What};
 use invariants::{Expectations, Outcome};
 use model::{Event, LeaderEpoch, LogStartReason, Offset, PartitionId, ProducerId, Timestamp};
 use tale::{P, Tale, brokers, expectations, outcome};
@@ -20,13 +20,14 @@ fn an_ordinary_run_keeps_every_promise_over_the_trace() {
     let verdicts = tale.applied(1, 5, 77).applied(2, 5, 77).keeps();
     let trace = verdicts.iter().take_while(|verdict| verdict.promise != "the cluster converges after healing");
     let trace: Vec<_> = trace.collect();
-    assert_eq!(trace.len(), 25);
+    assert_eq!(trace.len(), 26);
     // Of what nobody bore witness here, nothing is claimed.
     let unknown = [
         "leaders count what followers have",
         "throttles spare those in sync",
         "nothing comes from nowhere",
         "indexes equal a scan",
+        "disks hold what logs say",
         "retention takes only what it may",
         "producer state equals its rebuild",
         "compaction keeps the last value of each key",
@@ -249,6 +250,68 @@ fn an_index_that_differs_from_its_batches_is_blamed_on_the_broker_unless_the_wor
     Tale::replicated().says(1, compared(false)).breaks(PROMISE);
     Tale::replicated().says(1, compared(true)).keeps();
     Tale::replicated().hurts(1, Harm::Rotted, "orders-0").says(1, compared(false)).keeps();
+}
+
+#[test]
+fn a_disk_holds_the_batches_that_its_broker_wrote_and_no_flaw() {
+    const PROMISE: &str = "disks hold what logs say";
+    let ground = Tale::replicated;
+    ground().stores(1, 0, &[10, 11]).stores(2, 0, &[10, 11]).keeps();
+    // Another batch, one too few, one too many.
+    ground().stores(1, 0, &[10, 12]).breaks(PROMISE);
+    ground().stores(1, 0, &[10]).breaks(PROMISE);
+    ground().stores(1, 0, &[10, 11, 12]).breaks(PROMISE);
+    ground().flawed(2).breaks(PROMISE);
+    // What is nobody's replica, was hurt, given up, or not opened since the power went, is not asked for.
+    ground().stores(3, 0, &[12]).flawed(3).keeps();
+    let excused = |tale: Tale| tale.stores(1, 0, &[10]).flawed(1).keeps();
+    excused(ground().hurts(1, Harm::Rotted, "orders-0"));
+    excused(ground().loses_power(1));
+    let damaged = ground().hurts(1, Harm::Rotted, "orders-0").says(1, Event::LogDamaged { partition: P });
+    excused(damaged.what(1, What::DiskMended));
+    excused(ground().says(1, Event::StorageFailed { partition: P }));
+    excused(ground().says(1, Event::LogDirectoryFailed { directory: "data".into(), replicas: vec![P] }));
+    // Until it is mended, opened or begun again.
+    let mended = ground().hurts(1, Harm::Rotted, "orders-0").what(1, What::DiskMended);
+    mended.stores(1, 0, &[10]).breaks(PROMISE);
+    ground().loses_power(1).recovers(1, 4).stores(1, 0, &[10]).breaks(PROMISE);
+    ground().says(1, Event::StorageFailed { partition: P }).recovers(1, 4).flawed(1).breaks(PROMISE);
+    // A producer that was silent for long is in no snapshot, and in the batches still.
+    let forgotten = |producer| Event::ProducerForgotten { partition: P, producer: ProducerId(producer) };
+    ground().says(1, forgotten(7)).flawed(1).keeps();
+    ground().says(1, forgotten(8)).flawed(1).breaks(PROMISE);
+    // A start is on the disk before it is told, and never after.
+    let size = LogStartReason::Size { kept_bytes: 1_000, retention_bytes: 1_000 };
+    ground().stores(1, 2, &[11]).keeps();
+    ground().commits(1, 1, 4).advances(1, 2, size).stores(1, 0, &[10, 11]).breaks(PROMISE);
+}
+
+#[test]
+fn disks_agree_with_each_other_below_the_high_watermark_but_for_what_compaction_made() {
+    const PROMISE: &str = "disks hold what logs say";
+    let committed = || Tale::replicated().syncs(2, 4).commits(1, 1, 4).commits(2, 1, 4);
+    let keyed = || committed().keys(1, 1, 0, &[(1, false), (1, false), (1, false), (2, false)]);
+    // One batch in the place of both, which the leader's compaction made.
+    let joined = |n, tale: Tale| {
+        let batch = StoredBatch { base: Offset(0), end: Offset(4), epoch: LeaderEpoch(1), crc: 99 };
+        let (directory, start, end) = ("data/orders-0".to_owned(), Offset(0), Offset(4));
+        tale.what(n, What::LogStored { directory, start, end, batches: vec![batch] })
+    };
+    joined(1, keyed().compacts(1, 0, 4, &[2, 3]).stores(2, 0, &[10, 11])).keeps();
+    // Not made, it is another batch; made, the old ones are gone, unless the power went.
+    joined(1, keyed().stores(2, 0, &[10, 11])).breaks(PROMISE);
+    keyed().compacts(1, 0, 4, &[2, 3]).stores(1, 0, &[10, 11]).breaks(PROMISE);
+    let dark = keyed().compacts(1, 0, 4, &[2, 3]).loses_power(1).recovers(1, 4);
+    dark.stores(1, 0, &[10, 11]).keeps();
+    // Two logs of which nobody witnessed what they hold; what only one counts as committed may differ.
+    let unseen = |to| {
+        let tale = Tale::begin().recovers(1, 4).recovers(2, 4).leads(1, 1, 4).follows(2, 1, 1);
+        let tale = tale.commits(1, 1, 4).commits(2, 1, to).stores(1, 0, &[10, 11]).stores(2, 0, &[10, 12]);
+        assert_eq!(tale.violation, None);
+        outcome(&tale.watch.finish(&History::default()).unwrap(), PROMISE)
+    };
+    assert_eq!(unseen(4), Outcome::Broken);
+    assert_eq!(unseen(2), Outcome::Kept);
 }
 
 #[test]

@@ -74,6 +74,13 @@ pub(crate) fn tell(entry: &Entry, names: &Names) -> Telling {
             Telling::new(':', Story, format!("no more faults: {} must find themselves", names.join(", ")))
         }
         What::QuietEnded => Telling::new(':', Story, "by now the cluster must have found itself"),
+        What::LogStored { directory, start, end, batches } => {
+            let count = batches.len();
+            Telling::new('=', Flow, format!("has {directory} on its disk: {start}..{end} in {count} batches"))
+        }
+        What::LogFlawed { file, position, reason, .. } => {
+            Telling::new('!', Story, format!("has a flaw in {file} at byte {position}: {reason}"))
+        }
         What::Note { text } => Telling::new(':', Story, text),
     }
 }

@@ -112,6 +112,8 @@ fn lives(entries: &[Entry], end: Time) -> BTreeMap<String, Vec<Segment>> {
             | What::Client { .. }
             | What::QuietBegan { .. }
             | What::QuietEnded
+            | What::LogStored { .. }
+            | What::LogFlawed { .. }
             | What::Note { .. } => continue,
         };
         let lane = lanes.entry(entry.node.0.to_string()).or_default();

@@ -82,6 +82,8 @@ impl World {
             | What::Client { .. }
             | What::QuietBegan { .. }
             | What::QuietEnded
+            | What::LogStored { .. }
+            | What::LogFlawed { .. }
             | What::Note { .. } => {}
         }
     }

@@ -254,6 +254,7 @@ pub const PROMISES: &[&str] = &[
     "a truncation spares what is committed",
     "recovery keeps all that was synced",
     "indexes equal a scan",
+    "disks hold what logs say",
     "retention takes only what it may",
     "compaction keeps the last value of each key",
     "producer state equals its rebuild",

@@ -139,6 +139,11 @@ impl DiskState {
         SimDisk { state: self.clone(), life }
     }
 
+    /// As it is for whoever looks at what is stored, and is no process of its node.
+    pub fn look(&self) -> SimDisk {
+        self.mount(Life::begin())
+    }
+
     pub(crate) fn crash(&self) {
         self.0.state.lock().names.locks.clear();
     }

@@ -41,6 +41,11 @@ impl Trace {
         let time = self.clock.now();
         match &what {
             What::Witnessed(event) => self.digest.event_at(time, Kind::Witnessed, node, fingerprint(event), index),
+            // Many numbers, which need no words.
+            What::LogStored { directory, start, end, batches } => {
+                let stored = fingerprint(&(directory, start, end, batches));
+                self.digest.event_at(time, Kind::Noted, node, stored, index);
+            }
             other => self.digest.event_at(time, Kind::Noted, node, fingerprint(&format!("{other:?}")), index),
         }
         let entry = Entry { index, time, node: name.clone(), what };

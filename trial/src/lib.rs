@@ -24,6 +24,7 @@ mod run;
 mod scene;
 mod selection;
 mod stage;
+mod stock;
 mod workload;
 
 pub use assert::{assert_random, assert_scenario, assert_scenario_seeds, assert_scenario_with};

@@ -1,7 +1,7 @@
 //! One run: a cluster in a world of its own, its workload, its faults, and what came of them.
 //!
 //! ```text
-//!  form the cluster, make the topics ─▶ workload and faults ─▶ heal a core ─▶ it converges ─▶ heal all, the same ─▶ read everything
+//!  form the cluster, make the topics ─▶ workload and faults ─▶ heal a core ─▶ it converges ─▶ heal all, the same ─▶ read everything ─▶ look at the disks
 //!                                      │ time zero of the scenario                               consumers read to the end too
 //!                                      └ the first broken promise ends the run at once
 //! ```
@@ -31,6 +31,7 @@ use crate::reach::Reached;
 use crate::scene::Scene;
 use crate::selection::Role;
 use crate::stage::{ClientLife, Stage};
+use crate::stock;
 use crate::workload::consumer::{Consuming, Ends};
 use crate::workload::errands::{ReadAll, make_topics, read_all};
 use crate::workload::producer::Producing;
@@ -444,6 +445,7 @@ async fn conduct_run(
     world.sleep(AFTERMATH).await;
     let missed = close(world, &ground, &stage, &ends, conduct).await;
     conduct.lock().missed.extend(missed);
+    stock::take(&stage);
 }
 
 /// The topics that are not there in the end.

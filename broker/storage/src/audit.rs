@@ -1,5 +1,8 @@
 //! Compares what a log knows of its batches, from files or as they came, with the batches themselves.
 
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
 use host::Disk;
 use model::{BatchHeader, Epochs, Timestamp};
 
@@ -7,6 +10,35 @@ use crate::index::{Moment, Place};
 use crate::segment::Segment;
 use crate::walk::{WHOLE_CHUNK, Walk};
 use crate::{Log, StorageError};
+
+/// The entries of a segment's indexes, each of which waits for its batch.
+pub(crate) struct Waiting {
+    places: Peekable<IntoIter<Place>>,
+    moments: Peekable<IntoIter<Moment>>,
+    /// Of the batches that came.
+    latest: Timestamp,
+}
+
+impl Waiting {
+    pub(crate) fn new(places: Vec<Place>, moments: Vec<Moment>) -> Waiting {
+        let latest = Timestamp(i64::MIN);
+        Waiting { places: places.into_iter().peekable(), moments: moments.into_iter().peekable(), latest }
+    }
+
+    /// Takes the next batch of the segment.
+    pub(crate) fn note(&mut self, header: &BatchHeader, position: u64) {
+        self.places.next_if_eq(&Place { offset: header.base_offset, position });
+        if self.latest < header.max_timestamp {
+            self.latest = header.max_timestamp;
+            self.moments.next_if_eq(&Moment { latest: self.latest, offset: header.base_offset });
+        }
+    }
+
+    /// Each kind is in order, so what no batch matched is left over: the first of either.
+    pub(crate) fn left_over(&mut self) -> (Option<Place>, Option<Moment>) {
+        (self.places.next(), self.moments.next())
+    }
+}
 
 impl<D: Disk> Log<D> {
     /// Walks every batch: is each whole, and do the indexes and the leader epochs say the same? A look-up never needs this, a trial does.
@@ -28,9 +60,7 @@ impl<D: Disk> Log<D> {
 }
 
 fn index_equals_a_scan<F: host::File>(segment: &Segment<F>, epochs: &mut Epochs) -> Result<bool, StorageError> {
-    let mut places = segment.index.places().iter().peekable();
-    let mut moments = segment.index.moments().peekable();
-    let mut latest = Timestamp(i64::MIN);
+    let mut waiting = Waiting::new(segment.index.places().to_vec(), segment.index.moments().collect());
     let mut walk = Walk::new(&segment.file, 0, segment.length, WHOLE_CHUNK);
     while let Some(header) = walk.peek().map_err(|error| segment.refused(walk.position(), error))? {
         let position = walk.position();
@@ -38,14 +68,9 @@ fn index_equals_a_scan<F: host::File>(segment: &Segment<F>, epochs: &mut Epochs)
         if BatchHeader::verify(batch).is_err() {
             return Ok(false);
         }
-        places.next_if_eq(&&Place { offset: header.base_offset, position });
-        if latest < header.max_timestamp {
-            latest = header.max_timestamp;
-            moments.next_if_eq(&Moment { latest, offset: header.base_offset });
-        }
+        waiting.note(&header, position);
         epochs.assign(header.leader_epoch, header.base_offset);
         walk.step(&header);
     }
-    // Each is in order, so what no batch matched is left over.
-    Ok(places.next().is_none() && moments.next().is_none() && latest == segment.index.latest())
+    Ok(waiting.left_over() == (None, None) && waiting.latest == segment.index.latest())
 }

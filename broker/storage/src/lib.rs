@@ -59,6 +59,7 @@ mod scan;
 mod segment;
 mod sent;
 mod start;
+pub mod stocktaking;
 mod sync;
 mod timestamps;
 mod walk;

@@ -83,10 +83,13 @@ fn note_between<F: File>(
     if segment.end <= from {
         return Ok(());
     }
-    let Some((position, _)) = segment.locate(from)? else { return Ok(()) };
+    let Some((position, first)) = segment.locate(from)? else { return Ok(()) };
+    let mut expected = first.base_offset;
     let mut walk = Walk::new(&segment.file, position, segment.length, HEADER_CHUNK);
     while let Some(header) = walk.peek().map_err(|error| segment.refused(walk.position(), error))? {
-        if end < header.end_offset() {
+        segment.follows(expected, &header, walk.position())?;
+        expected = header.end_offset();
+        if end < expected {
             break;
         }
         if let Some(stamp) = header.stamp() {

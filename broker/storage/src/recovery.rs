@@ -109,8 +109,8 @@ async fn recover_from<D: Disk>(
         model::reached!("a start removed a segment below the log's start");
         disk.remove(&segment_path(directory, base)).map_err(failed)?;
     }
-    let indexed = names.iter().filter_map(|name| Some((name, index_files::base_of(name)?)));
-    for (orphan, _) in indexed.filter(|(_, base)| bases.binary_search(base).is_err()) {
+    let indexed: Vec<_> = names.iter().filter_map(|name| Some((name, index_files::base_of(name)?))).collect();
+    for (orphan, _) in indexed.iter().filter(|(_, base)| bases.binary_search(base).is_err()) {
         disk.remove(&format!("{directory}/{orphan}")).map_err(failed)?;
     }
 
@@ -148,6 +148,10 @@ async fn recover_from<D: Disk>(
         None => scan.run(&bases, None),
     };
     let mut recovered = gathered.map_err(Damage::into_error)?;
+    // Whether or not their index was of use: it goes when they do.
+    for segment in &mut recovered.segments {
+        segment.has_index_files = indexed.iter().any(|(_, base)| *base == segment.base);
+    }
     recovered.recovery.begun_anew = anew;
     recovered.kept_epochs = kept_epochs;
     recovered.recovery.cut_bytes = cut(disk, directory, &bases, &mut recovered)?;

@@ -128,7 +128,6 @@ impl<D: Disk> Scan<'_, D> {
         if bounds.next_base.is_none() {
             indexed.first_time = segment.read_first_time(bounds.file_length)?;
         }
-        indexed.has_index_files = true;
         indexed.is_index_kept = bounds.next_base.is_some();
         *segment = indexed;
         Ok(true)

@@ -30,7 +30,7 @@ pub(crate) struct Segment<F: File> {
     /// The file is longer than `length`: the next segment's file says where it ends.
     pub(crate) has_surplus: bool,
     pub(crate) index: Index,
-    /// Index files stand beside it: nothing in them is wrong, but they may lack what came later.
+    /// Index files stand beside it. They may lack what came later; and after a start that could not go by them, be wrong until they are made again.
     pub(crate) has_index_files: bool,
     /// Those files have all of it.
     pub(crate) is_index_kept: bool,
@@ -234,7 +234,7 @@ impl<F: File> Segment<F> {
     }
 
     /// Offsets are not under a batch's checksum: that each begins where the one before ended proves them.
-    fn follows(&self, expected: Offset, header: &BatchHeader, position: u64) -> Result<(), StorageError> {
+    pub(crate) fn follows(&self, expected: Offset, header: &BatchHeader, position: u64) -> Result<(), StorageError> {
         if header.base_offset == expected {
             return Ok(());
         }

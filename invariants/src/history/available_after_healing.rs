@@ -60,6 +60,8 @@ impl Calm {
             | What::Client { .. }
             | What::QuietBegan { .. }
             | What::QuietEnded
+            | What::LogStored { .. }
+            | What::LogFlawed { .. }
             | What::Note { .. } => return,
         };
         self.changes.push((entry.time, change));

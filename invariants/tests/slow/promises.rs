@@ -416,3 +416,30 @@ fn an_ack_lies(before: &[Told], node: i32, event: &Event) -> bool {
         || at_most.iter().any(|broker| is_short(broker.0))
         || begins_nowhere
 }
+
+/// Judged once, when a trace is over: is there a disk that holds something else than its broker wrote, or two that differ?
+pub(crate) fn disks_differ(trace: &[Told], of: PartitionId) -> bool {
+    let mut sound: Vec<(i32, Offset, Vec<Batch>)> = Vec::new();
+    for (at, (node, what)) in trace.iter().enumerate() {
+        let What::LogStored { start: begins, end: ends, batches, .. } = what else { continue };
+        let before = &trace[..at];
+        if lost_power(before, *node, of) || !is_heard_of(before, *node, of) {
+            continue;
+        }
+        let stored = batches.iter().map(|one| Batch { base: one.base, end: one.end, epoch: one.epoch, crc: one.crc });
+        let stored: Vec<Batch> = stored.filter(|batch| *begins < batch.end).collect();
+        let wrote = log(before, *node, of);
+        let is_other = |one: &Batch| holding(&wrote, one.base).is_some_and(|other| other != *one);
+        if *begins < start(before, *node, of).unwrap_or(Offset(0))
+            || *ends != end_or_zero(before, *node, of)
+            || stored.iter().any(|one| *begins <= one.base && is_other(one))
+        {
+            return true;
+        }
+        sound.push((*node, *begins, stored));
+    }
+    let begins = sound.iter().map(|(_, begins, _)| *begins).max().unwrap_or(Offset(0));
+    let committed = sound.iter().map(|(node, ..)| own_high_watermark(trace, *node, of)).min().unwrap_or(Offset(0));
+    let Some(((_, _, first), others)) = sound.split_first() else { return false };
+    others.iter().any(|(_, _, other)| differ(first, other, begins, committed))
+}

@@ -1,7 +1,7 @@
 //! A run, told by hand: the events of a few brokers, and what the promises say of them.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use evidence::{Claims, Entry, Harm, History, NodeName, What};
+use evidence::{Claims, Entry, Harm, History, NodeName, StoredBatch, What};
 use invariants::{Expectations, Outcome, Verdict, Violation, Watch};
 use model::{
     BrokerId, Event, KeySent, LeaderEpoch, LogStartReason, Offset, PartitionEpoch, PartitionId, ProducerId,
@@ -193,6 +193,25 @@ impl Tale {
         self.watch.name_topic("orders", P.topic);
         let file = if harm == Harm::Wiped { String::new() } else { format!("data/{directory}/0.log") };
         self.what(n, What::DiskHurt { harm, file, position: 0, length: 1 })
+    }
+
+    /// On the disk of `n` lie batches of two records of epoch 1, from offset `start` on, with these checksums.
+    pub(crate) fn stores(mut self, n: i32, start: i64, crcs: &[u32]) -> Tale {
+        self.watch.name_topic("orders", P.topic);
+        let batches = (0..).zip(crcs).map(|(place, &crc)| {
+            let base = Offset(start + 2 * place);
+            StoredBatch { base, end: base.plus(2), epoch: LeaderEpoch(1), crc }
+        });
+        let batches: Vec<StoredBatch> = batches.collect();
+        let end = batches.last().map_or(Offset(start), |last| last.end);
+        self.what(n, What::LogStored { directory: "data/orders-0".into(), start: Offset(start), end, batches })
+    }
+
+    /// A snapshot of producers that lies on the disk of `n` says something of producer 7 that no batch tells.
+    pub(crate) fn flawed(mut self, n: i32) -> Tale {
+        self.watch.name_topic("orders", P.topic);
+        let file = "data/orders-0/00000000000000000002.snapshot".into();
+        self.what(n, What::LogFlawed { file, position: 0, reason: "it lies".into(), producer: Some(ProducerId(7)) })
     }
 
     pub(crate) fn commits(self, n: i32, epoch: i32, to: i64) -> Tale {

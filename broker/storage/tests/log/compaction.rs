@@ -314,6 +314,7 @@ proptest! {
                 }
             }
             all.check(&log)?;
+            crate::stocktaking::assert_in_order(&disk, &log);
         }
     }
 }

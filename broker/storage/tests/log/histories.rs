@@ -239,6 +239,7 @@ proptest! {
             prop_assert_eq!(log.producers().since(Offset(start)), producers_from(start, &known));
             prop_assert_eq!(everything(&log), bytes_from(start, &known));
             prop_assert!(log.indexes_equal_a_scan().unwrap());
+            crate::stocktaking::assert_in_order(&disk, &log);
             let middle = start + (log.end().0 - start) / 2;
             let expected = (start < log.end().0).then_some((Offset(middle), Timestamp(1_000 + middle)));
             let found = log.offset_for_time(Timestamp(1_000 + middle)).unwrap();

@@ -186,3 +186,19 @@ fn planted_bugs_leave_indexes_that_differ_from_a_scan() {
     assert!(open(&disk).indexes_equal_a_scan().unwrap(), "without the bug it heals");
     assert_eq!(open(&disk).offset_for_time(Timestamp(1_000)).unwrap().map(|found| found.0), Some(Offset(0)));
 }
+
+#[test]
+fn an_index_that_a_start_did_not_go_by_goes_with_its_segment() {
+    let disk = MemoryDisk::default();
+    closed(&disk, small());
+    let (mut log, _) = try_open(&disk, small()).unwrap();
+    log.append(&batch(30, 9, 1, 30)).unwrap();
+    drop(log);
+    // What was the last segment when its index was kept is not any more, and is walked like the one after it.
+    let (mut log, recovery) = try_open(&disk, small()).unwrap();
+    assert_eq!(recovery.walked_segments, 2);
+    (31..45).for_each(|offset| log.append(&batch(offset, 9, 1, 30)).unwrap());
+    let kept = log.begin_start(Offset(44)).unwrap().run().now_or_never().unwrap().unwrap();
+    log.finish_start(kept).unwrap();
+    crate::stocktaking::assert_in_order(&disk, &log);
+}

@@ -14,6 +14,7 @@ mod recovery;
 mod sending;
 mod sentences;
 mod start;
+mod stocktaking;
 
 use futures_util::FutureExt;
 use host::Disk;

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use model::{Admission, Bug, Offset, Planted, ProducerId, ProducerStamp, Producers, SequenceError, Timestamp};
-use storage::{Log, LogConfig};
+use storage::{Log, LogConfig, StorageError};
 
 use crate::batch::{batch, batch_of};
 use crate::disk::MemoryDisk;
@@ -250,4 +250,17 @@ fn planted_faults_forget_and_remember_what_they_must_not() {
     let planted = Planted::NONE.with(Bug::ForgetProducersOnRestart);
     let (log, _) = try_open(&disk, LogConfig { planted, ..small() }).unwrap();
     assert!(log.producers().is_empty());
+}
+
+#[test]
+fn an_offset_that_rotted_is_never_noted_as_a_producers() {
+    let (disk, mut log) = twenty();
+    let segment = format!("{DIRECTORY}/{:0>20}.log", 16);
+    let mut bytes = disk.content(&segment);
+    let second = bytes.len() / 4;
+    bytes[second + 7] ^= 0x40;
+    disk.overwrite(&segment, bytes);
+    // The batches before the cut are read again for what they tell.
+    let refused = log.truncate_to(Offset(19)).unwrap_err();
+    assert!(matches!(refused, StorageError::Corrupt { position, .. } if position == second as u64), "{refused:?}");
 }

@@ -31,6 +31,8 @@ impl World {
             | What::Client { .. }
             | What::QuietBegan { .. }
             | What::QuietEnded
+            | What::LogStored { .. }
+            | What::LogFlawed { .. }
             | What::Note { .. } => {}
         }
     }
