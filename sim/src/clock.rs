@@ -66,13 +66,21 @@ type Written = (u64, usize);
 struct Book {
     /// Deadline and entry; those on one page in no order.
     pages: BTreeMap<u64, Vec<(Time, Written)>>,
-    wakers: Vec<Option<(u64, Waker)>>,
-    /// Places in `wakers` of which no line speaks.
+    wakers: Vec<Option<Waits>>,
+    /// Places in `wakers` of which no line speaks, and at which nobody waits.
     free: Vec<usize>,
     sequence: u64,
     housekeeper: Option<Waker>,
     /// When the housekeeper will look next.
     next_look: Option<Time>,
+}
+
+/// Who waits for a line of the book, until it is called off.
+struct Waits {
+    sequence: u64,
+    waker: Waker,
+    /// It was near, and has no line any more.
+    is_handed_on: bool,
 }
 
 impl Book {
@@ -83,15 +91,24 @@ impl Book {
         });
         let written = (self.sequence, place);
         self.sequence += 1;
-        self.wakers[place] = Some((written.0, waker));
+        self.wakers[place] = Some(Waits { sequence: written.0, waker, is_handed_on: false });
         self.pages.entry(deadline.0 / PAGE).or_default().push((deadline, written));
         written
     }
 
-    /// Nobody waits for it any more. Gives its waker, if it was not handed on before.
+    /// Nobody waits for it any more. Gives its waker, for whoever lets go of the book first.
     fn call_off(&mut self, (sequence, place): Written) -> Option<Waker> {
-        let known = self.wakers.get_mut(place)?.take_if(|(known, _)| *known == sequence)?;
-        Some(known.1)
+        let waits = self.wakers.get_mut(place)?.take_if(|waits| waits.sequence == sequence)?;
+        if waits.is_handed_on {
+            self.free.push(place);
+        }
+        Some(waits.waker)
+    }
+
+    /// Will this line wake the same as `waker`?
+    fn wakes(&self, (sequence, place): Written, waker: &Waker) -> bool {
+        let waits = self.wakers.get(place).and_then(Option::as_ref);
+        waits.is_some_and(|waits| waits.sequence == sequence && waits.waker.will_wake(waker))
     }
 
     /// The soonest deadline that somebody waits for.
@@ -112,14 +129,15 @@ impl Book {
         None
     }
 
-    /// Takes the soonest wait out, if it is not later than `latest`.
-    fn take(&mut self, latest: Time) -> Option<(Time, Waker)> {
+    /// Takes the line of the soonest wait out, if it is not later than `latest`.
+    fn take(&mut self, latest: Time) -> Option<(Time, &Waker)> {
         let _there_is_one = self.soonest().filter(|deadline| *deadline <= latest)?;
         let first = self.pages.first_entry()?.into_mut();
         let soonest = (0..first.len()).min_by_key(|&line| first[line])?;
         let (deadline, (_, place)) = first.swap_remove(soonest);
-        self.free.push(place);
-        self.wakers[place].take().map(|(_, waker)| (deadline, waker))
+        let waits = self.wakers[place].as_mut()?;
+        waits.is_handed_on = true;
+        Some((deadline, &waits.waker))
     }
 }
 
@@ -217,7 +235,7 @@ impl Future for Housekeeper {
         // Twice as far as needed, so that looks are at least `NEAR` apart.
         let near = now + 2 * NEAR;
         while let Some((deadline, waker)) = book.take(near) {
-            clock.wake_at(deadline, &waker);
+            clock.wake_at(deadline, waker);
         }
         let look = book.soonest().map(|deadline| Time(deadline.0 - NEAR.as_nanos() as u64));
         let first_poll = book.housekeeper.is_none();
@@ -242,14 +260,15 @@ pub struct Sleep {
     waiting: Option<Waiting>,
 }
 
-struct Waiting {
-    waker: Waker,
-    far: Option<Written>,
+enum Waiting {
+    /// madsim will wake it, whatever comes.
+    Near(Waker),
+    Far(Written),
 }
 
 impl Sleep {
     fn call_off(&mut self) {
-        if let Some(Waiting { far: Some(written), .. }) = self.waiting.take() {
+        if let Some(Waiting::Far(written)) = self.waiting.take() {
             let waker = self.clock.0.book.lock().call_off(written);
             drop(waker);
         }
@@ -265,20 +284,23 @@ impl Future for Sleep {
             if now >= self.deadline {
                 return Poll::Ready(());
             }
-            if waiting.waker.will_wake(context.waker()) {
+            let wakes = match waiting {
+                Waiting::Near(waker) => waker.will_wake(context.waker()),
+                Waiting::Far(written) => self.clock.0.book.lock().wakes(*written, context.waker()),
+            };
+            if wakes {
                 return Poll::Pending;
             }
             self.call_off();
         }
-        let waker = context.waker().clone();
         self.deadline = self.deadline.max(now + WAIT_MIN);
-        let far = if self.deadline.since(now) > NEAR {
-            Some(self.clock.write_down(self.deadline, &waker))
+        let waiting = if self.deadline.since(now) > NEAR {
+            Waiting::Far(self.clock.write_down(self.deadline, context.waker()))
         } else {
-            self.clock.wake_at(self.deadline, &waker);
-            None
+            self.clock.wake_at(self.deadline, context.waker());
+            Waiting::Near(context.waker().clone())
         };
-        self.waiting = Some(Waiting { waker, far });
+        self.waiting = Some(waiting);
         Poll::Pending
     }
 }
