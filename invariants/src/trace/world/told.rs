@@ -12,7 +12,7 @@ const METADATA_DIRECTORY: &str = "__cluster_metadata";
 impl World {
     /// Takes in one entry, which is of `node`.
     pub(crate) fn apply(&mut self, entry: &Entry, node: NodeId) {
-        self.seen_from_start[node.0].get_or_insert_with(|| matches!(entry.what, What::NodeStarted));
+        self.seen_from_start[node.0].get_or_insert(matches!(entry.what, What::NodeStarted));
         self.now = entry.time;
         match &entry.what {
             What::Witnessed(event) => self.witnessed(entry, node, event),
