@@ -70,7 +70,7 @@ impl Checkpoint {
 
     /// What is in each of them.
     fn contents(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        let indexes = self.indexes.iter().flat_map(|(_, bytes)| bytes.iter().map(|bytes| Cow::from(bytes)));
+        let indexes = self.indexes.iter().flat_map(|(_, bytes)| bytes.iter().map(Cow::from));
         let epochs = self.epochs.iter().map(|epochs| Cow::from(epoch_checkpoint::to_text(epochs).into_bytes()));
         let snapshots = self.snapshots.iter().map(|(_, bytes)| Cow::from(bytes));
         indexes.chain(epochs).chain(snapshots).chain([Cow::from(self.point.to_text().into_bytes())])
