@@ -339,6 +339,9 @@ fn in_the_end_nobody_owes_an_answer() {
     assert_eq!(verdict(&[begin(), vec![(4, synced(4)), later(9000)]].concat()), Outcome::Kept);
     assert_eq!(verdict(&[begin(), vec![later(1000)]].concat()), Outcome::Kept);
     assert_eq!(verdict(&[begin(), vec![(4, What::NodePaused), later(9000)]].concat()), Outcome::Kept);
+    // It lives again, and has not opened that log: it may be of a partition that is not its own any more.
+    let again = vec![(4, What::NodeCrashed), (5, What::NodeStarted), later(9000)];
+    assert_eq!(verdict(&[begin(), again].concat()), Outcome::Kept);
     // They are answered, or will be; whom it owes is about to be heard to be gone; another quiet phase began; it is not of the core.
     assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), (500, burden(0, 2)), later(9000)]), Outcome::Kept);
     assert_eq!(verdict(&[(0, burden(3, 1)), (1, core()), later(9000)]), Outcome::Kept);

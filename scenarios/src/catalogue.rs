@@ -47,6 +47,7 @@ const TALES: &[Tale] = tales![
     "producers/deposed-leader-keeps-quiet.toml",
     "producers/no-number-is-left-out.toml",
     "producers/leader-knows-nobody.toml",
+    "producers/retry-finds-nobody-who-knows.toml",
     "producers/numbers-outlive-the-power.toml",
     "producers/numbers-outlive-what-is-deleted.toml",
     "topics/topic-is-deleted-under-load.toml",

@@ -32,6 +32,7 @@ tales! {
     deposed_leader_keeps_quiet: "producers/deposed-leader-keeps-quiet.toml",
     no_number_is_left_out: "producers/no-number-is-left-out.toml",
     leader_knows_nobody: "producers/leader-knows-nobody.toml",
+    retry_finds_nobody_who_knows: "producers/retry-finds-nobody-who-knows.toml",
     numbers_outlive_the_power: "producers/numbers-outlive-the-power.toml",
     numbers_outlive_what_is_deleted: "producers/numbers-outlive-what-is-deleted.toml",
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",

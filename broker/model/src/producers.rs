@@ -47,6 +47,10 @@ pub enum SequenceError {
     OutOfOrder { producer: ProducerId, epoch: i16, expected: i32, asked: i32 },
     #[error("epoch {asked} of producer {producer} has passed: {current} has begun")]
     InvalidProducerEpoch { producer: ProducerId, current: i16, asked: i16 },
+    #[error(
+        "producer {producer} is not known, sequence {asked} is not its first, and what it wrote may be deleted: the log begins at {log_start}"
+    )]
+    UnknownProducer { producer: ProducerId, asked: i32, log_start: Offset },
 }
 
 /// The producers of one log.
@@ -164,6 +168,11 @@ impl Producers {
             !producer.batches.is_empty()
         });
         since
+    }
+
+    /// True if a batch of this producer is known.
+    pub fn knows(&self, id: ProducerId) -> bool {
+        self.0.contains_key(&id)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (ProducerId, &Producer)> {

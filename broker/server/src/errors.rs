@@ -26,6 +26,7 @@ pub(crate) fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
         Refusal::OutOfSequence(SequenceError::OutOfOrder { .. }) => ErrorCode::OutOfOrderSequenceNumber,
         Refusal::OutOfSequence(SequenceError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
+        Refusal::OutOfSequence(SequenceError::UnknownProducer { .. }) => ErrorCode::UnknownProducerId,
         Refusal::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
         Refusal::OffsetNotAvailable => ErrorCode::OffsetNotAvailable,
         Refusal::UnknownReplica => ErrorCode::NotLeaderOrFollower,

@@ -7,7 +7,8 @@
 //! after a loss of power, which may undo the exchange of files; else the borders too.
 //!
 //! Not asked of a log that the world hurt, that its node has not opened since it lost its power, or gave up; and of what a snapshot tells
-//! of a producer, not after the log had forgotten it.
+//! of a producer, not after the log had forgotten it, nor once the world hurt the log, be it whole again: what batches tell of
+//! producers is read from their headers, and no checksum is looked at for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,8 @@ pub(super) struct DisksHoldWhatLogsSay {
     /// Logs that their nodes gave up, and have not opened since.
     given_up: BTreeSet<(PartitionId, NodeId)>,
     forgotten: BTreeSet<(PartitionId, NodeId, ProducerId)>,
+    /// Logs that the world hurt ever.
+    were_hurt: BTreeSet<(PartitionId, NodeId)>,
     /// Whoever lost its power ever.
     went_dark: BTreeSet<NodeId>,
     stored: BTreeMap<PartitionId, Vec<Stored>>,
@@ -108,9 +111,13 @@ impl Promise for DisksHoldWhatLogsSay {
                 self.forgotten.insert((*partition, node, *producer));
             }
             What::PowerLost => _ = self.went_dark.insert(node),
+            What::DiskHurt { file, .. } => {
+                self.were_hurt.extend(before.partition_of(file).map(|partition| (partition, node)));
+            }
             What::LogFlawed { file, position, reason, producer } => {
                 let Some((partition, _)) = self.answerable(file, node, before) else { return Ok(()) };
-                if producer.is_some_and(|producer| self.forgotten.contains(&(partition, node, producer))) {
+                let was_hurt = self.were_hurt.contains(&(partition, node));
+                if producer.is_some_and(|producer| was_hurt || self.forgotten.contains(&(partition, node, producer))) {
                     return Ok(());
                 }
                 let (words, name) = (before.words(partition), before.name(node));

@@ -2,10 +2,10 @@
 //!
 //! Broken if (a) more answers or fetches wait on one node than [`WAITING_MAX`]; (b) a second after a quiet phase was over, a node of
 //! its core looks and says that producers still wait: their tickets leak; (c) in the end, under `flush.policy = commit` such a node
-//! has a log whose end it does not sync. A node that is down or stands still is not judged, nor is a run that did not come
-//! so far.
+//! has a log whose end it does not sync. A node that is down or stands still is not judged, nor is a log that it wrote in an earlier life and
+//! has not opened since, as what is left of a partition that is not its own any more; nor a run that did not come so far.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evidence::{Entry, What};
@@ -26,6 +26,8 @@ const SYNCED: Duration = Duration::from_secs(2);
 pub(super) struct WhatWaitsIsAnswered {
     /// Nodes that run.
     up: BTreeSet<NodeId>,
+    /// When each began its life.
+    started_at: BTreeMap<NodeId, Time>,
     /// The nodes that are whole in the end, once a quiet phase began.
     core: BTreeSet<NodeId>,
     /// When it was over.
@@ -62,7 +64,11 @@ impl Promise for WhatWaitsIsAnswered {
                     return Err(format!("{answers} answers and {fetches} fetches wait on {name}"));
                 }
             }
-            What::NodeStarted | What::NodeResumed => _ = self.up.insert(node),
+            What::NodeStarted => {
+                self.up.insert(node);
+                self.started_at.insert(node, entry.time);
+            }
+            What::NodeResumed => _ = self.up.insert(node),
             What::NodePaused | What::NodeCrashed | What::PowerLost | What::NodeStopped { .. } => {
                 self.up.remove(&node);
             }
@@ -82,7 +88,11 @@ impl Promise for WhatWaitsIsAnswered {
         }
         for &node in self.up.intersection(&self.core).filter(|_| self.flush_on_commit) {
             let mut logs = world.partitions_of(node).filter(|(partition, _)| !world.is_removed(partition.topic));
+            let started_at = self.started_at.get(&node).copied().unwrap_or(Time::ZERO);
             let unsafe_log = logs.find(|(_, replica)| {
+                if replica.written_at < started_at {
+                    return false;
+                }
                 let since = world.now.since(replica.written_at);
                 !replica.is_hurt && replica.on_disk.is_some_and(|on_disk| on_disk < replica.end) && SYNCED < since
             });

@@ -271,7 +271,10 @@ pub(crate) fn something_is_never_synced(trace: &Trace) -> bool {
         let written = told.iter().rposition(|(by, what)| {
             *by == node && matches!(what, What::Witnessed(Event::Appended { partition: log, .. }) if *log == partition)
         });
-        let is_old = written.map_or(Time::ZERO, |place| trace.times[place]) + Duration::from_secs(2) < now;
+        let started = told.iter().rposition(|told| *told == (node, What::NodeStarted));
+        let [started_at, written_at] =
+            [started, written].map(|place| place.map_or(Time::ZERO, |place| trace.times[place]));
+        let is_old = started_at <= written_at && written_at + Duration::from_secs(2) < now;
         is_old && on_disk(told, node, partition).is_some_and(|on_disk| Some(on_disk) < end(told, node, partition))
     })
 }

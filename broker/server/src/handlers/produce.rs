@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future;
 use host::{Elapsed, Host, buggify, timeout};
 use model::{
-    BatchError, BatchHeader, Event, KeySent, Offset, PartitionId, ProducerStamp, Timestamp, TopicId, batch_checksum,
-    batches,
+    BatchError, BatchHeader, Event, KeySent, Offset, PartitionId, ProducerStamp, SequenceError, Timestamp, TopicId,
+    batch_checksum, batches,
 };
 use protocol::messages::produce_request::TopicProduceData;
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -248,11 +248,17 @@ fn keys_of(records: &Bytes) -> Result<Vec<KeySent>, Refused> {
 }
 
 async fn settle<H: Host>(host: &H, outcome: Outcome, wait_max: Duration) -> PartitionProduceResponse {
-    let response = PartitionProduceResponse::default().with_index(outcome.index).with_base_offset(-1);
+    let mut response = PartitionProduceResponse::default().with_index(outcome.index).with_base_offset(-1);
     let result = match outcome.waiting {
         Ok(waiting) => match timeout(host, wait_max, waiting).await {
             Ok(Ok(Ok(base))) => Ok(base),
-            Ok(Ok(Err(refusal))) => Err(Refused { code: refusal_code(refusal), message: Some(refusal.to_string()) }),
+            Ok(Ok(Err(refusal))) => {
+                if let Refusal::OutOfSequence(SequenceError::UnknownProducer { log_start, .. }) = refusal {
+                    // By this the Java client sees that what it wrote was deleted, and goes on under a new epoch.
+                    response.log_start_offset = log_start.0;
+                }
+                Err(Refused { code: refusal_code(refusal), message: Some(refusal.to_string()) })
+            }
             // The partition dropped the right to answer: the node is stopping.
             Ok(Err(_)) => Err(Refused { code: refusal_code(Refusal::NotLeaderOrFollower), message: None }),
             Err(Elapsed) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use host::{Disk, Host};
-use model::{Admission, Bug, Event, Planted, ProducerId, ProducerStamp, Producers, SequenceError};
+use model::{Admission, Bug, Event, Offset, Planted, ProducerId, ProducerStamp, Producers, SequenceError};
 use storage::Log;
 
 use super::{Partition, State};
@@ -46,12 +46,21 @@ impl<H: Host> Partition<H> {
     }
 }
 
-/// What a producer's batch is to the log, unless a planted fault says otherwise.
+/// What a producer's batch is to the log, unless a planted fault says otherwise. Of a producer that is not known a log that begins at zero
+/// never had a batch, or not for long; of any other nobody can tell: a follower that went on with an empty log, behind what its leader had
+/// deleted, knows none whose records were all gone. To take any number for the first, as Kafka does since 2.5, would be to write twice
+/// what was deleted, and a batch before the one that it follows.
 pub(super) fn admit<D: Disk>(
     planted: Planted,
     log: &Log<D>,
     stamp: &ProducerStamp,
 ) -> Result<Admission, SequenceError> {
+    let ProducerStamp { id: producer, first_sequence: asked, .. } = *stamp;
+    let log_start = log.start();
+    if asked != 0 && Offset::ZERO < log_start && !log.producers().knows(producer) {
+        model::reached!("a leader was asked to go on for a producer that it does not know");
+        return Err(SequenceError::UnknownProducer { producer, asked, log_start });
+    }
     match log.producers().admit(stamp) {
         Err(SequenceError::OutOfOrder { .. }) if planted.has(Bug::GapInSequences) => Ok(Admission::New),
         Ok(Admission::Again { .. }) if planted.has(Bug::NoRepeatedBatches) => {
