@@ -6,8 +6,8 @@
 use std::alloc::{GlobalAlloc, Layout};
 
 use libmimalloc_sys::{
-    mi_free, mi_malloc, mi_malloc_aligned, mi_option_set, mi_option_t, mi_realloc, mi_realloc_aligned, mi_zalloc,
-    mi_zalloc_aligned,
+    mi_free, mi_malloc, mi_malloc_aligned, mi_option_large_os_pages, mi_option_set, mi_option_t, mi_realloc,
+    mi_realloc_aligned, mi_zalloc, mi_zalloc_aligned,
 };
 
 /// What every block of at least that size is aligned to (`MI_MAX_ALIGN_SIZE`).
@@ -51,10 +51,12 @@ unsafe impl GlobalAlloc for Mimalloc {
     }
 }
 
-/// What one run gives back the next one takes: the system need not clear it again.
+/// What one run gives back the next one takes: the system need not clear it again. Large pages, where the system has them, are fewer to clear and
+/// to find.
 pub(crate) fn keep_memory() {
-    #[allow(unsafe_code, reason = "an option of the allocator, set before any other thread is there")]
+    #[allow(unsafe_code, reason = "options of the allocator, set before any other thread is there")]
     unsafe {
         mi_option_set(PURGE_DELAY, -1);
+        mi_option_set(mi_option_large_os_pages, 1);
     }
 }
