@@ -150,7 +150,7 @@ impl Producers {
         self.0.values().any(|producer| producer.batches.back().is_some_and(|last| end < last.end))
     }
 
-    /// Forgets one producer: whatever it writes next counts as new.
+    /// Forgets one producer: whatever it writes next counts as new to this, and may be refused by a log that lets records go.
     pub fn forget(&mut self, id: ProducerId) {
         self.0.remove(&id);
     }

@@ -452,7 +452,7 @@ const KEYS: &[Key] = &[
         name: "producer.id.expiration.ms",
         shape: milliseconds!(producer_silence_max, 1),
         absent: None,
-        means: "An idempotent producer that wrote nothing to a partition for so long is forgotten there: what it sends again after that is taken for new.",
+        means: "An idempotent producer that wrote nothing to a partition for so long is forgotten there: what it sends again after that is taken for new, or, where records were deleted, refused as of an unknown producer, which then begins a new epoch.",
     },
 ];
 

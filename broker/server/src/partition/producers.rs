@@ -46,10 +46,10 @@ impl<H: Host> Partition<H> {
     }
 }
 
-/// What a producer's batch is to the log, unless a planted fault says otherwise. Of a producer that is not known a log that begins at zero
-/// never had a batch, or not for long; of any other nobody can tell: a follower that went on with an empty log, behind what its leader had
-/// deleted, knows none whose records were all gone. To take any number for the first, as Kafka does since 2.5, would be to write twice
-/// what was deleted, and a batch before the one that it follows.
+/// What a producer's batch is to the log, unless a planted fault says otherwise. A log that never let a record go knows every producer that
+/// was not silent for too long. Of another log nobody can tell: a follower that went on with an empty one, behind what its leader had
+/// deleted, knows none whose records were all gone. To take any number for the first there, as Kafka does since 2.5, would be to write
+/// twice what was deleted, or a batch before the one that it follows.
 pub(super) fn admit<D: Disk>(
     planted: Planted,
     log: &Log<D>,
