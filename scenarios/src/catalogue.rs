@@ -67,6 +67,7 @@ const TALES: &[Tale] = tales![
     "topics/old-directory-is-in-the-way.toml",
     "replication/nobody-in-sync-is-left.toml",
     "replication/operator-gives-up-what-is-lost.toml",
+    "clients/reader-sleeps-through-an-unclean-election.toml",
     "replication/follower-begins-past-its-leaders-end.toml",
     "producers/number-comes-late.toml",
     "producers/silent-producer-is-forgotten.toml",

@@ -52,6 +52,7 @@ tales! {
     old_directory_is_in_the_way: "topics/old-directory-is-in-the-way.toml",
     nobody_in_sync_is_left: "replication/nobody-in-sync-is-left.toml",
     operator_gives_up_what_is_lost: "replication/operator-gives-up-what-is-lost.toml",
+    reader_sleeps_through_an_unclean_election: "clients/reader-sleeps-through-an-unclean-election.toml",
     follower_begins_past_its_leaders_end: "replication/follower-begins-past-its-leaders-end.toml",
     number_comes_late: "producers/number-comes-late.toml",
     silent_producer_is_forgotten: "producers/silent-producer-is-forgotten.toml",

@@ -321,6 +321,35 @@ async fn a_position_that_one_leader_lacks_and_the_next_one_has_is_kept() {
 }
 
 #[tokio::test]
+async fn a_reader_whose_records_were_given_up_is_told_and_goes_on_where_logs_agree() {
+    let peers = Peers::start().await;
+    let producer = producer(&peers, |config| (config.linger, config.idempotent) = (Duration::ZERO, false));
+    for number in 0..6 {
+        producer.send(&orders(), Some(0), message(number.to_string())).await.unwrap();
+    }
+    let partition = TopicPartition::new("orders", 0);
+    let mut consumer = consumer(&peers, |_| ());
+    consumer.assign([(partition.clone(), Position::Earliest)]);
+    assert_eq!(read(&mut consumer, 6).await[&0].len(), 6);
+
+    // When it asks again, the log is longer than its position, and other records stand there.
+    peers.lose_all_but(4);
+    for number in ["four", "five", "six", "seven"] {
+        producer.send(&orders(), Some(0), message(number)).await.unwrap();
+    }
+    let mut told = Ok(Vec::new());
+    for _ in 0..500 {
+        told = consumer.poll(Duration::from_millis(20)).await;
+        if told != Ok(Vec::new()) {
+            break;
+        }
+    }
+    assert_eq!(told, Err(ConsumeError::Truncated { partition, position: Offset(6), agreed: Offset(4) }));
+    let values: Vec<_> = read(&mut consumer, 4).await.remove(&0).unwrap();
+    assert_eq!(values, [(4, "four"), (5, "five"), (6, "six"), (7, "seven")].map(|(at, text)| (at, text.to_string())));
+}
+
+#[tokio::test]
 async fn an_order_to_delete_a_topic_that_comes_late_spares_the_next_one_of_that_name() {
     let peers = Peers::start().await;
     let admin = Admin::new(peers.host.clone(), client(peers.bootstrap()));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{ClientConfig, ConsumerConfig, Position, TopicPartition};
+use client::{ClientConfig, ConsumeError, ConsumerConfig, Position, TopicPartition};
 use evidence::{Action, MicroOperation};
 use host::Host;
 use model::{Offset, Time};
@@ -97,6 +97,18 @@ pub(crate) async fn poll(
     identity.invoke(host, asked.clone());
     match consumer.poll(wait_max).await {
         Ok(batches) => identity.ok(host, Action::Poll(vec![polled(&batches)])),
-        Err(error) => identity.fail(host, asked, error.to_string()),
+        Err(error) => {
+            identity.fail(host, asked, error.to_string());
+            if let ConsumeError::Truncated { partition, .. } = &error {
+                // It goes back by its own decision, as if it were assigned anew there.
+                let keys = |of: &dyn Fn(&&TopicPartition) -> bool| {
+                    Action::Assign(consumer.assignment().filter(of).map(key_of).collect())
+                };
+                for assign in [keys(&|other| *other != partition), keys(&|_| true)] {
+                    identity.invoke(host, assign.clone());
+                    identity.ok(host, assign);
+                }
+            }
+        }
     }
 }

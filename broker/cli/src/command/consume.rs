@@ -18,9 +18,9 @@ use super::cluster_access::{ClusterAccess, find_topic};
 use crate::failure::Failure;
 
 /// How long one poll waits for records.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 /// Without a record for so long, a reader that wants an end gives up: no leader answers.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Read records and print the value of each on a line.
 ///
@@ -128,7 +128,7 @@ impl Consume {
 }
 
 /// Where each partition ends now.
-async fn ends(
+pub(super) async fn ends(
     host: &RealHost,
     config: &ConsumerConfig,
     partitions: &[TopicPartition],
@@ -166,7 +166,14 @@ impl Reading {
     async fn run(&mut self) -> Result<(), Failure> {
         let mut heard = self.host.now();
         while 0 < self.left && !self.is_at_end() {
-            let polled = self.consumer.poll(POLL).await.map_err(failed)?;
+            let polled = match self.consumer.poll(POLL).await {
+                Err(ref told @ ConsumeError::Truncated { ref partition, agreed, .. }) => {
+                    eprintln!("{told}");
+                    self.end_at_most(partition, agreed);
+                    continue;
+                }
+                polled => polled.map_err(failed)?,
+            };
             if !polled.is_empty() {
                 heard = self.host.now();
             } else if self.ends.is_some() && PATIENCE < self.host.now().since(heard) {
@@ -189,6 +196,13 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    /// Of what was there when this began no more is left.
+    fn end_at_most(&mut self, partition: &TopicPartition, left: Offset) {
+        if let Some(end) = self.ends.as_mut().and_then(|ends| ends.get_mut(partition)) {
+            *end = left.min(*end);
+        }
     }
 
     fn is_at_end(&self) -> bool {
@@ -235,11 +249,11 @@ fn still_read(result: std::io::Result<()>) -> Result<bool, Failure> {
     }
 }
 
-fn failed(error: ConsumeError) -> Failure {
+pub(super) fn failed(error: ConsumeError) -> Failure {
     Failure::failed(error)
 }
 
-fn no_answer() -> Failure {
+pub(super) fn no_answer() -> Failure {
     Failure::failed(format!("no leader answered for {} s: are the brokers running?", PATIENCE.as_secs()))
 }
 

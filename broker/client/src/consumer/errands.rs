@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use host::{Host, buggify};
-use model::{Endpoint, Offset};
+use model::{Endpoint, LeaderEpoch, Offset};
 
 use super::fetch::Link;
 use super::positions::{go_on, look_up_once};
@@ -142,7 +142,12 @@ impl<H: Host> Consumer<H> {
         let is_wanted = |assigned: &&mut Assigned| assigned.sought() == Some(asked);
         let Some(assigned) = self.assigned.get_mut(partition).filter(is_wanted) else { return };
         match found {
-            Ok(offset) => (assigned.position, assigned.lost) = (Position::Offset(offset), None),
+            Ok(offset) => {
+                if assigned.lost != Some(offset) {
+                    assigned.last_epoch = LeaderEpoch::NONE;
+                }
+                (assigned.position, assigned.lost) = (Position::Offset(offset), None);
+            }
             Err(error) => {
                 if !error.is_retriable() {
                     self.found.push(Err(ConsumeError::Partition { partition: partition.clone(), error }));

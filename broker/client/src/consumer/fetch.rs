@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use host::Host;
-use model::{BatchError, BatchHeader, BrokerId, Endpoint, Offset, Time};
+use model::{BatchError, BatchHeader, BrokerId, Endpoint, LeaderEpoch, Offset, Time};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
-use protocol::messages::fetch_response::PartitionData;
+use protocol::messages::fetch_response::{EpochEndOffset, PartitionData};
 use protocol::messages::{BrokerId as WireId, FetchRequest, string, topic_name};
 use protocol::records::{DecodeError, StoredRecord, batch_records};
 use protocol::{ErrorCode, decode_response};
@@ -24,6 +24,8 @@ use crate::{Ask, CallError, ClientError, FetchSession, TopicPartition};
 
 /// First version that fences by leader epoch (KIP-320).
 const LEADER_EPOCH_SINCE: i16 = 9;
+/// First version that says which record was read last, and hears where logs part (KIP-595).
+const LAST_EPOCH_SINCE: i16 = 12;
 /// First version in which a consumer tells its rack, and may be sent to a follower (KIP-392).
 const RACK_SINCE: i16 = 11;
 /// First version that has sessions (KIP-227).
@@ -64,6 +66,7 @@ enum News<H: Host> {
 pub(super) struct Wanted {
     offset: Offset,
     epoch: i32,
+    last_epoch: LeaderEpoch,
 }
 
 impl<H: Host> Consumer<H> {
@@ -134,7 +137,7 @@ impl<H: Host> Consumer<H> {
         let mut wanted = BTreeMap::<Endpoint, BTreeMap<TopicPartition, Wanted>>::new();
         let mut leaderless = Vec::new();
         for (partition, assigned) in &self.assigned {
-            let Assigned { position: Position::Offset(offset), retry_at, .. } = *assigned else { continue };
+            let Assigned { position: Position::Offset(offset), last_epoch, retry_at, .. } = *assigned else { continue };
             if now < retry_at {
                 continue;
             }
@@ -144,7 +147,7 @@ impl<H: Host> Consumer<H> {
             };
             if self.links.get(&source.endpoint).is_none_or(|link| link.fetch.is_none()) {
                 let from_there = wanted.entry(source.endpoint).or_default();
-                from_there.insert(partition.clone(), Wanted { offset, epoch: source.epoch.0 });
+                from_there.insert(partition.clone(), Wanted { offset, epoch: source.epoch.0, last_epoch });
             }
         }
         leaderless.iter().for_each(|partition| self.pause(partition));
@@ -202,6 +205,10 @@ impl<H: Host> Consumer<H> {
     fn take_partition(&mut self, partition: TopicPartition, position: Offset, data: PartitionData) {
         match ErrorCode::try_from_code(data.error_code) {
             None if 0 <= data.preferred_read_replica.0 => self.read_elsewhere(&partition, data.preferred_read_replica),
+            None if 0 <= data.diverging_epoch.end_offset => {
+                let EpochEndOffset { epoch, end_offset, .. } = data.diverging_epoch;
+                self.go_back(partition, position, LeaderEpoch(epoch), Offset(end_offset));
+            }
             None => self.take_records(partition, position, data),
             // Only the leader can say so.
             Some(ErrorCode::OffsetOutOfRange) if self.is_read_from_follower(&partition) => self.pause(&partition),
@@ -229,6 +236,19 @@ impl<H: Host> Consumer<H> {
         }
     }
 
+    /// The log holds what was read only up to the end of `epoch`.
+    fn go_back(&mut self, partition: TopicPartition, position: Offset, epoch: LeaderEpoch, end: Offset) {
+        let agreed = end.min(position);
+        if let Some(assigned) = self.assigned.get_mut(&partition) {
+            (assigned.position, assigned.last_epoch) = (Position::Offset(agreed), epoch);
+        }
+        // Where it does not lie below the position, nothing is known to be lost: compaction may have taken all records of an epoch.
+        if agreed < position {
+            model::reached!("a consumer heard that what it had read was given up");
+            self.found.push(Err(ConsumeError::Truncated { partition, position, agreed }));
+        }
+    }
+
     fn is_read_from_follower(&self, partition: &TopicPartition) -> bool {
         self.assigned.get(partition).is_some_and(|assigned| assigned.reader.is_some())
     }
@@ -249,8 +269,8 @@ impl<H: Host> Consumer<H> {
         let mut records = Vec::new();
         let walked = walk(data.records.unwrap_or_default(), position, &mut records);
         self.backoff.reset();
-        let next = match walked {
-            Ok(next) => next,
+        let (next, last_epoch) = match walked {
+            Ok(walked) => walked,
             Err(error) => {
                 self.pause(&partition);
                 return self.found.push(Err(ConsumeError::Corrupt { partition, position, error }));
@@ -258,6 +278,7 @@ impl<H: Host> Consumer<H> {
         };
         if let Some(assigned) = self.assigned.get_mut(&partition) {
             assigned.position = Position::Offset(next);
+            assigned.last_epoch = last_epoch.unwrap_or(assigned.last_epoch);
         }
         if !records.is_empty() {
             self.found.push(Ok(Polled { partition, records, high_watermark: Offset(data.high_watermark) }));
@@ -306,11 +327,12 @@ fn request(
 ) -> FetchRequest {
     let Ask { id, epoch: session_epoch, named, forgotten } = session.ask(wanted);
     let mut topics = Vec::<FetchTopic>::new();
-    for (partition, Wanted { offset, epoch }) in named {
+    for (partition, Wanted { offset, epoch, last_epoch }) in named {
         let asked = FetchPartition::default()
             .with_partition(partition.partition)
             .with_current_leader_epoch(if version >= LEADER_EPOCH_SINCE { epoch } else { -1 })
             .with_fetch_offset(offset.0)
+            .with_last_fetched_epoch(if version >= LAST_EPOCH_SINCE { last_epoch.0 } else { -1 })
             .with_partition_max_bytes(config.partition_bytes_max);
         match topics.last_mut().filter(|topic| *topic.topic.0 == *partition.topic) {
             Some(topic) => topic.partitions.push(asked),
@@ -336,10 +358,14 @@ fn request(
     request.with_session_id(id).with_session_epoch(session_epoch).with_forgotten_topics_data(forgotten.collect())
 }
 
-/// Takes the records from `position` on out of whole batches and gives the offset to go on from. A broker answers with
-/// whole batches, so the first may begin below the position (KIP-74), and the last may be cut short.
-fn walk(mut bytes: Bytes, position: Offset, records: &mut Vec<StoredRecord>) -> Result<Offset, DecodeError> {
-    let mut next = position;
+/// Takes the records from `position` on out of whole batches and gives the offset to go on from, and the epoch of the last batch. A broker
+/// answers with whole batches, so the first may begin below the position (KIP-74), and the last may be cut short.
+fn walk(
+    mut bytes: Bytes,
+    position: Offset,
+    records: &mut Vec<StoredRecord>,
+) -> Result<(Offset, Option<LeaderEpoch>), DecodeError> {
+    let (mut next, mut last_epoch) = (position, None);
     let mut first = true;
     while !bytes.is_empty() {
         let header = match BatchHeader::verify(&bytes) {
@@ -357,15 +383,15 @@ fn walk(mut bytes: Bytes, position: Offset, records: &mut Vec<StoredRecord>) -> 
             let below = records[start..].iter().take_while(|record| record.offset < next).count();
             records.drain(start..start + below);
         }
-        next = header.end_offset();
+        (next, last_epoch) = (header.end_offset(), Some(header.leader_epoch));
     }
-    Ok(next)
+    Ok((next, last_epoch))
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
-    use model::{LeaderEpoch, patch_batch};
+    use model::patch_batch;
     use protocol::records::{Compression, ProducerFields, Record, encode_batch};
 
     use super::*;
@@ -379,7 +405,7 @@ mod tests {
 
     fn offsets(bytes: Vec<u8>, position: i64) -> (Vec<i64>, i64) {
         let mut records = Vec::new();
-        let next = walk(bytes.into(), Offset(position), &mut records).unwrap();
+        let (next, _) = walk(bytes.into(), Offset(position), &mut records).unwrap();
         (records.iter().map(|record| record.offset.0).collect(), next.0)
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use host::Host;
-use model::{BrokerId, Endpoint, Offset, Time, Timestamp};
+use model::{BrokerId, Endpoint, LeaderEpoch, Offset, Time, Timestamp};
 use protocol::records::{DecodeError, StoredRecord};
 use thiserror::Error;
 
@@ -95,6 +95,10 @@ pub struct Polled {
 pub enum ConsumeError {
     #[error("{partition} has no offset {}: seek to one that it has", position.0)]
     OutOfRange { partition: TopicPartition, position: Offset },
+    /// An unclean election gave up what this consumer had read, from `agreed` on; others may stand there now. It goes on from `agreed`
+    /// (KIP-320).
+    #[error("{partition} was read up to offset {}, and its log holds what was read only below {}: an unclean election gave up the rest", position.0, agreed.0)]
+    Truncated { partition: TopicPartition, position: Offset, agreed: Offset },
     #[error("{partition} at offset {}: {error}", position.0)]
     Corrupt { partition: TopicPartition, position: Offset, error: DecodeError },
     #[error("{partition}: {error}")]
@@ -107,6 +111,8 @@ pub enum ConsumeError {
 #[derive(Debug)]
 struct Assigned {
     position: Position,
+    /// Of the last record before `position` that was read; NONE if none was.
+    last_epoch: LeaderEpoch,
     /// An offset that a leader did not have: it is gone on from there all the same if another leader has it.
     lost: Option<Offset>,
     /// The follower that its leader named to read from, and until when that holds (KIP-392).
@@ -119,7 +125,14 @@ struct Assigned {
 
 impl Assigned {
     fn at(position: Position) -> Assigned {
-        Assigned { position, lost: None, reader: None, by_leader_until: Time::ZERO, retry_at: Time::ZERO }
+        Assigned {
+            position,
+            last_epoch: LeaderEpoch::NONE,
+            lost: None,
+            reader: None,
+            by_leader_until: Time::ZERO,
+            retry_at: Time::ZERO,
+        }
     }
 
     /// What is to be looked up before it can be fetched.

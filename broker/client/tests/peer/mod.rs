@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use host::real::RealHost;
 use host::{Connection, Host, Listener, Reader, Task, Writer};
 use model::{Admission, BatchHeader, Endpoint, LeaderEpoch, MetadataVersion, Offset, Producers, patch_batch};
-use protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -105,6 +105,12 @@ impl Peers {
         state.leader = 1 - state.leader;
         state.epoch += 1;
     }
+
+    /// Another broker leads, which has only the oldest batches of each log.
+    pub(crate) fn lose_all_but(&self, batches: usize) {
+        self.move_leader();
+        self.state.lock().unwrap().logs.iter_mut().for_each(|log| log.truncate(batches));
+    }
 }
 
 async fn accept(host: RealHost, listener: <RealHost as Host>::Listener, id: i32, state: Arc<Mutex<State>>) {
@@ -169,6 +175,15 @@ async fn answer(host: &RealHost, id: i32, state: &Arc<Mutex<State>>, request: Re
 impl State {
     pub(crate) fn end(&self, partition: i32) -> i64 {
         self.logs[partition as usize].last().map_or(0, |batch| BatchHeader::parse(batch).unwrap().end_offset().0)
+    }
+
+    /// Where the log parts from that of a reader which read a record of `last_epoch` before `offset`.
+    fn parting(&self, partition: i32, last_epoch: i32, offset: i64) -> Option<EpochEndOffset> {
+        let batches = self.logs[partition as usize].iter().map(|batch| BatchHeader::parse(batch).unwrap());
+        let known = batches.filter(|header| header.leader_epoch.0 <= last_epoch).last()?;
+        let (epoch, end) = (known.leader_epoch.0, known.end_offset().0);
+        let has_parted = epoch < last_epoch || end < offset;
+        has_parted.then(|| EpochEndOffset::default().with_epoch(epoch).with_end_offset(end))
     }
 
     fn error(&self, id: i32, epoch: i32) -> i16 {
@@ -328,6 +343,14 @@ impl State {
                     return PartitionData::default()
                         .with_partition_index(asked.partition)
                         .with_preferred_read_replica(BrokerId(1 - id));
+                }
+                if let Some(parting) = self.parting(asked.partition, asked.last_fetched_epoch, asked.fetch_offset)
+                    && error == 0
+                {
+                    found = true;
+                    return PartitionData::default()
+                        .with_partition_index(asked.partition)
+                        .with_diverging_epoch(parting);
                 }
                 let start = if is_late { end } else { self.log_start };
                 if error == 0 && !(start..=end).contains(&asked.fetch_offset) {

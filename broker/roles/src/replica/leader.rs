@@ -275,11 +275,9 @@ impl Replica {
             return Err(Refusal::OffsetOutOfRange);
         }
         if LeaderEpoch(0) <= fetch.last_epoch {
-            // Of an epoch older than any record here nothing is known but that it ended before the first of these.
-            let first = log.epochs.entries().first().map_or(log.end, |first| first.start);
-            let known = log.epochs.end_of(fetch.last_epoch, log.end);
-            let (epoch, end) = known.unwrap_or((fetch.last_epoch, first));
-            if known.is_none() && fetch.offset == log.start && fetch.log_start < log.start {
+            let (epoch, end) = log.end_of(fetch.last_epoch);
+            let is_older_than_all = log.epochs.entries().first().is_none_or(|first| fetch.last_epoch < first.epoch);
+            if is_older_than_all && fetch.offset == log.start && fetch.log_start < log.start {
                 // Whether the follower's last batch is the one that was deleted here nobody can tell any more: it goes there, too.
                 model::reached!("a follower had a tail that nothing is left to compare with");
                 return Err(Refusal::OffsetOutOfRange);

@@ -84,6 +84,16 @@ pub struct FollowerFetch {
     pub sent_after: Option<Time>,
 }
 
+/// A consumer's fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsumerFetch {
+    /// The leader epoch that the consumer believes in.
+    pub leader_epoch: LeaderEpoch,
+    pub offset: Offset,
+    /// The epoch of the last record before `offset` that it has read; NONE if it does not say.
+    pub last_epoch: LeaderEpoch,
+}
+
 /// Where a follower goes on, and with whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchPosition {

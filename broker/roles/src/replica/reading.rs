@@ -5,16 +5,41 @@
 
 use model::{BrokerId, Bug, LeaderEpoch, Offset};
 
-use super::{LogView, Refusal, Replica, Role};
+use super::{ConsumerFetch, LogView, Refusal, Replica, Role};
+
+impl LogView<'_> {
+    /// The largest epoch of records here that is not beyond `epoch`, and its end. Of an epoch older than any record here nothing is known but
+    /// that it ended before the first of these.
+    pub(super) fn end_of(self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        let first = self.epochs.entries().first().map_or(self.end, |first| first.start);
+        self.epochs.end_of(epoch, self.end).unwrap_or((epoch, first))
+    }
+}
+
+impl ConsumerFetch {
+    /// Does the log hold what the consumer has read? An unclean election may have given it up, and others may stand there now (KIP-320).
+    fn compare(&self, log: LogView<'_>) -> Result<(), Refusal> {
+        let (epoch, end) = log.end_of(self.last_epoch);
+        if LeaderEpoch(0) <= self.last_epoch && (epoch < self.last_epoch || end < self.offset) {
+            model::reached!("a consumer had read what its log holds no more");
+            return Err(Refusal::Diverging { epoch, end });
+        }
+        Ok(())
+    }
+}
 
 impl Replica {
-    /// May a consumer that believes in `epoch` read from `offset` of the leader? The answer is the end (exclusive) of what it may see.
+    /// May a consumer read from an offset of the leader? The answer is the end (exclusive) of what it may see.
     ///
     /// # Errors
-    /// `NotLeaderOrFollower`, `FencedLeaderEpoch`, `UnknownLeaderEpoch`, `OffsetOutOfRange`.
-    pub fn admit_read(&self, log: LogView<'_>, epoch: LeaderEpoch, offset: Offset) -> Result<Offset, Refusal> {
-        self.leading(epoch)?;
-        if offset < log.start || log.end < offset {
+    /// `NotLeaderOrFollower`, `FencedLeaderEpoch`, `UnknownLeaderEpoch`, `OffsetOutOfRange`, `Diverging`.
+    pub fn admit_read(&self, log: LogView<'_>, fetch: &ConsumerFetch) -> Result<Offset, Refusal> {
+        self.leading(fetch.leader_epoch)?;
+        if fetch.offset < log.start {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        fetch.compare(log)?;
+        if log.end < fetch.offset {
             return Err(Refusal::OffsetOutOfRange);
         }
         if self.planted.has(Bug::ServeUncommitted) {
@@ -31,16 +56,15 @@ impl Replica {
     pub fn admit_read_near(
         &self,
         log: LogView<'_>,
-        epoch: LeaderEpoch,
-        offset: Offset,
+        fetch: &ConsumerFetch,
         leader_high_watermark: Offset,
     ) -> Result<Offset, Refusal> {
         match &self.role {
-            Role::Leader(_) => return self.admit_read(log, epoch, offset),
+            Role::Leader(_) => return self.admit_read(log, fetch),
             Role::Waiting => return Err(Refusal::NotLeaderOrFollower),
-            Role::Follower(_) => self.compare_epoch(epoch)?,
+            Role::Follower(_) => self.compare_epoch(fetch.leader_epoch)?,
         }
-        let (start, end) = (log.start, log.end);
+        let (start, end, offset) = (log.start, log.end, fetch.offset);
         if self.planted.has(Bug::FollowerServesUncommitted) && start <= offset && offset <= end {
             return Ok(end);
         }
@@ -53,6 +77,8 @@ impl Replica {
             model::reached!("a follower did not know yet that an offset was committed");
             return Err(Refusal::OffsetNotAvailable);
         }
+        // A follower that is behind has not parted: only what it knows to be committed can tell.
+        fetch.compare(log)?;
         Ok(committed)
     }
 

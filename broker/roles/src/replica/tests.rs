@@ -642,7 +642,9 @@ impl Three {
     fn check(&self) {
         for bench in &self.brokers {
             let read = |replica: &Replica, log: LogView<'_>| {
-                replica.admit_read_near(log, LeaderEpoch::NONE, log.start, Offset::ZERO)
+                let none = LeaderEpoch::NONE;
+                let fetch = ConsumerFetch { leader_epoch: none, offset: log.start, last_epoch: none };
+                replica.admit_read_near(log, &fetch, Offset::ZERO)
             };
             if let Ok(end) = bench.with_log(read) {
                 assert!(self.committed.starts_with(&bench.records[..end.0 as usize]), "shown, and not committed");

@@ -57,8 +57,9 @@ pub(crate) struct Key {
 pub(crate) struct Asked {
     pub(crate) offset: Offset,
     pub(crate) leader_epoch: LeaderEpoch,
-    /// Followers' words: the epoch of the record before `offset`, and where their log begins.
+    /// Of the record before `offset`.
     pub(crate) last_epoch: LeaderEpoch,
+    /// Where a follower's log begins.
     pub(crate) log_start: Offset,
     pub(crate) bytes_max: i32,
 }

@@ -1,8 +1,8 @@
 //! What a partition is read for: consumers read what is committed, followers all that there is.
 
 use host::Host;
-use model::{BrokerId, LeaderEpoch, Offset};
-use roles::replica::{FollowerFetch, Input};
+use model::{BrokerId, Offset};
+use roles::replica::{ConsumerFetch, FollowerFetch, Input};
 use storage::Records;
 
 use super::watchers::{Change, Watcher, wake};
@@ -19,40 +19,33 @@ impl<H: Host> Partition<H> {
     /// Reads committed batches for a consumer, as leader.
     pub(crate) fn read(
         &self,
-        epoch: LeaderEpoch,
-        offset: Offset,
+        fetch: ConsumerFetch,
         bytes_max: usize,
         watcher: Option<Watcher<'_>>,
     ) -> Result<Read, PartitionError> {
         let state = &mut *self.state.lock();
-        let below = state.replica.admit_read(state.view(self.flush_policy), epoch, offset)?;
-        read_committed(state, offset, below, bytes_max, watcher)
+        let below = state.replica.admit_read(state.view(self.flush_policy), &fetch)?;
+        read_committed(state, fetch.offset, below, bytes_max, watcher)
     }
 
     /// Reads committed batches for a consumer, as leader or as follower (KIP-392).
     pub(crate) fn read_near(
         &self,
-        epoch: LeaderEpoch,
-        offset: Offset,
+        fetch: ConsumerFetch,
         bytes_max: usize,
         watcher: Option<Watcher<'_>>,
     ) -> Result<Read, PartitionError> {
         let state = &mut *self.state.lock();
         let view = state.view(self.flush_policy);
-        let below = state.replica.admit_read_near(view, epoch, offset, state.leader_high_watermark)?;
-        read_committed(state, offset, below, bytes_max, watcher)
+        let below = state.replica.admit_read_near(view, &fetch, state.leader_high_watermark)?;
+        read_committed(state, fetch.offset, below, bytes_max, watcher)
     }
 
     /// Who of `near` is to serve a consumer in this leader's place, and what it is told of the log instead of records.
-    pub(crate) fn nearer_reader(
-        &self,
-        epoch: LeaderEpoch,
-        offset: Offset,
-        near: &[BrokerId],
-    ) -> Option<(BrokerId, Read)> {
+    pub(crate) fn nearer_reader(&self, fetch: ConsumerFetch, near: &[BrokerId]) -> Option<(BrokerId, Read)> {
         let state = self.state.lock();
-        state.replica.admit_read(state.view(self.flush_policy), epoch, offset).ok()?;
-        let reader = state.replica.nearer_reader(offset, near)?;
+        state.replica.admit_read(state.view(self.flush_policy), &fetch).ok()?;
+        let reader = state.replica.nearer_reader(fetch.offset, near)?;
         let (high_watermark, log_start) = (state.replica.high_watermark(), state.log.start());
         Some((reader, Read { records: Records::default(), high_watermark, log_start }))
     }

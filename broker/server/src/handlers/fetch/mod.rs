@@ -12,7 +12,7 @@ use protocol::messages::fetch_response::FetchableTopicResponse;
 use protocol::messages::{FetchRequest, FetchResponse, uuid};
 use protocol::{ErrorCode, Response};
 use roles::controller::Registration;
-use roles::replica::{FollowerFetch, Refusal};
+use roles::replica::{ConsumerFetch, FollowerFetch, Refusal};
 
 pub(crate) use self::answer::PartitionAnswer;
 use crate::config::{Config, ReplicaSelector};
@@ -270,8 +270,9 @@ impl<H: Host> Fetch<H> {
         };
         let Asked { offset, leader_epoch, last_epoch, log_start, bytes_max } = wanted.asked;
         let bytes_max = room.min(usize::try_from(bytes_max).unwrap_or(0));
+        let consumers = ConsumerFetch { leader_epoch, offset, last_epoch };
         if !self.near.is_empty()
-            && let Some((reader, read)) = partition.nearer_reader(leader_epoch, offset, &self.near)
+            && let Some((reader, read)) = partition.nearer_reader(consumers, &self.near)
         {
             model::reached!("a consumer was sent to a follower in its rack");
             return PartitionAnswer { nearer: Some(reader), ..found(read) };
@@ -280,9 +281,9 @@ impl<H: Host> Fetch<H> {
         let bytes_min = self.bytes_min;
         let watcher = self.changes.as_ref().map(|changes| Watcher { changes, number, bytes_min, awaits_commits });
         let read = match self.fetcher {
-            Fetcher::Consumer => partition.read(leader_epoch, offset, bytes_max, watcher),
+            Fetcher::Consumer => partition.read(consumers, bytes_max, watcher),
             Fetcher::Roamer if self.is_cut_off(partition) => Err(Refusal::NotLeaderOrFollower.into()),
-            Fetcher::Roamer => partition.read_near(leader_epoch, offset, bytes_max, watcher),
+            Fetcher::Roamer => partition.read_near(consumers, bytes_max, watcher),
             Fetcher::Follower { replica, broker_epoch } => {
                 let room = self.throttled_room(partition, replica);
                 if room == Some(0) && matches!(look, Look::First) {
