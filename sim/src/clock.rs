@@ -32,6 +32,9 @@ const WAIT_MIN: Duration = Duration::from_micros(1);
 /// Deadlines nearer than this are madsim's.
 const NEAR: Duration = Duration::from_millis(10);
 
+/// Of madsim's time: longer than any world, and no more than its nanoseconds can count a few of.
+const AGES: Duration = Duration::from_secs(1 << 32);
+
 /// Nanoseconds of deadlines that stand on one page of the book.
 const PAGE: u64 = NEAR.as_nanos() as u64;
 
@@ -202,10 +205,12 @@ impl Clock {
         let _pending = sleep.as_mut().poll(&mut Context::from_waker(waker));
     }
 
-    /// Forgets all far waits, and with them the tasks that they hold.
+    /// The world is over. Forgets all waits, and with them the tasks that they hold, which hold this clock: the far ones, and those that
+    /// madsim forgets only when their time has come.
     pub(crate) fn clear(&self) {
         let book = std::mem::take(&mut *self.0.book.lock());
         drop(book);
+        self.0.time.advance(AGES);
     }
 
     fn write_down(&self, deadline: Time, waker: &Waker) -> Written {

@@ -276,6 +276,13 @@ impl NodeState {
         core.streams.stream(&format!("origin/{}/{boots}", self.name)).duration(Duration::ZERO..ORIGIN_MAX)
     }
 
+    /// Nothing runs there any more, or ever will: what it would run may hold the world that it is in.
+    pub(crate) fn end(&self, madsim: &Handle) {
+        self.kill(madsim);
+        let program = self.machine.lock().program.take();
+        drop(program);
+    }
+
     /// Ends the process, if there is one: its tasks are dropped in a moment, and nothing that they do then matters.
     pub(crate) fn kill(&self, madsim: &Handle) -> bool {
         let process = self.machine.lock().process.take();

@@ -248,8 +248,11 @@ where
         }));
     }
     let left = left.unwrap_or_else(|| Outcome::nothing(seed));
+    let ghost = core.get().map(|core| core.turn.ghost());
+    drop((core, runtime));
     match result {
         Ok(value) => {
+            debug_assert!(ghost.is_none_or(|ghost| ghost.strong_count() == 0), "a world that is over is still held");
             let Outcome { seed, value: (), digest, events, world_time, entries, points, tally, recording } = left;
             Ok(Outcome { seed, value, digest, events, world_time, entries, points, tally, recording })
         }

@@ -6,8 +6,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 
 use crate::clock::Clock;
@@ -18,7 +18,7 @@ use crate::confined::Confined;
 pub(crate) struct Turn(Arc<Shared>);
 
 /// Numbers here are written by the world's thread alone.
-struct Shared {
+pub(crate) struct Shared {
     clock: Clock,
     is_on: AtomicBool,
     born: AtomicU64,
@@ -67,6 +67,11 @@ impl Turn {
             woken.dedup_by_key(|(birth, _)| *birth);
         }
         woken.drain(..).for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Tells whether anything of the world is still held: every waker holds its turn.
+    pub(crate) fn ghost(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.0)
     }
 
     /// Times that a task was polled so far.

@@ -190,7 +190,7 @@ impl Core {
     /// Kills all tasks; madsim drops them a moment later.
     pub(crate) fn end(&self) {
         for state in self.nodes.lock().iter() {
-            state.kill(&self.madsim);
+            state.end(&self.madsim);
         }
         self.madsim.kill(self.keeper.id());
         self.forget_waits();

@@ -138,14 +138,9 @@ fn work(job: &Job) -> miette::Result<Answer> {
     Ok(Answer::of(&finished))
 }
 
-/// Then another process takes its place: each run leaves some two megabytes behind, which would fill a machine in a night.
-const JOBS_MAX: u32 = 200;
-
 /// A worker, as seen by who asks. Started again whenever it died.
 pub(crate) struct Worker {
     process: Option<Process>,
-    /// What it was asked so far.
-    jobs: u32,
 }
 
 struct Process {
@@ -156,7 +151,7 @@ struct Process {
 
 impl Worker {
     pub(crate) fn new() -> Worker {
-        Worker { process: None, jobs: 0 }
+        Worker { process: None }
     }
 
     /// Has a job done.
@@ -164,19 +159,10 @@ impl Worker {
     /// # Errors
     /// If no process can be started, or one says what nobody understands.
     pub(crate) fn ask(&mut self, job: &Job) -> miette::Result<Reply> {
-        if JOBS_MAX <= self.jobs
-            && let Some(process) = self.process.take()
-        {
-            process.end().into_diagnostic()?;
-        }
         let mut process = match self.process.take() {
             Some(process) => process,
-            None => {
-                self.jobs = 0;
-                Process::start().into_diagnostic().wrap_err("cannot start a worker process")?
-            }
+            None => Process::start().into_diagnostic().wrap_err("cannot start a worker process")?,
         };
-        self.jobs += 1;
         let line = serde_json::to_string(job).into_diagnostic()?;
         let mut answer = String::new();
         let heard = writeln!(process.asks, "{line}").and_then(|()| process.hears.read_line(&mut answer));
@@ -199,13 +185,6 @@ impl Process {
             (Some(asks), Some(hears)) => Ok(Process { child, asks, hears: BufReader::new(hears) }),
             _ => Err(std::io::Error::other("it has no input or no output")),
         }
-    }
-
-    /// It ends when nobody can ask it any more.
-    fn end(self) -> std::io::Result<()> {
-        let Process { mut child, asks, hears } = self;
-        drop((asks, hears));
-        child.wait().map(|_status| ())
     }
 }
 
