@@ -33,8 +33,10 @@ const TINY_SEGMENT_BYTES: u64 = 4096;
 /// What is kept in memory of what was appended last, of all partitions together: tens of milliseconds of a busy disk.
 const RECENT_BYTES_MAX: usize = 4 << 20;
 
-/// Logs that are opened or closed at once. Each may hold two files more open meanwhile; and what they sync, they sync together.
-const LOGS_AT_ONCE: usize = 256;
+/// Logs that are opened at once. Each may hold two files more open meanwhile; and what they sync, they sync together.
+const LOGS_OPENED_AT_ONCE: usize = 256;
+/// Logs that are closed at once, likewise: each may hold a handful of small files open, and waits for the device alone.
+const LOGS_CLOSED_AT_ONCE: usize = 1_024;
 
 /// How often the operator is told that a disk refuses.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -323,7 +325,7 @@ impl<H: Host> Node<H> {
             }
         }
         let mut open = BTreeSet::new();
-        let opened: Vec<_> = stream::iter(opening).buffered(LOGS_AT_ONCE).collect().await;
+        let opened: Vec<_> = stream::iter(opening).buffered(LOGS_OPENED_AT_ONCE).collect().await;
         for (id, directory, opened) in opened {
             if let Err(error) = &opened {
                 tracing::error!(%id, %error, "cannot open the log of a partition");
@@ -565,7 +567,7 @@ impl<H: Host> Node<H> {
             }
             (partition.directory, closed.is_ok())
         });
-        let closed: Vec<(usize, bool)> = stream::iter(closing).buffer_unordered(LOGS_AT_ONCE).collect().await;
+        let closed: Vec<(usize, bool)> = stream::iter(closing).buffer_unordered(LOGS_CLOSED_AT_ONCE).collect().await;
         let Some(epoch) = *self.broker_epoch.lock() else { return };
         for directory in self.directories.online() {
             let path = self.directories.path(directory);

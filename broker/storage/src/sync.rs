@@ -1,7 +1,9 @@
 //! Making a log safe: begun and finished under its owner's lock, waited for outside of it.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
+use futures_util::future::{join, try_join_all};
 use host::{Disk, File};
 use model::{Bug, Epochs, Offset};
 
@@ -10,9 +12,9 @@ use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
 use crate::{Log, StorageError, checkpoint, epoch_checkpoint, index_files, producer_snapshot};
 
-/// Bytes that may be synced before the recovery point follows, within one segment. A start checks about so much at most, and writes it
-/// again; the point costs one small file that is synced.
-const RECOVERY_POINT_INTERVAL_BYTES: u64 = 1 << 20;
+/// Bytes that may be synced before the recovery point follows, within one segment: a quarter of what is there, within these bounds. A start
+/// checks about so much at most, and writes it again; the point costs one small file that is synced.
+const RECOVERY_POINT_INTERVAL_BYTES: RangeInclusive<u64> = 1 << 20..=16 << 20;
 
 /// A sync that was begun: what must reach the device for everything appended so far to be safe. Dropping it loses nothing.
 #[must_use = "nothing is safe before it has run"]
@@ -76,13 +78,21 @@ impl Checkpoint {
         indexes.chain(epochs).chain(snapshots).chain([Cow::from(self.point.to_text().into_bytes())])
     }
 
-    /// Writes and syncs all of them under temporary names. An error comes with the file that could not be written.
+    /// Writes and syncs all of them, together, under temporary names. An error comes with the file that could not be written.
     async fn write<D: Disk>(&self, disk: &D, directory: &str) -> Result<(), (String, std::io::Error)> {
-        for (path, bytes) in self.paths(directory).into_iter().zip(self.contents()) {
+        let files = self.paths(directory).into_iter().zip(self.contents());
+        let written = files.map(|(path, bytes)| async move {
             let written = checkpoint::write_temporary(disk, &self.temporary(&path), &bytes).await;
-            written.map_err(|error| (path, error))?;
+            written.map_err(|error| (path, error))
+        });
+        try_join_all(written).await.map(drop)
+    }
+
+    /// Those that stay, the next start removes.
+    fn remove_temporary<D: Disk>(&self, disk: &D, files: impl IntoIterator<Item = String>) {
+        for path in files {
+            let _is_left = disk.remove(&self.temporary(&path));
         }
-        Ok(())
     }
 
     /// Takes out what speaks of segments and of snapshots that the log let go meanwhile: the files of it.
@@ -111,8 +121,9 @@ impl<D: Disk> Log<D> {
         is_dirty.then(|| {
             let point = self.current_point();
             let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.segments[0].base, position: 0 });
-            let is_due =
-                before.segment != point.segment || before.position + RECOVERY_POINT_INTERVAL_BYTES <= point.position;
+            let interval = RECOVERY_POINT_INTERVAL_BYTES;
+            let interval = (before.position / 4).clamp(*interval.start(), *interval.end());
+            let is_due = before.segment != point.segment || before.position + interval <= point.position;
             let checkpoint = is_due.then(|| self.checkpoint(point, self.segments.len() - 1));
             self.pending(checkpoint)
         })
@@ -210,7 +221,7 @@ impl<D: Disk> Log<D> {
             |base| found(&self.segments, base).is_err(),
             |offset| self.snapshots.binary_search_by_key(&offset, |snapshot| snapshot.offset).is_err(),
         );
-        self.remove_temporary(&checkpoint, gone);
+        checkpoint.remove_temporary(&self.disk, gone);
         for (base, _) in &checkpoint.indexes {
             if let Ok(index) = found(&self.segments, *base) {
                 self.segments[index].has_index_files = true;
@@ -238,16 +249,10 @@ impl<D: Disk> Log<D> {
         self.recovery_point = Some(checkpoint.point);
     }
 
-    /// Takes away the files of a checkpoint that is not put in place. Those that stay, the next start removes.
+    /// Takes away the files of a checkpoint that is not put in place.
     fn discard(&self, checkpoint: Option<&Checkpoint>) {
         if let Some(checkpoint) = checkpoint {
-            self.remove_temporary(checkpoint, checkpoint.paths(&self.directory));
-        }
-    }
-
-    fn remove_temporary(&self, checkpoint: &Checkpoint, files: impl IntoIterator<Item = String>) {
-        for path in files {
-            let _is_left = self.disk.remove(&checkpoint.temporary(&path));
+            checkpoint.remove_temporary(&self.disk, checkpoint.paths(&self.directory));
         }
     }
 
@@ -295,6 +300,25 @@ impl<D: Disk> PendingSync<D> {
     /// `Failed`, and then the log is failed for good: nobody can know any more what is safe.
     pub async fn run(self) -> Result<SyncedTo, StorageError> {
         self.failure.check()?;
+        let Some(checkpoint) = &self.done.checkpoint else {
+            self.sync().await?;
+            return Ok(self.done);
+        };
+        // Side by side, so that the device may take them together: what vouches for the log is put in place once all of it is safe.
+        let (synced, kept) = join(self.sync(), checkpoint.write(&self.disk, &self.directory)).await;
+        synced?;
+        let mut done = self.done;
+        if let Err((path, error)) = kept {
+            // A full disk, say: the log itself is safe, and a start has more to check.
+            tracing::warn!(path, %error, "the recovery point stays where it was");
+            if let Some(checkpoint) = done.checkpoint.take() {
+                checkpoint.remove_temporary(&self.disk, checkpoint.paths(&self.directory));
+            }
+        }
+        Ok(done)
+    }
+
+    async fn sync(&self) -> Result<(), StorageError> {
         for (path, file) in &self.files {
             file.sync().await.map_err(|error| self.failure.note(path, &error))?;
         }
@@ -302,14 +326,6 @@ impl<D: Disk> PendingSync<D> {
             let synced = self.disk.sync_directory(&self.directory).await;
             synced.map_err(|error| self.failure.note(&self.directory, &error))?;
         }
-        let mut done = self.done;
-        if let Some(checkpoint) = &done.checkpoint
-            && let Err((path, error)) = checkpoint.write(&self.disk, &self.directory).await
-        {
-            // A full disk, say: the log itself is safe, and a start has more to check.
-            tracing::warn!(path, %error, "the recovery point stays where it was");
-            done.checkpoint = None;
-        }
-        Ok(done)
+        Ok(())
     }
 }
