@@ -1,6 +1,8 @@
 """The loads, made by the generators that people measure Kafka with: the same programs, with the same flags, for both systems."""
 
+import json
 import re
+import resource
 import subprocess
 import time
 
@@ -18,6 +20,12 @@ def run(command, seconds=600):
     return done.stdout
 
 
+def generators_seconds():
+    """What the generators that are done used of the processors so far, in user and kernel mode; brokers count once they are stopped."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def found(pattern, output):
     matches = re.findall(pattern, output)
     if not matches:
@@ -26,9 +34,10 @@ def found(pattern, output):
 
 
 class Loads:
-    def __init__(self, jars, rdkafka_performance):
+    def __init__(self, jars, rdkafka_performance, broker):
         self.jars = jars
         self.rdkafka_performance = rdkafka_performance
+        self.broker = broker
 
     def make_topic(self, system, topic, partitions, replicas):
         arguments = ["--create", "--topic", topic, "--partitions", str(partitions), "--replication-factor", str(replicas)]
@@ -42,17 +51,17 @@ class Loads:
         raise last
 
     def produce_by_java(self, system, topic, size, acks, records, per_second=-1):
-        """kafka-producer-perf-test: megabytes a second, and latencies in ms."""
+        """kafka-producer-perf-test: megabytes a second, and latencies in ms, both once it is warm: as many records again come first."""
         properties = [f"bootstrap.servers={system.bootstrap}", f"acks={acks}"]
         output = run(
             java(
                 self.jars,
                 "org.apache.kafka.tools.ProducerPerformance",
-                *["--topic", topic, "--num-records", str(records), "--record-size", str(size)],
-                *["--throughput", str(per_second), "--producer-props", *properties],
+                *["--topic", topic, "--num-records", str(2 * records), "--warmup-records", str(records)],
+                *["--record-size", str(size), "--throughput", str(per_second), "--command-property", *properties],
             )
         )
-        rate = r"records sent, ([\d.]+) records/sec \(([\d.]+) MB/sec\), ([\d.]+) ms avg latency"
+        rate = r"steady state records sent, ([\d.]+) records/sec \(([\d.]+) MB/sec\), ([\d.]+) ms avg latency"
         records_per_second, megabytes, _ = found(rate, output)
         p50, p99, p999 = found(r"(\d+) ms 50th, \d+ ms 95th, (\d+) ms 99th, (\d+) ms 99.9th", output)
         return {
@@ -67,6 +76,21 @@ class Loads:
         """librdkafka's rdkafka_performance as a producer: megabytes a second."""
         output = run([self.rdkafka_performance, "-P", "-t", topic, "-b", system.bootstrap, *rdkafka(size, acks, records)])
         return {"megabytes_per_second": float(found(r"messages produced.*?and ([\d.]+) ?MB/s", output))}
+
+    def produce_by_broker_bench(self, system, topic, size, acks, records, per_second=None):
+        """Our own client: megabytes a second, and latencies in ms from when a record was due, once as many records again have come first."""
+        arguments = ["--records", str(records), "--warmup", str(records), "--size", str(size), "--acks", acks]
+        rate = ["--rate", str(per_second)] if per_second else []
+        return self.broker_bench(system, "produce", topic, *arguments, *rate)
+
+    def consume_by_broker_bench(self, system, topic, records):
+        return self.broker_bench(system, "consume", topic, "--records", str(records))
+
+    def broker_bench(self, system, what, topic, *arguments):
+        command = [self.broker, "bench", what, topic, "--bootstrap", system.bootstrap, "--json", *arguments]
+        figures = json.loads(run(command).splitlines()[-1])
+        latencies = {f"{name}_ms": figure for name, figure in figures.get("latency_ms", {}).items()}
+        return {"megabytes_per_second": figures["bytes_per_second"] / 1e6, **latencies}
 
     def consume_by_rdkafka(self, system, topic, records):
         """The same as a consumer of one partition from its beginning: megabytes a second."""

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod cluster;
 mod cluster_access;
 mod completion;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Features(features::Features),
     Produce(produce::Produce),
     Consume(consume::Consume),
+    Bench(bench::Bench),
     Config(config::Config),
     Log(log::Log),
     Completion(completion::Completion),
@@ -51,6 +53,7 @@ impl Command {
             Command::Features(command) => command.run(),
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
+            Command::Bench(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Log(command) => command.run(),
             Command::Completion(command) => command.run(),

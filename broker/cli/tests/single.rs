@@ -55,6 +55,31 @@ fn metadata_that_waits_behind_another_answer_is_of_when_it_leaves() {
 }
 
 #[test]
+fn a_cluster_is_measured() {
+    let (_directory, data) = directory();
+    let (_node, address) = single(&data);
+    let bench = |arguments: &[&str]| run(&[&["bench"], arguments, &["--bootstrap", &address]].concat());
+    let figures = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&printed(bench(&[arguments, &["--json"]].concat()))).unwrap()
+    };
+    assert!(refused(bench(&["produce", "orders"]), 1).contains("broker topic create orders"));
+    printed(run(&["topic", "create", "orders", "--partitions", "2", "--bootstrap", &address]));
+    assert!(refused(bench(&["produce", "orders", "--partition", "2"]), 2).contains("no partition 2"));
+
+    let written = figures(&["produce", "orders", "--records", "500", "--warmup", "100", "--size", "200"]);
+    assert_eq!((&written["records"], &written["bytes"]), (&500.into(), &100_000.into()));
+    let [half, most] = ["p50", "max"].map(|name| written["latency_ms"][name].as_f64().unwrap());
+    assert!(0.0 < half && half <= most, "{written}");
+    // What is due later is not written before.
+    let steady = figures(&["produce", "orders", "--records", "100", "--rate", "200", "--acks", "1", "--size", "200"]);
+    assert!(0.49 < steady["seconds"].as_f64().unwrap(), "{steady}");
+
+    let read = figures(&["consume", "orders"]);
+    assert_eq!((&read["records"], &read["bytes"]), (&700.into(), &140_000.into()), "{read}");
+    assert!(printed(bench(&["consume", "orders"])).starts_with("700 records in "));
+}
+
+#[test]
 fn what_was_produced_is_consumed_in_order_and_again_after_a_kill() {
     let (_directory, data) = directory();
     let (node, address) = single(&data);

@@ -51,12 +51,22 @@ pub(crate) struct Produce {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum AcksWord {
+pub(super) enum AcksWord {
     All,
     #[value(name = "1")]
     Leader,
     #[value(name = "0")]
     None,
+}
+
+impl From<AcksWord> for Acks {
+    fn from(word: AcksWord) -> Acks {
+        match word {
+            AcksWord::All => Acks::All,
+            AcksWord::Leader => Acks::Leader,
+            AcksWord::None => Acks::None,
+        }
+    }
 }
 
 type Line = Result<Vec<u8>, Failure>;
@@ -65,11 +75,6 @@ type Answer = Pin<Box<dyn Future<Output = Result<Sent, SendError>> + Send>>;
 impl Produce {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let Produce { topic, file, key_separator, partition, acks, cluster } = self;
-        let acks = match acks {
-            AcksWord::All => Acks::All,
-            AcksWord::Leader => Acks::Leader,
-            AcksWord::None => Acks::None,
-        };
         cluster.run(async move |host: RealHost, config: ClientConfig| {
             let info = find_topic(&Admin::new(host.clone(), config.clone()), &topic).await?;
             let count = info.partitions.len();
@@ -78,7 +83,7 @@ impl Produce {
                     "{topic} has {count} partition(s), and no partition {partition}"
                 )));
             }
-            let config = ProducerConfig { acks, ..ProducerConfig::new(config) };
+            let config = ProducerConfig { acks: acks.into(), ..ProducerConfig::new(config) };
             let lines = read_lines(file, config.request_bytes_max)?;
             let producer = Producer::new(host.clone(), config);
             let topic: Arc<str> = topic.into();
