@@ -1,5 +1,5 @@
-//! Files below one directory, or below several of them. Reads and writes are the page cache's and happen here; only syncs go to the thread of
-//! their directory, so that a device which stalls holds up no other.
+//! Files below one directory, or below several of them. Reads and writes are the page cache's and happen here; syncs are the affair of their
+//! directory's syncer, so that a device which stalls holds up no other.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::sync::{FILES_MAX, Kind, Syncer};
+use super::sync::{FILES_MAX, Kind, LastSync, Syncer};
 use crate::disk;
 
 /// The files below one directory, or below several.
@@ -29,6 +29,7 @@ struct Root {
 pub struct RealFile {
     file: Arc<File>,
     syncer: Syncer,
+    last_sync: LastSync,
 }
 
 /// A part of an open file. What it has may be sent or read later, whatever becomes of the file's name meanwhile.
@@ -84,7 +85,7 @@ impl Root {
     }
 
     fn opened(&self, file: File) -> RealFile {
-        RealFile { file: Arc::new(file), syncer: self.syncer.clone() }
+        RealFile { file: Arc::new(file), syncer: self.syncer.clone(), last_sync: LastSync::default() }
     }
 }
 
@@ -256,7 +257,7 @@ impl disk::File for RealFile {
     }
 
     async fn sync(&self) -> io::Result<()> {
-        self.syncer.sync(Arc::clone(&self.file), Kind::Data).await
+        self.syncer.sync_data(&self.file, &self.last_sync).await
     }
 }
 

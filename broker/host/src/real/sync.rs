@@ -1,6 +1,10 @@
 //! One thread that makes written bytes safe. While it waits for the device requests pile up; it then takes all that wait,
 //! syncs each file once, and answers everybody: the slower the device, the larger the groups.
 //!
+//! With a quick device the way to a thread and back takes as long as the sync, and half of the processor that a produce needs. So a file that
+//! is synced again and again is synced where its writer is, one at a time: at most one of the runtime's workers stands still meanwhile, for
+//! as long as a short read takes.
+//!
 //! Where many files wait the whole file system is synced once in their place, as when ten thousand logs are opened or closed. What others
 //! have written there goes with it; so few files are synced one by one. Only on a Linux that says when that failed (5.8): then everybody
 //! who waited hears of it.
@@ -8,13 +12,25 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 /// As many files are synced one by one.
 pub(super) const FILES_MAX: usize = 64;
+
+/// A device that takes longer is waited for by the thread.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// A file that was synced so long ago is not synced again and again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// When a file was last synced; clones are of the same file.
+#[derive(Clone, Default)]
+pub(super) struct LastSync(Arc<AtomicU64>);
 
 /// A file or a directory whose bytes shall outlive a loss of power.
 struct Request {
@@ -38,6 +54,48 @@ pub(super) enum Kind {
 pub(super) struct Syncer {
     requests: mpsc::Sender<Request>,
     file_system: Option<Arc<File>>,
+    device: Arc<Device>,
+}
+
+/// What is known of the device.
+struct Device {
+    known_since: Instant,
+    /// Nanoseconds that the last sync took.
+    last_took: AtomicU64,
+    /// Somebody syncs a file where it is.
+    is_taken: AtomicBool,
+}
+
+impl Device {
+    #[allow(clippy::disallowed_methods, reason = "how quick this machine's device is")]
+    fn new() -> Device {
+        Device { known_since: Instant::now(), last_took: AtomicU64::new(0), is_taken: AtomicBool::new(false) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.known_since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        let began = self.now();
+        let result = file.sync_data();
+        self.last_took.store(self.now() - began, Ordering::Relaxed);
+        result
+    }
+
+    /// Syncs a file here and now, if that is often done with it, the device is quick, and nobody else does so.
+    fn sync_here(&self, file: &File, last: &LastSync) -> Option<io::Result<()>> {
+        let now = self.now();
+        let before = last.0.swap(now, Ordering::Relaxed);
+        let is_again = before != 0 && now - before < AGAIN.as_nanos() as u64;
+        let is_quick = self.last_took.load(Ordering::Relaxed) < QUICK.as_nanos() as u64;
+        if !is_again || !is_quick || self.is_taken.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        let result = self.sync(file);
+        self.is_taken.store(false, Ordering::Release);
+        Some(result)
+    }
 }
 
 impl Syncer {
@@ -48,8 +106,9 @@ impl Syncer {
     pub(super) fn start(root: File) -> io::Result<Syncer> {
         // It hears of what failed since it was opened.
         let file_system = tells_failures().then(|| Arc::new(root));
-        Self::start_with(file_system, |file, kind| match kind {
-            Kind::Data => file.sync_data(),
+        let device = Arc::new(Device::new());
+        Self::start_with(file_system, Arc::clone(&device), move |file, kind| match kind {
+            Kind::Data => device.sync(file),
             Kind::Directory => file.sync_all(),
             Kind::FileSystem => sync_file_system(file),
         })
@@ -57,12 +116,13 @@ impl Syncer {
 
     fn start_with(
         file_system: Option<Arc<File>>,
+        device: Arc<Device>,
         sync: impl FnMut(&Arc<File>, Kind) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Syncer> {
         let (sender, requests) = mpsc::channel();
         let all = file_system.clone();
         thread::Builder::new().name("disk-sync".into()).spawn(move || run(&requests, all.as_ref(), sync))?;
-        Ok(Syncer { requests: sender, file_system })
+        Ok(Syncer { requests: sender, file_system, device })
     }
 
     /// Can all be synced at once?
@@ -75,6 +135,14 @@ impl Syncer {
         match &self.file_system {
             Some(file_system) => self.sync(file_system.clone(), Kind::FileSystem).await,
             None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Answers once everything written to `file` before the call is on the device; the caller may stand still meanwhile.
+    pub(super) async fn sync_data(&self, file: &Arc<File>, last: &LastSync) -> io::Result<()> {
+        match self.device.sync_here(file, last) {
+            Some(result) => result,
+            None => self.sync(Arc::clone(file), Kind::Data).await,
         }
     }
 
@@ -160,29 +228,29 @@ mod tests {
     type Calls = Arc<Mutex<Vec<Arc<File>>>>;
 
     /// A device that takes one sync each time the test lets it, and the syncs that it began.
-    struct Device {
+    struct Tested {
         syncer: Syncer,
         began: tokio::sync::mpsc::UnboundedReceiver<()>,
         finish: mpsc::Sender<io::Result<()>>,
         calls: Calls,
     }
 
-    fn device() -> Device {
+    fn device() -> Tested {
         device_with(None)
     }
 
-    fn device_with(file_system: Option<Arc<File>>) -> Device {
+    fn device_with(file_system: Option<Arc<File>>) -> Tested {
         let (begin, began) = tokio::sync::mpsc::unbounded_channel();
         let (finish, finished) = mpsc::channel();
         let calls = Calls::default();
         let noted = Arc::clone(&calls);
-        let syncer = Syncer::start_with(file_system, move |file, _| {
+        let syncer = Syncer::start_with(file_system, Arc::new(Device::new()), move |file, _| {
             noted.lock().unwrap().push(Arc::clone(file));
             begin.send(()).unwrap();
             finished.recv().unwrap()
         })
         .unwrap();
-        Device { syncer, began, finish, calls }
+        Tested { syncer, began, finish, calls }
     }
 
     fn file() -> Arc<File> {
@@ -258,6 +326,23 @@ mod tests {
         for request in waiting {
             assert_eq!(request.await.unwrap().unwrap_err().kind(), io::ErrorKind::StorageFull);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_synced_again_and_again_on_a_quick_device_is_synced_where_its_writer_is() {
+        let (device, last, file) = (Device::new(), LastSync::default(), file());
+        let is_here = |last| device.sync_here(&file, last).map(Result::unwrap).is_some();
+        assert!(!is_here(&last), "perhaps it never comes again, as when ten thousand logs are closed");
+        assert!(is_here(&last));
+        assert!(!is_here(&LastSync::default()), "another file");
+
+        device.is_taken.store(true, Ordering::Relaxed);
+        assert!(!is_here(&last), "one at a time");
+        device.is_taken.store(false, Ordering::Relaxed);
+        device.last_took.store(QUICK.as_nanos() as u64, Ordering::Relaxed);
+        assert!(!is_here(&last), "a slow device would hold a worker up");
+        device.sync(&file).unwrap();
+        assert_ne!(device.last_took.load(Ordering::Relaxed), QUICK.as_nanos() as u64, "each sync is timed");
     }
 
     #[tokio::test]
