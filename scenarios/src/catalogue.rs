@@ -65,6 +65,7 @@ const TALES: &[Tale] = tales![
     "topics/move-is-cancelled.toml",
     "topics/partition-comes-back.toml",
     "topics/old-directory-is-in-the-way.toml",
+    "topics/name-lives-on-a-dead-disk.toml",
     "replication/nobody-in-sync-is-left.toml",
     "replication/operator-gives-up-what-is-lost.toml",
     "clients/reader-sleeps-through-an-unclean-election.toml",

@@ -50,6 +50,7 @@ tales! {
     move_is_cancelled: "topics/move-is-cancelled.toml",
     partition_comes_back: "topics/partition-comes-back.toml",
     old_directory_is_in_the_way: "topics/old-directory-is-in-the-way.toml",
+    name_lives_on_a_dead_disk: "topics/name-lives-on-a-dead-disk.toml",
     nobody_in_sync_is_left: "replication/nobody-in-sync-is-left.toml",
     operator_gives_up_what_is_lost: "replication/operator-gives-up-what-is-lost.toml",
     reader_sleeps_through_an_unclean_election: "clients/reader-sleeps-through-an-unclean-election.toml",

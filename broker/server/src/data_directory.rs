@@ -175,18 +175,26 @@ async fn take<H: Host>(config: &Config, host: &H, directory: &str) -> Result<Tak
     Ok(Taken { lock, left_in_order, known })
 }
 
-/// No partition may be in two directories.
+/// No partition may be in two directories. Of two topics that had one name each may have its own: which is gone the metadata knows.
 fn look_for_twins<H: Host>(host: &H, logs: &[DataDirectory]) -> Result<(), DataDirectoryError> {
     if logs.len() < 2 {
         return Ok(());
     }
+    let disk = host.disk();
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for directory in logs.iter().filter(|directory| directory.failure.is_none()) {
+    for DataDirectory { path: other, .. } in logs.iter().filter(|directory| directory.failure.is_none()) {
         // One that cannot be listed will be missed as soon as anything is opened there.
-        for name in directories::partitions(host.disk(), &directory.path).unwrap_or_default() {
-            if let Some(one) = seen.insert(name.clone(), &directory.path) {
-                let other = directory.path.clone();
-                return Err(DataDirectoryError::Twice { partition: name, one: one.into(), other });
+        for name in directories::partitions(disk, other).unwrap_or_default() {
+            let Some(one) = seen.insert(name.clone(), other) else { continue };
+            let owner = |path| directories::owner(disk, &format!("{path}/{name}")).ok().flatten();
+            match (owner(one), owner(other)) {
+                (Some(topic), Some(another)) if topic != another => {
+                    model::reached!("a start found two topics of one name in two directories");
+                }
+                _ => {
+                    let other = other.clone();
+                    return Err(DataDirectoryError::Twice { partition: name, one: one.into(), other });
+                }
             }
         }
     }

@@ -501,7 +501,10 @@ impl<H: Host> Node<H> {
         }
         for directory in online {
             let path = directories::directory_of(self.directories.path(directory), topic, id.index);
-            match self.host.disk().list(&path) {
+            let owner = || directories::owner(self.host.disk(), &path).ok().flatten();
+            match self.host.disk().list(&path).map(|_| owner()) {
+                // What a topic of this name left there that is gone has nothing to do with this one.
+                Ok(Some(other)) if other != id.topic => {}
                 Ok(_) => return Some(directory),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => self.note_in(directory, id, &StorageError::of(&path, &error)),
