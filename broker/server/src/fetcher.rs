@@ -2,6 +2,7 @@
 //!
 //! A fetch tells the leader that everything below its offset is safe here, so what came is synced before the next one leaves.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use protocol::ErrorCode;
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use protocol::messages::fetch_response::PartitionData;
 use protocol::messages::{BrokerId as WireBrokerId, FetchRequest, FetchResponse, topic_id, uuid};
+use roles::controller::Image;
 use roles::replica::FetchPosition;
+use tokio::sync::watch;
 
 use crate::errands;
 use crate::node::Node;
@@ -25,6 +28,8 @@ use crate::partition::{Errand, Fetched, Partition, PartitionError, Syncing};
 const FETCH_VERSION: i16 = 15;
 /// How long to wait after a leader could not be reached, and before a partition is asked for again that had an error.
 const BACKOFF: Duration = Duration::from_millis(50);
+/// How often all partitions are looked at, though nothing tells that any has moved.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// What one answer may hold, over all partitions.
 const RESPONSE_BYTES_MAX: i32 = 10 << 20;
 
@@ -60,18 +65,20 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
     let mut session = FetchSession::default();
     // Partitions that had an error, and when each is asked for again.
     let mut delayed: BTreeMap<PartitionId, Time> = BTreeMap::new();
+    let mut all = Positions::new(&node, leader);
     loop {
-        let mut positions = positions(&node, leader);
-        if positions.is_empty() {
+        all.look(&node);
+        if all.known.is_empty() {
             channel = None;
             session = FetchSession::default();
+            all = Positions::new(&node, leader);
             node.host.sleep(BACKOFF).await;
             continue;
         }
         let now = node.host.now();
         delayed.retain(|_, until| now < *until);
-        let held_back = held_back(&node, &positions);
-        positions.retain(|id, _| !delayed.contains_key(id) && !held_back.contains(id));
+        let held_back = held_back(&node, &all.known);
+        let positions = all.without(|id| delayed.contains_key(id) || held_back.contains(id));
         if positions.is_empty() {
             node.host.sleep(BACKOFF).await;
             continue;
@@ -97,7 +104,10 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
                     continue;
                 }
                 node.hear(leader);
+                let answered = named(&response);
                 let failed = take(&node, &positions, response).await;
+                drop(positions);
+                all.look_at(&node, answered);
                 let until = node.host.now() + BACKOFF;
                 delayed.extend(failed.into_iter().map(|id| (id, until)));
             }
@@ -110,10 +120,60 @@ async fn follow<H: Host>(node: Arc<Node<H>>, leader: BrokerId) {
     }
 }
 
-/// Where each partition that follows `leader` goes on.
-fn positions<H: Host>(node: &Node<H>, leader: BrokerId) -> BTreeMap<PartitionId, FetchPosition> {
-    let position = |partition: &Partition<H>| Some((partition.id, partition.fetch_position_at(leader)?));
-    node.collect_partitions(position)
+/// Where each partition that follows a leader goes on. Within one epoch of that leader it moves by what the leader answers; whatever else
+/// may move it is looked for when metadata has changed, and now and then: to look at ten thousand takes longer than a fetch.
+struct Positions {
+    leader: BrokerId,
+    known: BTreeMap<PartitionId, FetchPosition>,
+    /// When all of them were looked at.
+    looked_at: Option<Time>,
+    applied: watch::Receiver<Arc<Image>>,
+}
+
+impl Positions {
+    fn new<H: Host>(node: &Node<H>, leader: BrokerId) -> Positions {
+        Positions { leader, known: BTreeMap::new(), looked_at: None, applied: node.applied.subscribe() }
+    }
+
+    /// Looks at all, if it is time.
+    fn look<H: Host>(&mut self, node: &Node<H>) {
+        let now = node.host.now();
+        let is_new = self.looked_at.is_some_and(|at| now.since(at) < LOOK_INTERVAL);
+        if is_new && matches!(self.applied.has_changed(), Ok(false)) {
+            return;
+        }
+        self.applied.mark_unchanged();
+        let position = |partition: &Partition<H>| Some((partition.id, partition.fetch_position_at(self.leader)?));
+        self.known = node.collect_partitions(position);
+        self.looked_at = Some(now);
+    }
+
+    /// Looks at these.
+    fn look_at<H: Host>(&mut self, node: &Node<H>, answered: Vec<PartitionId>) {
+        for id in answered {
+            match node.partition(id).and_then(|partition| partition.fetch_position_at(self.leader)) {
+                Some(position) => _ = self.known.insert(id, position),
+                None => _ = self.known.remove(&id),
+            }
+        }
+    }
+
+    fn without(&self, is_left_out: impl Fn(&PartitionId) -> bool) -> Cow<'_, BTreeMap<PartitionId, FetchPosition>> {
+        if !self.known.keys().any(&is_left_out) {
+            return Cow::Borrowed(&self.known);
+        }
+        let left = self.known.iter().filter(|(id, _)| !is_left_out(id));
+        Cow::Owned(left.map(|(&id, &position)| (id, position)).collect())
+    }
+}
+
+/// The partitions that an answer speaks of.
+fn named(response: &FetchResponse) -> Vec<PartitionId> {
+    let partitions = response.responses.iter().flat_map(|topic| {
+        let topic_id = topic_id(topic.topic_id);
+        topic.partitions.iter().map(move |data| PartitionId { topic: topic_id, index: data.partition_index })
+    });
+    partitions.collect()
 }
 
 /// Those that a throttle does not let fetch now: they are not in sync, and have had their share.
