@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn a_file_that_is_synced_again_and_again_on_a_quick_device_is_synced_where_its_writer_is() {
         let (device, last, file) = (Device::new(), LastSync::default(), file());
-        let is_here = |last| device.sync_here(&file, last).map(Result::unwrap).is_some();
+        let is_here = |last: &LastSync| device.sync_here(&file, last).map(Result::unwrap).is_some();
         assert!(!is_here(&last), "perhaps it never comes again, as when ten thousand logs are closed");
         assert!(is_here(&last));
         assert!(!is_here(&LastSync::default()), "another file");
