@@ -87,7 +87,7 @@ impl Device {
     fn sync_here(&self, file: &File, last: &LastSync) -> Option<io::Result<()>> {
         let now = self.now();
         let before = last.0.swap(now, Ordering::Relaxed);
-        let is_again = before != 0 && now - before < AGAIN.as_nanos() as u64;
+        let is_again = before != 0 && now.saturating_sub(before) < AGAIN.as_nanos() as u64;
         let is_quick = self.last_took.load(Ordering::Relaxed) < QUICK.as_nanos() as u64;
         if !is_again || !is_quick || self.is_taken.swap(true, Ordering::Acquire) {
             return None;
