@@ -164,7 +164,7 @@ impl Produce {
                 acks: self.acks.into(),
                 batch_bytes: self.batch_bytes as usize,
                 linger: Duration::from_millis(u64::from(self.linger_ms)),
-                // A record that waits is one that was due: how long is what is measured.
+                // As many as other producers have: what a retry may put out of order here is all the same.
                 in_flight_per_partition_max: model::PRODUCER_BATCHES_KEPT,
                 ..ProducerConfig::new(config)
             };
