@@ -6,6 +6,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     /// Its place is the thread's name: no other that lives at the same time has it.
@@ -16,32 +17,40 @@ fn here() -> usize {
     HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
-/// What only the thread that made it may look at, one at a time.
-pub(crate) struct Confined<T> {
-    thread: usize,
+/// What only one thread may look at, the first that did, and one at a time.
+pub struct Confined<T> {
+    thread: AtomicUsize,
     is_taken: Cell<bool>,
     value: UnsafeCell<T>,
 }
 
-/// Gives it back when it is dropped. It stays on its thread.
-pub(crate) struct Taken<'a, T>(&'a Confined<T>, PhantomData<*const ()>);
+/// No thread's name.
+const NOBODY: usize = 0;
 
-#[allow(
-    unsafe_code,
-    reason = "no other thread than the one that made it gets at anything but `thread`, which never changes"
-)]
+/// Gives it back when it is dropped. It stays on its thread.
+pub struct Taken<'a, T>(&'a Confined<T>, PhantomData<*const ()>);
+
+#[allow(unsafe_code, reason = "no other thread than the first gets at anything but `thread`, which changes once")]
 unsafe impl<T: Send> Sync for Confined<T> {}
 
 impl<T> Confined<T> {
-    pub(crate) fn new(value: T) -> Confined<T> {
-        Confined { thread: here(), is_taken: Cell::new(false), value: UnsafeCell::new(value) }
+    pub fn new(value: T) -> Confined<T> {
+        Confined { thread: AtomicUsize::new(NOBODY), is_taken: Cell::new(false), value: UnsafeCell::new(value) }
+    }
+
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
     }
 
     /// # Panics
-    /// On another thread, and while somebody has it.
+    /// On another thread than the first, and while somebody has it.
     #[inline]
-    pub(crate) fn lock(&self) -> Taken<'_, T> {
-        assert_eq!(self.thread, here(), "a world is one thread's alone");
+    pub fn lock(&self) -> Taken<'_, T> {
+        let here = here();
+        if self.thread.load(Ordering::Relaxed) != here {
+            let first = self.thread.compare_exchange(NOBODY, here, Ordering::Relaxed, Ordering::Relaxed);
+            assert!(first.is_ok(), "a world is one thread's alone");
+        }
         assert!(!self.is_taken.replace(true), "what is taken is taken again");
         Taken(self, PhantomData)
     }

@@ -155,7 +155,7 @@ impl DiskState {
         state.names.lose_power(&mut seam.stream);
         let (mut kept, mut lost) = (0, 0);
         state.used = 0;
-        for inode in state.names.files() {
+        for (_, inode) in state.names.paths() {
             let mut content = inode.lock();
             let torn = content.lose_power(&mut seam.stream);
             kept += torn.kept;

@@ -38,6 +38,7 @@ mod wall_clock;
 mod world;
 
 pub use clock::{Clock, Sleep};
+pub use confined::Confined;
 pub use digest::{Digest, NodeIndex, Recording};
 pub use disk::{DiskState, Operation, Scope, SimDisk, SimFile, SyncDelay};
 pub use life::Life;

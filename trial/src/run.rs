@@ -18,7 +18,7 @@ use model::{Bug, Planted, TopicId};
 use parking_lot::Mutex;
 use reports::{Run, Stats};
 use scenarios::{Change, ChangeKind, FaultKind, FlushPolicy, Reach, ReadFrom, Scenario, Setting};
-use sim::{Reason, Recording, Tally, World};
+use sim::{Confined, Reason, Recording, Tally, World};
 use tokio::sync::watch;
 
 use crate::bounds;
@@ -141,7 +141,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
     let began = Instant::now();
     let claims = claims(scenario);
     let recorder = Recorder::new(claims.clone());
-    let watching = Arc::new(Mutex::new(Watching {
+    let watching = Arc::new(Confined::new(Watching {
         promises: Watch::new(expectations(scenario, claims)),
         scene: Scene::default(),
         reached: Reached::default(),
@@ -184,7 +184,8 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Finished {
             *failure.outcome
         }
     };
-    let Some(Watching { promises, reached, violation, gave_up, .. }) = Arc::into_inner(watching).map(Mutex::into_inner)
+    let Some(Watching { promises, reached, violation, gave_up, .. }) =
+        Arc::into_inner(watching).map(Confined::into_inner)
     else {
         panic!("a world that is over still watches");
     };
@@ -358,7 +359,7 @@ async fn conduct_run(
     world: &World,
     scenario: &Scenario,
     recorder: Recorder,
-    watching: &Mutex<Watching>,
+    watching: &Confined<Watching>,
     conduct: &Mutex<Conduct>,
 ) {
     let plans = plans(&scenario.cluster);

@@ -83,7 +83,8 @@ impl<H: Host> Node<H> {
         errands: mpsc::UnboundedSender<Errand>,
     ) -> Node<H> {
         let controller = ControllerChannel::new(&config, host.clone(), metadata.clone());
-        let fetch_sessions = FetchSessions::new(config.fetch_session_slots_max, host.planted());
+        let fetch_sessions =
+            FetchSessions::new(config.fetch_session_slots_max, config.replica_lag_time_max, host.planted());
         Node {
             config,
             cluster_id: directories.cluster_id.clone(),

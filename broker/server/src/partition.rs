@@ -239,6 +239,7 @@ impl<H: Host> Partition<H> {
             Err(why) => {
                 let (ticket, receiver) = expect_answer(&mut state);
                 self.step(&mut state, Input::OutOfSequence { ticket, why })?;
+                state.fetches.tell(Change::Doubt);
                 return Ok(receiver);
             }
         }

@@ -89,7 +89,7 @@ impl DiskState {
             Scope::Everything => true,
             Scope::Directories(directories) => directories.iter().any(|lied| lied == directory),
         });
-        lies || state.names.paths().any(|(path, inode)| is_inside(path, directory) && inode.lock().is_damaged())
+        lies || state.names.paths().iter().any(|(path, inode)| is_inside(path, directory) && inode.lock().is_damaged())
     }
 
     /// True if there is such a directory.
@@ -152,11 +152,13 @@ impl DiskState {
 
     fn some_sector(&self, scope: &Scope, stream: &mut Stream) -> Option<(String, Inode, u64)> {
         let state = self.0.state.lock();
-        let files = state.names.paths().filter(|(path, _)| scope.covers(path));
+        let files = state.names.paths();
         let sectors: Vec<(&String, &Inode, u64)> = files
+            .iter()
+            .filter(|(path, _)| scope.covers(path))
             .flat_map(|(path, inode)| {
                 let clean: Vec<u64> = inode.lock().clean_sectors().collect();
-                clean.into_iter().map(move |sector| (path, inode, sector))
+                clean.into_iter().map(move |sector| (path, *inode, sector))
             })
             .collect();
         stream.pick(&sectors).map(|&(path, inode, sector)| (path.clone(), Arc::clone(inode), sector))

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use indexmap::IndexMap;
+
 use super::Inode;
 use crate::streams::Stream;
 
@@ -17,36 +20,41 @@ pub(super) struct Names {
     pub(super) locks: BTreeSet<String>,
 }
 
+/// In no order: whoever needs one sorts.
 #[derive(Clone, Default)]
-struct Tree {
-    files: BTreeMap<String, Inode>,
-    directories: BTreeSet<String>,
+struct Tree(IndexMap<Box<str>, Directory, FixedState>);
+
+#[derive(Clone, Default)]
+struct Directory {
+    /// Its own name is here. What was made safe in it may be here before.
+    is_there: bool,
+    files: IndexMap<Box<str>, Inode, FixedState>,
 }
 
 enum Change {
     Create {
-        path: String,
+        path: Box<str>,
         inode: Inode,
     },
     /// Counts as a change of the directory that it goes to.
     Rename {
-        from: String,
-        to: String,
+        from: Box<str>,
+        to: Box<str>,
         inode: Inode,
     },
     Remove {
-        path: String,
+        path: Box<str>,
     },
     CreateDirectory {
-        path: String,
+        path: Box<str>,
     },
     RemoveDirectory {
-        path: String,
+        path: Box<str>,
     },
     /// With all that is in it.
     RenameDirectory {
-        from: String,
-        to: String,
+        from: Box<str>,
+        to: Box<str>,
     },
 }
 
@@ -66,74 +74,110 @@ impl Change {
 
 /// The directory that `path` lies in; the empty string is the root.
 pub(super) fn directory_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+    split(path).0
+}
+
+/// The directory that `path` lies in, and its name there.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// True if it is `directory`, or lies in it at any depth.
+fn is_within(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Tree {
     fn apply(&mut self, change: &Change) {
         match change {
-            Change::Create { path, inode } => {
-                self.files.insert(path.clone(), Arc::clone(inode));
-            }
+            Change::Create { path, inode } => self.insert(path, inode),
             Change::Rename { from, to, inode } => {
-                self.files.remove(from);
-                self.files.insert(to.clone(), Arc::clone(inode));
+                self.remove(from);
+                self.insert(to, inode);
             }
-            Change::Remove { path } => {
-                self.files.remove(path);
-            }
-            Change::CreateDirectory { path } => {
-                self.directories.insert(path.clone());
-            }
-            Change::RemoveDirectory { path } => {
-                let prefix = format!("{path}/");
-                self.files.retain(|name, _| !name.starts_with(&prefix));
-                self.directories.retain(|name| name != path && !name.starts_with(&prefix));
-            }
+            Change::Remove { path } => self.remove(path),
+            Change::CreateDirectory { path } => self.directory(path).is_there = true,
+            Change::RemoveDirectory { path } => self.0.retain(|name, _| !is_within(name, path)),
             Change::RenameDirectory { from, to } => {
-                let prefix = format!("{from}/");
-                let moved = |name: &str| match name.strip_prefix(&prefix) {
-                    Some(inside) => format!("{to}/{inside}"),
-                    None if name == from => to.clone(),
-                    None => name.to_owned(),
+                let moved = |name: Box<str>| match name.strip_prefix(&**from) {
+                    Some(inside) if is_within(&name, from) => format!("{to}{inside}").into(),
+                    _ => name,
                 };
-                self.files =
-                    std::mem::take(&mut self.files).into_iter().map(|(name, file)| (moved(&name), file)).collect();
-                self.directories = self.directories.iter().map(|name| moved(name)).collect();
+                self.0 = std::mem::take(&mut self.0).into_iter().map(|(name, inside)| (moved(name), inside)).collect();
             }
         }
     }
 
+    fn directory(&mut self, path: &str) -> &mut Directory {
+        if !self.0.contains_key(path) {
+            self.0.insert(path.into(), Directory::default());
+        }
+        &mut self.0[path]
+    }
+
+    fn insert(&mut self, path: &str, inode: &Inode) {
+        let (directory, name) = split(path);
+        let files = &mut self.directory(directory).files;
+        match files.get_mut(name) {
+            Some(replaced) => *replaced = Arc::clone(inode),
+            None => drop(files.insert(name.into(), Arc::clone(inode))),
+        }
+    }
+
+    fn remove(&mut self, path: &str) {
+        let (directory, name) = split(path);
+        if let Some(directory) = self.0.get_mut(directory) {
+            directory.files.swap_remove(name);
+        }
+    }
+
+    fn file(&self, path: &str) -> Option<&Inode> {
+        let (directory, name) = split(path);
+        self.0.get(directory)?.files.get(name)
+    }
+
     fn has_directory(&self, path: &str) -> bool {
-        path.is_empty() || self.directories.contains(path)
+        path.is_empty() || self.0.get(path).is_some_and(|directory| directory.is_there)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Inode> {
+        self.0.values().flat_map(|directory| directory.files.values())
+    }
+
+    /// All files, in the order of their paths.
+    fn paths(&self) -> Vec<(String, &Inode)> {
+        let files = self.0.iter().flat_map(|(path, directory)| {
+            let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+            directory.files.iter().map(move |(name, inode)| (format!("{prefix}{name}"), inode))
+        });
+        let mut files: Vec<(String, &Inode)> = files.collect();
+        files.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        files
     }
 
     /// Drops what no directory leads to.
     fn drop_unreachable(&mut self) {
-        let mut reachable = BTreeSet::new();
         // Parents come before their children in the order of names.
-        for path in &self.directories {
-            let parent = directory_of(path);
-            if parent.is_empty() || reachable.contains(parent) {
-                reachable.insert(path.clone());
+        self.0.sort_unstable_keys();
+        let mut reachable = BTreeSet::from([String::new()]);
+        for (path, directory) in &self.0 {
+            if directory.is_there && reachable.contains(directory_of(path)) {
+                reachable.insert(path.to_string());
             }
         }
-        self.directories = reachable;
-        let directories = &self.directories;
-        self.files.retain(|path, _| {
-            let parent = directory_of(path);
-            parent.is_empty() || directories.contains(parent)
-        });
+        self.0.retain(|path, _| reachable.contains(&**path));
     }
 }
 
 impl Names {
+    /// In no order.
     pub(super) fn files(&self) -> impl Iterator<Item = &Inode> {
-        self.seen.files.values()
+        self.seen.files()
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = (&String, &Inode)> {
-        self.seen.files.iter()
+    /// In the order of their paths.
+    pub(super) fn paths(&self) -> Vec<(String, &Inode)> {
+        self.seen.paths()
     }
 
     /// Takes out a directory with all in it, safely and at once. The files that lost their names by it.
@@ -146,29 +190,29 @@ impl Names {
     }
 
     pub(super) fn open(&self, path: &str) -> io::Result<Inode> {
-        self.seen.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.seen.file(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     pub(super) fn create(&mut self, path: &str) -> io::Result<Inode> {
         if !self.seen.has_directory(directory_of(path)) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if self.seen.files.contains_key(path) || self.seen.has_directory(path) {
+        if self.seen.file(path).is_some() || self.seen.has_directory(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let inode = Inode::default();
-        self.change(Change::Create { path: path.to_owned(), inode: Arc::clone(&inode) });
+        self.change(Change::Create { path: path.into(), inode: Arc::clone(&inode) });
         Ok(inode)
     }
 
     pub(super) fn create_directory(&mut self, path: &str) -> io::Result<()> {
         for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
             let path = &path[..end];
-            if self.seen.files.contains_key(path) {
+            if self.seen.file(path).is_some() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             if !self.seen.has_directory(path) {
-                self.change(Change::CreateDirectory { path: path.to_owned() });
+                self.change(Change::CreateDirectory { path: path.into() });
             }
         }
         Ok(())
@@ -178,14 +222,10 @@ impl Names {
         if !self.seen.has_directory(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let from = prefix.clone()..;
-        let files = self.seen.files.range(from.clone()).map(|(name, _)| name);
-        let directories = self.seen.directories.range(from);
-        let inside = files.take_while(|name| name.starts_with(&prefix));
-        let inside = inside.chain(directories.take_while(|name| name.starts_with(&prefix)));
-        let mut names: Vec<String> =
-            inside.map(|name| &name[prefix.len()..]).filter(|name| !name.contains('/')).map(str::to_owned).collect();
+        let files = self.seen.0.get(path).into_iter().flat_map(|directory| directory.files.keys().map(|name| &**name));
+        let directories = self.seen.0.iter().filter(|(_, directory)| directory.is_there);
+        let inside = directories.map(|(name, _)| split(name)).filter(|(directory, _)| *directory == path);
+        let mut names: Vec<String> = files.chain(inside.map(|(_, name)| name)).map(str::to_owned).collect();
         names.sort_unstable();
         Ok(names)
     }
@@ -205,8 +245,8 @@ impl Names {
         if from == to {
             return Ok(None);
         }
-        let replaced = self.seen.files.get(to).cloned();
-        self.change(Change::Rename { from: from.to_owned(), to: to.to_owned(), inode });
+        let replaced = self.seen.file(to).cloned();
+        self.change(Change::Rename { from: from.into(), to: to.into(), inode });
         Ok(replaced)
     }
 
@@ -215,25 +255,24 @@ impl Names {
         if from.is_empty() || !self.seen.has_directory(directory_of(to)) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if self.seen.has_directory(to) || self.seen.files.contains_key(to) {
+        if self.seen.has_directory(to) || self.seen.file(to).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let inside = format!("{from}/");
         let safe = &mut self.safe;
         self.journal.retain(|(_, change)| {
-            let is_inside = change.directory() == from || change.directory().starts_with(&inside);
+            let is_inside = is_within(change.directory(), from);
             if is_inside {
                 safe.apply(change);
             }
             !is_inside
         });
-        self.change(Change::RenameDirectory { from: from.to_owned(), to: to.to_owned() });
+        self.change(Change::RenameDirectory { from: from.into(), to: to.into() });
         Ok(())
     }
 
     pub(super) fn remove(&mut self, path: &str) -> io::Result<Inode> {
         let inode = self.open(path)?;
-        self.change(Change::Remove { path: path.to_owned() });
+        self.change(Change::Remove { path: path.into() });
         Ok(inode)
     }
 
@@ -242,10 +281,9 @@ impl Names {
         if path.is_empty() || !self.seen.has_directory(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let prefix = format!("{path}/");
-        let files = self.seen.files.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
-        let gone = files.map(|(_, inode)| Arc::clone(inode)).collect();
-        self.change(Change::RemoveDirectory { path: path.to_owned() });
+        let directories = self.seen.0.iter().filter(|(name, _)| is_within(name, path));
+        let gone = directories.flat_map(|(_, directory)| directory.files.values().cloned()).collect();
+        self.change(Change::RemoveDirectory { path: path.into() });
         Ok(gone)
     }
 
@@ -260,8 +298,7 @@ impl Names {
 
     /// The same for all directories below, too.
     pub(super) fn finish_sync_below(&mut self, directory: &str, changes: u64) {
-        let inside = format!("{directory}/");
-        self.make_safe(changes, |changed| directory.is_empty() || changed == directory || changed.starts_with(&inside));
+        self.make_safe(changes, |changed| directory.is_empty() || is_within(changed, directory));
     }
 
     fn make_safe(&mut self, changes: u64, covers: impl Fn(&str) -> bool) {

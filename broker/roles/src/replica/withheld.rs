@@ -9,7 +9,7 @@
 
 use model::{BrokerId, Bug, Event, SequenceError, Time};
 
-use super::{Output, Refusal, Replica, Ticket};
+use super::{Output, Refusal, Replica, Role, Ticket};
 
 /// A producer that is not told yet that its batch does not follow on the log.
 pub(super) struct Withheld {
@@ -52,6 +52,11 @@ impl Refusals {
 }
 
 impl Replica {
+    /// True if a producer waits for the word of followers.
+    pub fn is_withholding(&self) -> bool {
+        matches!(&self.role, Role::Leader(leader) if !leader.refusals.0.is_empty())
+    }
+
     pub(super) fn out_of_sequence(&mut self, now: Time, ticket: Ticket, why: SequenceError, out: &mut Vec<Output>) {
         let (local, is_hasty) = (self.local, self.planted.has(Bug::GapToldByZombie));
         let Some(leader) = self.leader_state() else {

@@ -9,14 +9,17 @@
 //! A request that comes a second time, too late, or after one that was lost has another epoch than is expected, and is refused:
 //! its sender believes that something is known here which may not be. A session belongs to nobody but who knows its id, which is
 //! drawn by chance; that it is a follower's word is told by each request itself.
+//!
+//! What a fetch of a follower costs goes by what changed, not by how many partitions it follows: see `vigil.rs`.
 
 mod session;
+mod vigil;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{LeaderEpoch, Offset, Planted, Time, TopicId};
+use model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, Planted, Time, TopicId};
 use parking_lot::Mutex;
 use protocol::ErrorCode;
 use protocol::messages::fetch_request::FetchPartition;
@@ -24,6 +27,7 @@ use protocol::messages::{FetchRequest, TopicName, topic_id};
 
 use self::session::Session;
 use crate::handlers::fetch::PartitionAnswer;
+use crate::partition::Changes;
 
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
@@ -35,8 +39,16 @@ const LAST_EPOCH: i32 = -1;
 const NO_SESSION: i32 = 0;
 /// A session that nobody used for so long makes room for any other, and one that is younger makes none for a consumer's. Kafka's.
 const EVICTION_AGE: Duration = Duration::from_secs(120);
-/// Partitions that all sessions keep together, so that memory has a bound: some 30 MB of it.
+/// Partitions that all sessions keep together, so that memory has a bound: some 60 MB of it.
 const PARTITIONS_MAX: usize = 200_000;
+
+/// All that a follower follows is looked at so often at least, though nothing changes: Kafka's wait of a fetch (`replica.fetch.wait.max.ms`).
+const LOOK_INTERVAL_MAX: Duration = Duration::from_millis(500);
+/// And so often before it would fall out of sync for having said nothing.
+const LOOKS_BEFORE_LAG: u32 = 8;
+
+/// Who follows, and under which registration.
+pub(crate) type Follower = (BrokerId, BrokerEpoch);
 
 /// A topic as the request names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +88,24 @@ impl Asked {
     }
 }
 
+/// One partition that a fetch must look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    /// In its session, if that is a follower's; else in the fetch.
+    pub(crate) number: usize,
+    pub(crate) key: Key,
+    pub(crate) asked: Asked,
+}
+
+/// A fetch that may be looked for.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) context: Context,
+    pub(crate) asks: Vec<Ask>,
+    /// What its partitions tell it, by their numbers; they tell it also what happens until the session's next fetch.
+    pub(crate) changes: Arc<Changes>,
+}
+
 /// What was asked of a partition, and what is answered.
 pub(crate) struct Answered {
     pub(crate) key: Key,
@@ -89,7 +119,7 @@ pub(crate) enum Context {
     /// There is none.
     Sessionless,
     /// One begins with the answer, if there is room.
-    Full { is_followers: bool, has_topic_ids: bool },
+    Full { follower: Option<Follower>, has_topic_ids: bool },
     /// The session goes on; its epoch must still be this when the answer leaves.
     Incremental { id: i32, session: Arc<Mutex<Session>>, epoch: i32 },
 }
@@ -102,6 +132,19 @@ impl Context {
             Context::Incremental { session, .. } => session.lock().is_new_high_watermark(key, high_watermark),
         }
     }
+
+    /// What is asked of the partition of this number, which had been left out because nothing had happened to it.
+    pub(crate) fn ask(&self, number: usize) -> Option<Ask> {
+        match self {
+            Context::Sessionless | Context::Full { .. } => None,
+            Context::Incremental { session, .. } => session.lock().ask(number),
+        }
+    }
+
+    /// True if the fetch waits for partitions that need not be looked at.
+    pub(crate) fn keeps_partitions(&self) -> bool {
+        matches!(self, Context::Incremental { .. })
+    }
 }
 
 /// Every session of a node.
@@ -109,6 +152,7 @@ pub(crate) struct FetchSessions {
     planted: Planted,
     /// `max.incremental.fetch.session.cache.slots`
     slots_max: usize,
+    look_interval: Duration,
     slots: Mutex<Slots>,
 }
 
@@ -129,11 +173,13 @@ struct Slot {
 }
 
 impl FetchSessions {
-    pub(crate) fn new(slots_max: usize, planted: Planted) -> FetchSessions {
-        FetchSessions { planted, slots_max, slots: Mutex::default() }
+    /// A follower that was not heard of for `lag_max` falls out of sync.
+    pub(crate) fn new(slots_max: usize, lag_max: Duration, planted: Planted) -> FetchSessions {
+        let look_interval = LOOK_INTERVAL_MAX.min(lag_max / LOOKS_BEFORE_LAG);
+        FetchSessions { planted, slots_max, look_interval, slots: Mutex::default() }
     }
 
-    /// What `request` asks for, all of it, and what it means for its session.
+    /// What `request` asks for, as far as it must be looked at, and what it means for its session.
     ///
     /// # Errors
     /// `FetchSessionIdNotFound`; `InvalidFetchSessionEpoch`; `FetchSessionTopicIdError` if a session that names topics by id is
@@ -143,8 +189,8 @@ impl FetchSessions {
         now: Time,
         version: i16,
         request: &FetchRequest,
-        is_followers: bool,
-    ) -> Result<(Context, Vec<(Key, Asked)>), ErrorCode> {
+        follower: Option<Follower>,
+    ) -> Result<Begun, ErrorCode> {
         let has_topic_ids = TOPIC_IDS_SINCE <= version;
         let (id, epoch) = (request.session_id, request.session_epoch);
         if epoch == FIRST_EPOCH || epoch == LAST_EPOCH {
@@ -152,8 +198,10 @@ impl FetchSessions {
                 self.slots.lock().remove(id);
             }
             let is_last = epoch == LAST_EPOCH;
-            let context = if is_last { Context::Sessionless } else { Context::Full { is_followers, has_topic_ids } };
-            return Ok((context, named(request, has_topic_ids).collect()));
+            let context = if is_last { Context::Sessionless } else { Context::Full { follower, has_topic_ids } };
+            let named = named(request, has_topic_ids).enumerate();
+            let asks = named.map(|(number, (key, asked))| Ask { number, key, asked }).collect();
+            return Ok(Begun { context, asks, changes: Arc::default() });
         }
         let slots = &mut *self.slots.lock();
         let Some(slot) = slots.by_id.get_mut(&id) else {
@@ -169,6 +217,7 @@ impl FetchSessions {
         if session.has_topic_ids != has_topic_ids {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
+        session.begin(now, follower, self.look_interval);
         session.name(named(request, has_topic_ids));
         session.forget(forgotten(request, has_topic_ids));
         slots.partitions = slots.partitions + session.len() - slot.size;
@@ -176,16 +225,17 @@ impl FetchSessions {
         slot.used = now;
         if session.len() == 0 {
             slots.remove(id);
-            return Ok((Context::Sessionless, Vec::new()));
+            return Ok(Begun { context: Context::Sessionless, asks: Vec::new(), changes: Arc::default() });
         }
         if PARTITIONS_MAX < slots.partitions {
             slots.remove(id);
             return Err(ErrorCode::FetchSessionIdNotFound);
         }
         session.epoch = next_epoch(epoch);
-        let (asked, epoch) = (session.asked(self.planted), session.epoch);
+        let (asks, changes, epoch) =
+            (session.asked(self.planted), session.changes().unwrap_or_default(), session.epoch);
         drop(session);
-        Ok((Context::Incremental { id, session: shared, epoch }, asked))
+        Ok(Begun { context: Context::Incremental { id, session: shared, epoch }, asks, changes })
     }
 
     /// Keeps what the session needs, and leaves in `answered` what must be told. Gives the session's id for the answer.
@@ -201,17 +251,17 @@ impl FetchSessions {
     ) -> Result<i32, (ErrorCode, i32)> {
         match context {
             Context::Sessionless => Ok(NO_SESSION),
-            Context::Full { is_followers, has_topic_ids } => {
-                let slots = &mut *self.slots.lock();
-                if !slots.has_room(now, *is_followers, answered.len(), self.slots_max) {
+            Context::Full { follower, has_topic_ids } => {
+                let (slots, is_followers) = (&mut *self.slots.lock(), follower.is_some());
+                if !slots.has_room(now, is_followers, answered.len(), self.slots_max) {
                     model::reached!("no fetch session was begun for want of room");
                     return Ok(NO_SESSION);
                 }
-                let session = Session::new(next_epoch(FIRST_EPOCH), *has_topic_ids, answered);
+                let session = Session::new(next_epoch(FIRST_EPOCH), *has_topic_ids, *follower, answered);
                 let (id, size) = (slots.free_id(entropy), session.len());
                 slots.partitions += size;
                 let session = Arc::new(Mutex::new(session));
-                slots.by_id.insert(id, Slot { is_followers: *is_followers, size, created: now, used: now, session });
+                slots.by_id.insert(id, Slot { is_followers, size, created: now, used: now, session });
                 Ok(id)
             }
             Context::Incremental { id, session, epoch } => {

@@ -13,6 +13,8 @@ pub(crate) struct Read {
     pub(crate) records: Records,
     pub(crate) high_watermark: Offset,
     pub(crate) log_start: Offset,
+    /// There is nothing for the fetch, and it is told when that changes.
+    pub(crate) is_settled: bool,
 }
 
 impl<H: Host> Partition<H> {
@@ -47,7 +49,7 @@ impl<H: Host> Partition<H> {
         state.replica.admit_read(state.view(self.flush_policy), &fetch).ok()?;
         let reader = state.replica.nearer_reader(fetch.offset, near)?;
         let (high_watermark, log_start) = (state.replica.high_watermark(), state.log.start());
-        Some((reader, Read { records: Records::default(), high_watermark, log_start }))
+        Some((reader, Read { records: Records::default(), high_watermark, log_start, is_settled: false }))
     }
 
     /// Reads for a follower, whose fetch tells what it has.
@@ -90,7 +92,8 @@ fn read_below<H: Host>(
     } else {
         Records::default()
     };
-    Ok(Read { records, high_watermark: state.replica.high_watermark(), log_start: state.log.start() })
+    let (high_watermark, log_start) = (state.replica.high_watermark(), state.log.start());
+    Ok(Read { records, high_watermark, log_start, is_settled: false })
 }
 
 fn read_committed<H: Host>(
@@ -102,8 +105,8 @@ fn read_committed<H: Host>(
 ) -> Result<Read, PartitionError> {
     let read = read_below(state, offset, below, bytes_max)?;
     // More is there for it once more is committed.
-    state.fetches.watch_if_too_little(watcher, Change::Commit, &read);
-    Ok(read)
+    let is_settled = state.fetches.watch_if_too_little(watcher, Change::Commit, &read) && below <= offset;
+    Ok(Read { is_settled, ..read })
 }
 
 fn read_to_end<H: Host>(
@@ -112,8 +115,9 @@ fn read_to_end<H: Host>(
     bytes_max: usize,
     watcher: Option<Watcher<'_>>,
 ) -> Result<Read, PartitionError> {
-    let read = read_below(state, offset, state.log.end(), bytes_max)?;
+    let end = state.log.end();
+    let read = read_below(state, offset, end, bytes_max)?;
     // More is there for it once the log grows.
-    state.fetches.watch_if_too_little(watcher, Change::End, &read);
-    Ok(read)
+    let is_watched = state.fetches.watch_if_too_little(watcher, Change::End, &read);
+    Ok(Read { is_settled: is_watched && end <= offset && !state.replica.is_withholding(), ..read })
 }

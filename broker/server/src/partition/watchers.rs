@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Read;
 
-/// What a fetch that waits learns meanwhile: which of its partitions it has to look at again, and when.
-#[derive(Default)]
+/// What a fetch that waits learns meanwhile, and a session between its fetches: which partitions must be looked at again, and when.
+#[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// By their numbers in the fetch.
+    /// By their numbers in the fetch, or in the session.
     partitions: Mutex<BTreeSet<usize>>,
     called: Notify,
 }
@@ -22,9 +23,23 @@ impl Changes {
         self.called.notified().await;
     }
 
+    /// A partition changed: whoever waits is called for it at once, or finds out when it is called for another.
+    pub(crate) fn tell(&self, number: usize, calls: bool) {
+        self.partitions.lock().insert(number);
+        if calls {
+            self.called.notify_one();
+        }
+    }
+
     /// The partitions that changed since this was asked last.
     pub(crate) fn take(&self) -> BTreeSet<usize> {
         std::mem::take(&mut self.partitions.lock())
+    }
+
+    /// The same for whoever did not wait to be called, and is not called for them any more.
+    pub(crate) fn take_uncalled(&self) -> BTreeSet<usize> {
+        let _was_called = self.called.notified().now_or_never();
+        self.take()
     }
 }
 
@@ -32,7 +47,7 @@ impl Changes {
 #[derive(Clone, Copy)]
 pub(crate) struct Watcher<'a> {
     pub(crate) changes: &'a Arc<Changes>,
-    /// The partition's in the fetch.
+    /// The partition's in the fetch, or in the session.
     pub(crate) number: usize,
     pub(crate) bytes_min: usize,
     /// Called when more is committed, whatever else is read.
@@ -50,6 +65,8 @@ pub(super) enum Change {
     Start,
     /// Somebody else leads, or nobody, or the partition is given up.
     Leader,
+    /// Each follower's next word matters, though it says nothing new.
+    Doubt,
 }
 
 /// The fetches that wait for one partition.
@@ -65,12 +82,14 @@ struct Waiting {
 }
 
 impl Fetches {
-    /// Keeps a fetch that found too little when it read up to the log's end, or to what is committed.
-    pub(super) fn watch_if_too_little(&mut self, watcher: Option<Watcher<'_>>, reads_to: Change, read: &Read) {
-        let Some(watcher) = watcher else { return };
-        if read.records.len() < watcher.bytes_min || watcher.awaits_commits {
-            self.watch(watcher, reads_to);
-        }
+    /// Keeps a fetch that found too little when it read up to the log's end, or to what is committed. True if it did.
+    pub(super) fn watch_if_too_little(&mut self, watcher: Option<Watcher<'_>>, reads_to: Change, read: &Read) -> bool {
+        let Some(watcher) = watcher.filter(|watcher| read.records.len() < watcher.bytes_min || watcher.awaits_commits)
+        else {
+            return false;
+        };
+        self.watch(watcher, reads_to);
+        true
     }
 
     fn watch(&mut self, watcher: Watcher<'_>, reads_to: Change) {
@@ -87,16 +106,13 @@ impl Fetches {
     pub(super) fn tell(&mut self, change: Change) {
         self.0.retain(|waiting| {
             let Some(changes) = waiting.changes.upgrade() else { return false };
-            changes.partitions.lock().insert(waiting.number);
             let is_called = match change {
                 Change::End => waiting.reads_to == Change::End,
                 Change::Commit => waiting.reads_to == Change::Commit || waiting.awaits_commits,
-                Change::Start => false,
+                Change::Start | Change::Doubt => false,
                 Change::Leader => true,
             };
-            if is_called {
-                changes.called.notify_one();
-            }
+            changes.tell(waiting.number, is_called);
             !is_called
         });
     }
@@ -120,8 +136,6 @@ pub(super) fn wake(watchers: &mut Vec<Weak<Notify>>) {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-
     use super::*;
 
     fn watcher(changes: &Arc<Changes>, number: usize) -> Watcher<'_> {
@@ -174,6 +188,9 @@ mod tests {
         assert_eq!(left, [0, 1, 1], "of those two it still waits");
         partitions[1].tell(Change::Leader);
         assert!(is_called(&changes));
+        partitions[2].tell(Change::End);
+        assert_eq!(changes.take_uncalled(), BTreeSet::from([1, 2]));
+        assert!(!is_called(&changes), "who looks without being called is not called for it");
     }
 
     #[test]

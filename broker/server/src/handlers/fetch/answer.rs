@@ -22,6 +22,8 @@ pub(crate) struct PartitionAnswer {
     pub(crate) nearer: Option<BrokerId>,
     /// Who leads, beside an error.
     pub(crate) leader: Option<(Option<BrokerId>, LeaderEpoch)>,
+    /// There is nothing for the fetcher, and the next change is told.
+    pub(crate) is_settled: bool,
 }
 
 impl PartitionAnswer {

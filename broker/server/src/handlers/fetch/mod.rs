@@ -2,7 +2,7 @@
 
 mod answer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use roles::replica::{ConsumerFetch, FollowerFetch, Refusal};
 pub(crate) use self::answer::PartitionAnswer;
 use crate::config::{Config, ReplicaSelector};
 use crate::errors::error_code;
-use crate::fetch_sessions::{Answered, Asked, Context, Key, Topic};
+use crate::fetch_sessions::{Answered, Ask, Asked, Begun, Context, Key, Topic};
 use crate::metrics::Traffic;
 use crate::node::Node;
 use crate::partition::{Changes, Partition, PartitionError, Read, Watcher};
@@ -57,15 +57,18 @@ pub(crate) fn handle<H: Host>(
     if buggify!(node.host, "every fetch session was forgotten", 0.01) {
         node.fetch_sessions.clear();
     }
-    let is_followers = matches!(fetcher, Fetcher::Follower { .. });
-    let (context, asked) = match node.fetch_sessions.begin(now, version, &request, is_followers) {
+    let follower = match fetcher {
+        Fetcher::Follower { replica, broker_epoch } => Some((replica, broker_epoch)),
+        Fetcher::Consumer | Fetcher::Roamer => None,
+    };
+    let Begun { context, asks, changes } = match node.fetch_sessions.begin(now, version, &request, follower) {
         Ok(begun) => begun,
         Err(error) => {
             return Answer::now(Response::Fetch(FetchResponse::default().with_error_code(error.code())));
         }
     };
     let fetch = Fetch {
-        wanted: resolve(node, asked),
+        wanted: resolve(node, asks),
         node: node.clone(),
         fetcher,
         near: near(node, version, &request),
@@ -74,7 +77,7 @@ pub(crate) fn handle<H: Host>(
         bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
         bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
         deadline: now + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
-        changes: (0 < request.max_wait_ms).then(Arc::default),
+        changes: (0 < request.max_wait_ms).then_some(changes),
     };
     let mut found = Found::default();
     if fetch.look(&mut found) || fetch.deadline <= now {
@@ -128,6 +131,7 @@ struct Fetch<H: Host> {
 
 /// One partition that is asked for.
 struct Wanted<H: Host> {
+    number: usize,
     key: Key,
     asked: Asked,
     found: Result<Arc<Partition<H>>, ErrorCode>,
@@ -143,7 +147,7 @@ enum Look {
 /// What is to be answered, as far as it was looked for.
 #[derive(Default)]
 struct Found {
-    /// As many as are wanted.
+    /// As many as are wanted, in the same places.
     answers: Vec<PartitionAnswer>,
     /// Bytes of records in all of them.
     bytes: usize,
@@ -152,7 +156,7 @@ struct Found {
 }
 
 /// Finds the partitions.
-fn resolve<H: Host>(node: &Node<H>, asked: Vec<(Key, Asked)>) -> Vec<Wanted<H>> {
+fn resolve<H: Host>(node: &Node<H>, asks: impl IntoIterator<Item = Ask>) -> Vec<Wanted<H>> {
     let image = node.applied.borrow();
     let find = |key: &Key| {
         let (topic, unknown) = match &key.topic {
@@ -163,13 +167,15 @@ fn resolve<H: Host>(node: &Node<H>, asked: Vec<(Key, Asked)>) -> Vec<Wanted<H>> 
         let id = PartitionId { topic, index: key.index };
         node.held_by(&image, id)
     };
-    asked.into_iter().map(|(key, asked)| Wanted { found: find(&key), key, asked }).collect()
+    asks.into_iter().map(|Ask { number, key, asked }| Wanted { number, found: find(&key), key, asked }).collect()
 }
 
 impl<H: Host> Fetch<H> {
     /// Looks again at what changed of what was asked for, until there is enough or the time is up.
-    async fn until_there_is_enough(self, mut found: Found) -> Reply {
+    async fn until_there_is_enough(mut self, mut found: Found) -> Reply {
         let Some(changes) = self.changes.clone() else { return self.answer(found) };
+        let places = (0..).zip(&self.wanted).map(|(place, wanted)| (wanted.number, place));
+        let mut places: BTreeMap<usize, usize> = places.collect();
         loop {
             if buggify!(self.node.host, "a fetch was answered before there was enough", 0.05) {
                 return self.answer(found);
@@ -179,7 +185,7 @@ impl<H: Host> Fetch<H> {
                 model::reached!("a fetch waited until its time was up");
                 return self.answer(found);
             }
-            if self.look_again(&mut found, changes.take()) || self.deadline <= self.node.host.now() {
+            if self.look_again(&mut found, &mut places, changes.take()) || self.deadline <= self.node.host.now() {
                 return self.answer(found);
             }
             model::reached!("a fetch was woken and found too little");
@@ -190,18 +196,25 @@ impl<H: Host> Fetch<H> {
     fn look(&self, found: &mut Found) -> bool {
         let room_max = self.room_max();
         found.answers.reserve(self.wanted.len());
-        for number in 0..self.wanted.len() {
+        for place in 0..self.wanted.len() {
             found.answers.push(PartitionAnswer::default());
-            self.look_at(number, Look::First, room_max, found);
+            self.look_at(place, Look::First, room_max, found);
         }
         self.is_enough(found)
     }
 
-    /// The same, after these partitions changed, by their numbers.
-    fn look_again(&self, found: &mut Found, changed: BTreeSet<usize>) -> bool {
+    /// The same, after the partitions of these numbers changed. `places` tells which of them were looked at before, and where they are.
+    fn look_again(&mut self, found: &mut Found, places: &mut BTreeMap<usize, usize>, changed: BTreeSet<usize>) -> bool {
         let room_max = self.room_max();
-        for number in changed {
-            self.look_at(number, Look::Again, room_max, found);
+        let unseen = changed.iter().filter(|number| !places.contains_key(number));
+        for wanted in resolve(&self.node, unseen.filter_map(|&number| self.context.ask(number)).collect::<Vec<Ask>>()) {
+            model::reached!("a partition changed on which nothing had happened since the fetch before");
+            places.insert(wanted.number, self.wanted.len());
+            self.wanted.push(wanted);
+            found.answers.push(PartitionAnswer::default());
+        }
+        for place in changed.iter().filter_map(|number| places.get(number)) {
+            self.look_at(*place, Look::Again, room_max, found);
         }
         self.is_enough(found)
     }
@@ -211,17 +224,18 @@ impl<H: Host> Fetch<H> {
         if is_tiny { self.bytes_max.min(1) } else { self.bytes_max }
     }
 
-    fn look_at(&self, number: usize, look: Look, room_max: usize, found: &mut Found) {
-        let wanted = &self.wanted[number];
-        found.bytes -= found.answers[number].records.len();
-        let answer = self.one(number, look, room_max.saturating_sub(found.bytes));
+    fn look_at(&self, place: usize, look: Look, room_max: usize, found: &mut Found) {
+        let wanted = &self.wanted[place];
+        found.bytes -= found.answers[place].records.len();
+        let answer = self.one(wanted, look, room_max.saturating_sub(found.bytes));
         found.bytes += answer.records.len();
         found.is_urgent |= answer.is_urgent() || self.is_awaited(wanted, &answer);
-        found.answers[number] = answer;
+        found.answers[place] = answer;
     }
 
     fn is_enough(&self, found: &Found) -> bool {
-        self.bytes_min <= found.bytes || found.is_urgent || self.wanted.is_empty()
+        let asks_for_nothing = self.wanted.is_empty() && !self.context.keeps_partitions();
+        self.bytes_min <= found.bytes || found.is_urgent || asks_for_nothing
     }
 
     /// How much a follower may have now that a throttle holds back; none: no throttle does.
@@ -262,8 +276,7 @@ impl<H: Host> Fetch<H> {
         serves && matches!(self.fetcher, Fetcher::Follower { .. })
     }
 
-    fn one(&self, number: usize, look: Look, room: usize) -> PartitionAnswer {
-        let wanted = &self.wanted[number];
+    fn one(&self, wanted: &Wanted<H>, look: Look, room: usize) -> PartitionAnswer {
         let partition = match &wanted.found {
             Ok(partition) => partition,
             Err(code) => return failed(code.code()),
@@ -278,7 +291,7 @@ impl<H: Host> Fetch<H> {
             return PartitionAnswer { nearer: Some(reader), ..found(read) };
         }
         let awaits_commits = self.is_follower_that_serves();
-        let bytes_min = self.bytes_min;
+        let (number, bytes_min) = (wanted.number, self.bytes_min);
         let watcher = self.changes.as_ref().map(|changes| Watcher { changes, number, bytes_min, awaits_commits });
         let read = match self.fetcher {
             Fetcher::Consumer => partition.read(consumers, bytes_max, watcher),
@@ -383,9 +396,9 @@ fn by_topic(answered: Vec<Answered>) -> (Vec<FetchableTopicResponse>, Vec<Option
     (topics, in_files)
 }
 
-fn found(Read { records, high_watermark, log_start }: Read) -> PartitionAnswer {
+fn found(Read { records, high_watermark, log_start, is_settled }: Read) -> PartitionAnswer {
     let (high_watermark, log_start) = (high_watermark.0, log_start.0);
-    PartitionAnswer { high_watermark, log_start, records, ..PartitionAnswer::default() }
+    PartitionAnswer { high_watermark, log_start, records, is_settled, ..PartitionAnswer::default() }
 }
 
 fn failed(error_code: i16) -> PartitionAnswer {
