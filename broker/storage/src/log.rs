@@ -40,6 +40,8 @@ pub struct Log<D: Disk> {
     pub(crate) directory_changes: u64,
     pub(crate) directory_synced: u64,
     pub(crate) truncations: u64,
+    /// So many of them have left no file that is longer than what the log has of it.
+    pub(crate) surplus_dropped: u64,
     /// How often compacted files took the place of others.
     pub(crate) rewrites: u64,
     /// Up to where it is compacted, as its checkpoint says.
@@ -78,6 +80,7 @@ impl<D: Disk> Log<D> {
             directory_changes: 0,
             directory_synced: 0,
             truncations: 0,
+            surplus_dropped: 0,
             rewrites: 0,
             compacted,
             syncs_begun: 0,

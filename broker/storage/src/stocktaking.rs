@@ -268,7 +268,7 @@ impl<'a> Taking<'a> {
         if header.is_placeholder() {
             // It may stand for batches that told something, which whoever saw them knows; a snapshot from before it was made may lie within.
             self.producers = None;
-            self.snapshots.retain(|offset, _| header.end_offset() <= *offset);
+            self.snapshots = self.snapshots.split_off(&header.end_offset());
         }
         self.compare_producers_before(header.end_offset());
         if let (Some(producers), Some(stamp)) = (&mut self.producers, header.stamp()) {

@@ -116,8 +116,7 @@ fn index_paths(directory: &str, base: Offset) -> [String; 2] {
 impl<D: Disk> Log<D> {
     /// Begins to make everything appended so far outlive a loss of power. None if it does already.
     pub fn begin_sync(&mut self) -> Option<PendingSync<D>> {
-        let is_dirty = self.segments.iter().any(|segment| segment.synced_length < segment.length)
-            || self.directory_synced < self.directory_changes;
+        let is_dirty = self.dirty().next().is_some() || self.directory_synced < self.directory_changes;
         is_dirty.then(|| {
             let point = self.current_point();
             let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.segments[0].base, position: 0 });
@@ -256,9 +255,19 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    /// The segments of which a loss of power could take something. A log may have thousands of which it could not: what ends where
+    /// all is synced, or where the log begins.
+    fn dirty(&self) -> impl Iterator<Item = &Segment<D::File>> {
+        let first = self.segments.partition_point(|segment| segment.end <= self.synced);
+        let is_dirty = |segment: &&Segment<D::File>| segment.synced_length < segment.length;
+        let is_gone = |segment: &Segment<D::File>| segment.end <= self.start;
+        debug_assert!(self.segments[..first].iter().all(|segment| !is_dirty(&segment) || is_gone(segment)));
+        self.segments[first..].iter().filter(is_dirty)
+    }
+
     fn pending(&mut self, checkpoint: Option<Checkpoint>) -> PendingSync<D> {
         self.syncs_begun += 1;
-        let dirty = || self.segments.iter().filter(|segment| segment.synced_length < segment.length);
+        let dirty = || self.dirty();
         PendingSync {
             disk: self.disk.clone(),
             directory: self.directory.clone(),
@@ -280,14 +289,18 @@ impl<D: Disk> Log<D> {
 
     /// Cuts files to what the log has of them, once the files that follow them are safe.
     fn drop_surplus(&mut self) {
-        if self.directory_synced < self.directory_changes {
+        if self.directory_synced < self.directory_changes || self.surplus_dropped == self.truncations {
             return;
         }
+        self.surplus_dropped = self.truncations;
         for segment in self.segments.iter_mut().filter(|segment| segment.has_surplus) {
             // Only room on the disk: a start knows where the segment ends.
             match segment.file.set_length(segment.length) {
                 Ok(()) => segment.has_surplus = false,
-                Err(error) => tracing::warn!(file = segment.path, %error, "a truncated file keeps its length"),
+                Err(error) => {
+                    tracing::warn!(file = segment.path, %error, "a truncated file keeps its length");
+                    self.surplus_dropped = 0;
+                }
             }
         }
     }

@@ -89,7 +89,7 @@ impl DiskState {
             Scope::Everything => true,
             Scope::Directories(directories) => directories.iter().any(|lied| lied == directory),
         });
-        lies || state.names.paths().iter().any(|(path, inode)| is_inside(path, directory) && inode.lock().is_damaged())
+        lies || state.names.files_within(directory).any(|inode| inode.lock().is_damaged())
     }
 
     /// True if there is such a directory.

@@ -14,10 +14,23 @@ use crate::streams::Stream;
 pub(super) struct Names {
     seen: Tree,
     safe: Tree,
-    /// Changes that are not safe, in their order, numbered.
-    journal: Vec<(u64, Change)>,
+    /// Changes that are not safe, in their order.
+    journal: Vec<Entry>,
     changes: u64,
     pub(super) locks: BTreeSet<String>,
+}
+
+struct Entry {
+    number: u64,
+    change: Change,
+    /// The directory whose sync makes it safe, as so many bytes of the path.
+    directory_length: usize,
+}
+
+impl Entry {
+    fn directory(&self) -> &str {
+        &self.change.path()[..self.directory_length]
+    }
 }
 
 /// In no order: whoever needs one sorts.
@@ -59,15 +72,15 @@ enum Change {
 }
 
 impl Change {
-    /// The directory whose sync makes it safe.
-    fn directory(&self) -> &str {
+    /// What it is about; the directory where that lies makes it safe.
+    fn path(&self) -> &str {
         match self {
             Change::Create { path, .. }
             | Change::Rename { to: path, .. }
             | Change::Remove { path }
             | Change::CreateDirectory { path }
             | Change::RemoveDirectory { path }
-            | Change::RenameDirectory { to: path, .. } => directory_of(path),
+            | Change::RenameDirectory { to: path, .. } => path,
         }
     }
 }
@@ -79,7 +92,11 @@ pub(super) fn directory_of(path: &str) -> &str {
 
 /// The directory that `path` lies in, and its name there.
 fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
+    // Names are short: it is found sooner byte by byte.
+    match path.bytes().rposition(|byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => ("", path),
+    }
 }
 
 /// True if it is `directory`, or lies in it at any depth.
@@ -180,11 +197,17 @@ impl Names {
         self.seen.paths()
     }
 
+    /// Those in this directory and below.
+    pub(super) fn files_within(&self, directory: &str) -> impl Iterator<Item = &Inode> {
+        let within = self.seen.0.iter().filter(move |(path, _)| is_within(path, directory));
+        within.flat_map(|(_, directory)| directory.files.values())
+    }
+
     /// Takes out a directory with all in it, safely and at once. The files that lost their names by it.
     pub(super) fn discard(&mut self, path: &str) -> Vec<Inode> {
         let gone = self.remove_directory(path).unwrap_or_default();
-        for (_, change) in self.journal.drain(..) {
-            self.safe.apply(&change);
+        for entry in self.journal.drain(..) {
+            self.safe.apply(&entry.change);
         }
         gone
     }
@@ -259,10 +282,10 @@ impl Names {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let safe = &mut self.safe;
-        self.journal.retain(|(_, change)| {
-            let is_inside = is_within(change.directory(), from);
+        self.journal.retain(|entry| {
+            let is_inside = is_within(entry.directory(), from);
             if is_inside {
-                safe.apply(change);
+                safe.apply(&entry.change);
             }
             !is_inside
         });
@@ -303,10 +326,10 @@ impl Names {
 
     fn make_safe(&mut self, changes: u64, covers: impl Fn(&str) -> bool) {
         let safe = &mut self.safe;
-        self.journal.retain(|(number, change)| {
-            let is_safe = *number <= changes && covers(change.directory());
+        self.journal.retain(|entry| {
+            let is_safe = entry.number <= changes && covers(entry.directory());
             if is_safe {
-                safe.apply(change);
+                safe.apply(&entry.change);
             }
             !is_safe
         });
@@ -315,16 +338,16 @@ impl Names {
     /// Of each directory's changes, those up to some point have happened.
     pub(super) fn lose_power(&mut self, stream: &mut Stream) {
         let mut left: BTreeMap<String, u64> = BTreeMap::new();
-        for (_, change) in &self.journal {
-            *left.entry(change.directory().to_owned()).or_default() += 1;
+        for entry in &self.journal {
+            *left.entry(entry.directory().to_owned()).or_default() += 1;
         }
         for count in left.values_mut() {
             *count = stream.below(*count + 1);
         }
-        for (_, change) in self.journal.drain(..) {
-            if let Some(left) = left.get_mut(change.directory()).filter(|left| 0 < **left) {
+        for entry in self.journal.drain(..) {
+            if let Some(left) = left.get_mut(entry.directory()).filter(|left| 0 < **left) {
                 *left -= 1;
-                self.safe.apply(&change);
+                self.safe.apply(&entry.change);
             } else {
                 model::reached!("a loss of power undid the making, renaming or removing of a file");
             }
@@ -336,6 +359,7 @@ impl Names {
     fn change(&mut self, change: Change) {
         self.seen.apply(&change);
         self.changes += 1;
-        self.journal.push((self.changes, change));
+        let directory_length = directory_of(change.path()).len();
+        self.journal.push(Entry { number: self.changes, change, directory_length });
     }
 }
