@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use host::{Connection, FileRange, Host, Listener, Reader, Writer, buggify};
 use model::{Bug, Time};
 use protocol::{FrameError, Header, Piece, RequestError, decode_request_as, encode_response_around, next_frame};
@@ -18,6 +19,9 @@ use crate::router::{self, Answer, Reply};
 
 /// Requests of one connection whose answers still wait; its next frames stay in the socket meanwhile.
 const REQUESTS_IN_FLIGHT_MAX: usize = 64;
+
+/// Answers that become ready together leave together, up to so many bytes.
+const JOINED_BYTES_MAX: usize = 16 << 10;
 
 /// Why a connection ends.
 #[derive(Debug, Error)]
@@ -74,6 +78,13 @@ struct Due {
     answer: Answer,
 }
 
+/// An answer that may leave.
+struct Ready {
+    header: Header,
+    since: Time,
+    reply: Reply,
+}
+
 async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Result<(), Hangup> {
     let (mut reader, mut writer) = connection.split();
     let mut buffer = BytesMut::new();
@@ -93,8 +104,8 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
             }
             begin(node, frame, answered, &mut due)?;
         }
-        if let Some((header, since, reply)) = take_ready(&mut due) {
-            send(node, &mut writer, &header, since, &reply).await?;
+        if let Some(ready) = take_ready(&mut due) {
+            send(node, &mut writer, ready, &mut due).await?;
             answered = Some(node.host.now());
             continue;
         }
@@ -103,7 +114,7 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
             reply = front(&mut due) => {
                 // No reply: the node is stopping, and the connection with it.
                 if let (Some(Due { header, since, .. }), Some(reply)) = (due.pop_front(), reply) {
-                    send(node, &mut writer, &header, since, &reply).await?;
+                    send(node, &mut writer, Ready { header, since, reply }, &mut due).await?;
                     answered = Some(node.host.now());
                 }
             }
@@ -116,29 +127,40 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
     }
 }
 
+/// Sends an answer, and with it those behind it that became ready with it, as long as all of them are small.
 async fn send<H: Host>(
     node: &Node<H>,
     writer: &mut <H::Connection as Connection>::Writer,
-    header: &Header,
-    since: Time,
-    Reply { response, in_files }: &Reply,
+    first: Ready,
+    due: &mut VecDeque<Due>,
 ) -> Result<(), Hangup> {
-    let lengths: Vec<usize> = in_files.iter().map(|range| range.as_ref().map_or(0, FileRange::length)).collect();
-    let mut parts = Vec::new();
-    for piece in encode_response_around(header, response, &lengths)? {
-        match piece {
-            Piece::Bytes(bytes) => parts.push(bytes),
-            Piece::Apart(number) => {
-                writer.write(&parts).await?;
-                parts.clear();
-                if let Some(range) = &in_files[number] {
-                    writer.send_file(range).await?;
+    let (mut parts, mut bytes) = (Vec::new(), 0);
+    let mut sent = Vec::new();
+    let mut next = Some(first);
+    while let Some(Ready { header, since, reply: Reply { response, in_files } }) = next {
+        let lengths: Vec<usize> = in_files.iter().map(|range| range.as_ref().map_or(0, FileRange::length)).collect();
+        for piece in encode_response_around(&header, &response, &lengths)? {
+            match piece {
+                Piece::Bytes(part) => {
+                    bytes += part.len();
+                    parts.push(part);
+                }
+                Piece::Apart(number) => {
+                    writer.write(&parts).await?;
+                    parts.clear();
+                    if let Some(range) = &in_files[number] {
+                        writer.send_file(range).await?;
+                    }
                 }
             }
         }
+        sent.push((header.api_key, since));
+        next = if bytes < JOINED_BYTES_MAX { take_done(due) } else { None };
     }
     writer.write(&parts).await?;
-    node.metrics.answered(header.api_key, node.host.now().since(since));
+    for (api_key, since) in sent {
+        node.metrics.answered(api_key, node.host.now().since(since));
+    }
     // A broker may close any connection at any time, as one that is idle or one too many.
     if buggify!(node.host, "a connection was closed after an answer", 0.005) { Err(Hangup::Whim) } else { Ok(()) }
 }
@@ -176,11 +198,19 @@ fn begin<H: Host>(
     }
 }
 
+/// The first answer, if it has waited long enough. Whoever waits for it after this must ask again.
+fn take_done(due: &mut VecDeque<Due>) -> Option<Ready> {
+    let Answer::Later(reply) = &mut due.front_mut()?.answer else { return take_ready(due) };
+    let reply = reply.now_or_never()?;
+    let Due { header, since, .. } = due.pop_front()?;
+    Some(Ready { header, since, reply: reply? })
+}
+
 /// The first answer, if it need not wait.
-fn take_ready(due: &mut VecDeque<Due>) -> Option<(Header, Time, Reply)> {
+fn take_ready(due: &mut VecDeque<Due>) -> Option<Ready> {
     loop {
         match due.pop_front()? {
-            Due { header, since, answer: Answer::Now(reply) } => return Some((header, since, reply)),
+            Due { header, since, answer: Answer::Now(reply) } => return Some(Ready { header, since, reply }),
             Due { answer: Answer::Never, .. } => {}
             waiting @ Due { answer: Answer::Later(_), .. } => {
                 due.push_front(waiting);

@@ -55,6 +55,11 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>, mut errands: mpsc::Unbounde
             errand = errands.recv() => match errand {
                 Some(Errand::KeepStart(id, starting)) => starts_to_come.push_back((id, starting)),
                 Some(Errand::GiveUp(id, step)) => given_up.push(async move { (id, step.await) }),
+                Some(Errand::BeginSync(id)) => {
+                    if let Some(syncing) = node.partition(id).and_then(|partition| partition.begin_awaited_sync()) {
+                        syncs.push(sync(node.host.clone(), id, syncing));
+                    }
+                }
                 Some(Errand::Sync(id, syncing)) => syncs.push(sync(node.host.clone(), id, syncing)),
                 Some(Errand::AlterInSync(id, proposal)) => {
                     let _node_stops = proposals.send((id, proposal));

@@ -75,6 +75,9 @@ pub(crate) type Starting = Pin<Box<dyn Future<Output = Result<StartKept, Storage
 
 /// What the shell must do once the lock is free.
 pub(crate) enum Errand {
+    /// A sync that is to begin: it takes all that is appended until then.
+    BeginSync(PartitionId),
+    /// A sync that was begun.
     Sync(PartitionId, Syncing),
     KeepStart(PartitionId, Starting),
     GiveUp(PartitionId, GivingUpStep),
@@ -108,12 +111,21 @@ pub(crate) struct Partition<H: Host> {
     state: Mutex<State<H>>,
 }
 
+/// One sync at a time: what comes meanwhile goes with the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SyncStage {
+    Idle,
+    /// Errands were told that one is to begin.
+    Awaited,
+    Running,
+}
+
 struct State<H: Host> {
     replica: Replica,
     log: Log<H::Disk>,
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Offset, Refusal>>>,
     next_ticket: u64,
-    is_syncing: bool,
+    sync: SyncStage,
     /// Nobody is to begin anything with the log's files any more.
     is_given_up: bool,
     /// Up to where its leader had committed when it was last heard.
@@ -161,7 +173,7 @@ impl<H: Host> Partition<H> {
             log,
             answers: BTreeMap::new(),
             next_ticket: 0,
-            is_syncing: false,
+            sync: SyncStage::Idle,
             is_given_up: false,
             leader_high_watermark: Offset::ZERO,
             next_start: None,
@@ -325,7 +337,7 @@ impl<H: Host> Partition<H> {
     /// A sync ended well; the next one, if more came meanwhile.
     pub(crate) fn synced(&self, done: SyncedTo) -> Result<Option<Syncing>, PartitionError> {
         let mut state = self.state.lock();
-        state.is_syncing = false;
+        state.sync = SyncStage::Idle;
         let end = state.log.finish_sync(done);
         self.host.witness(Event::Synced { partition: self.id, end });
         self.step(&mut state, Input::Synced)?;
@@ -454,19 +466,30 @@ impl<H: Host> Partition<H> {
         Ok(refused)
     }
 
+    /// Has a sync begin as soon as the task that appends has nothing more to do: then it takes all of that.
     fn sync_if_needed(&self, state: &mut MutexGuard<'_, State<H>>) {
-        if let Some(syncing) = self.begin_sync(state) {
-            let _node_stops = self.errands.send(Errand::Sync(self.id, syncing));
+        if state.sync == SyncStage::Idle && self.flush_policy == FlushPolicy::Commit && state.log.has_unsynced() {
+            state.sync = SyncStage::Awaited;
+            let _node_stops = self.errands.send(Errand::BeginSync(self.id));
         }
     }
 
-    /// One sync at a time: what comes meanwhile goes with the next.
+    /// The sync that errands were told of, if it is still awaited.
+    pub(crate) fn begin_awaited_sync(&self) -> Option<Syncing> {
+        let mut state = self.state.lock();
+        if state.sync != SyncStage::Awaited {
+            return None;
+        }
+        state.sync = SyncStage::Idle;
+        if state.is_given_up { None } else { self.begin_sync(&mut state) }
+    }
+
     fn begin_sync(&self, state: &mut MutexGuard<'_, State<H>>) -> Option<Syncing> {
-        if state.is_syncing || self.flush_policy == FlushPolicy::Os {
+        if state.sync != SyncStage::Idle || self.flush_policy == FlushPolicy::Os {
             return None;
         }
         let pending = state.log.begin_sync()?;
-        state.is_syncing = true;
+        state.sync = SyncStage::Running;
         let turn = self.syncing.clone().try_lock_owned();
         let (host, metrics) = (self.host.clone(), self.metrics.clone());
         Some(Box::pin(async move {

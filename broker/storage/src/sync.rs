@@ -116,8 +116,7 @@ fn index_paths(directory: &str, base: Offset) -> [String; 2] {
 impl<D: Disk> Log<D> {
     /// Begins to make everything appended so far outlive a loss of power. None if it does already.
     pub fn begin_sync(&mut self) -> Option<PendingSync<D>> {
-        let is_dirty = self.dirty().next().is_some() || self.directory_synced < self.directory_changes;
-        is_dirty.then(|| {
+        self.has_unsynced().then(|| {
             let point = self.current_point();
             let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.segments[0].base, position: 0 });
             let interval = RECOVERY_POINT_INTERVAL_BYTES;
@@ -126,6 +125,11 @@ impl<D: Disk> Log<D> {
             let checkpoint = is_due.then(|| self.checkpoint(point, self.segments.len() - 1));
             self.pending(checkpoint)
         })
+    }
+
+    /// True if a loss of power could take something.
+    pub fn has_unsynced(&self) -> bool {
+        self.dirty().next().is_some() || self.directory_synced < self.directory_changes
     }
 
     /// Begins the last sync of an orderly stop, after which a start checks nothing. The log can be read, and does not change any more.

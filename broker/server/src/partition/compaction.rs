@@ -5,7 +5,7 @@ use model::{Event, Timestamp};
 use storage::{Compaction, Due, KeptCompaction, RewrittenBatch, Step, StorageError, Swap};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Errand, Partition, PartitionError};
+use super::{Errand, Partition, PartitionError, SyncStage};
 use crate::config::FlushPolicy;
 
 /// A compaction under way. Whoever gives the partition up waits until it is dropped.
@@ -29,10 +29,13 @@ impl<H: Host> Partition<H> {
     /// Whether compacting its log is worth it at the wall-clock time `now`.
     pub(crate) fn compaction_due(&self, now: Timestamp) -> Result<Option<Due>, PartitionError> {
         let mut state = self.state.lock();
-        if self.settings().log.cleanup_policy.compacts() && self.flush_policy == FlushPolicy::Os && !state.is_syncing {
+        if self.settings().log.cleanup_policy.compacts()
+            && self.flush_policy == FlushPolicy::Os
+            && state.sync == SyncStage::Idle
+        {
             // Nobody else syncs this log, and only what is synced is compacted.
             if let Some(pending) = state.log.begin_sync() {
-                state.is_syncing = true;
+                state.sync = SyncStage::Running;
                 let _node_stops = self.errands.send(Errand::Sync(self.id, Box::pin(pending.run())));
             }
         }
