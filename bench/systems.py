@@ -24,9 +24,10 @@ class Ours:
     """Every acknowledged record is synced to the disk first, many with one sync."""
 
     name = "trial"
+    settings = ""
 
     def __init__(self, binary, directory, nodes):
-        self.cluster = Cluster(binary, directory, nodes)
+        self.cluster = Cluster(binary, directory, nodes, self.settings)
         self.directory = pathlib.Path(directory)
         self.bootstrap = self.cluster.bootstrap
 
@@ -43,6 +44,13 @@ class Ours:
     def stop(self):
         self.cluster.stop_all()
         shutil.rmtree(self.directory)
+
+
+class OursUnsynced(Ours):
+    """An acknowledged record is where Kafka's is by default."""
+
+    name = "trial, flush.policy = os"
+    settings = '"flush.policy" = "os"\n'
 
 
 class ApacheKafka:
