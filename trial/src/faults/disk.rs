@@ -20,6 +20,8 @@ pub(super) enum Undo {
     /// They are dark, and shall come back with empty disks.
     ReplaceDisk(Atlas, Option<LogDir>, Vec<usize>),
     ComeBack(Vec<usize>),
+    /// Their disk is in its place again, and they shall be started with it.
+    Restart(Vec<usize>),
 }
 
 pub(super) fn begin(fault: &DiskFault, mut aim: Aim<'_>) -> Begun {
@@ -152,12 +154,11 @@ impl Undo {
             }
             Undo::ComeBack(members) => {
                 each(&members, &DiskState::come_back);
-                // The disk is in its place again, and the broker is started with it.
-                for &member in members.iter().filter(|&&member| scene.has_lost_directory(stage.node(member).name())) {
-                    stage.node(member).crash();
-                    stage.revive(member);
-                }
-                members
+                return Undo::Restart(members).undo(stage, scene);
+            }
+            Undo::Restart(members) => {
+                let rest = without(members, |member| restart(member, stage, scene));
+                return (!rest.is_empty()).then_some(Undo::Restart(rest));
             }
             Undo::Attend(members) => members,
             Undo::ReplaceDisk(atlas, log_dir, members) => {
@@ -189,6 +190,21 @@ fn attend(member: usize, stage: &Stage, scene: &Scene) -> bool {
             logs.filter(|log| disk.is_hurt(log)).for_each(|log| disk.remove_directory(&log));
         }
     }
+    stage.revive(member);
+    true
+}
+
+/// The disk is in its place again, and the broker is started with it. False if that must wait: another of its logs may be hurt.
+fn restart(member: usize, stage: &Stage, scene: &Scene) -> bool {
+    if !scene.has_lost_directory(stage.node(member).name()) {
+        return attend(member, stage, scene);
+    }
+    match atlas::may_start(member, stage, scene) {
+        Verdict::MustWait => return false,
+        Verdict::MustBeMended => stage.node(member).disk().undo_damage(),
+        Verdict::MayStart => {}
+    }
+    stage.node(member).crash();
     stage.revive(member);
     true
 }
