@@ -17,11 +17,12 @@ from cluster import Cluster, free_ports, resident_bytes
 
 OFFLINE = "kafka_controller_kafkacontroller_offlinepartitionscount"
 ACTIVE = "kafka_controller_kafkacontroller_activecontrollercount"
+FENCED = "kafka_controller_kafkacontroller_fencedbrokercount"
 BEHIND = "kafka_server_replicamanager_underreplicatedpartitions"
 
 
 def tell(what, figure):
-    print(f"{what:<70} {figure}", flush=True)
+    print(f"{what:<84} {figure}", flush=True)
 
 
 class Nodes(Cluster):
@@ -51,10 +52,14 @@ class Nodes(Cluster):
             time.sleep(0.05)
         return time.monotonic() - began
 
+    def controllers(self):
+        return [node for node in self.processes if self.metric(node, ACTIVE) == 1]
+
     def all_led(self):
-        """True if the active controller knows of no partition without a leader."""
-        active = [node for node in self.processes if self.metric(node, ACTIVE) == 1]
-        return len(active) == 1 and self.metric(active[0], OFFLINE) == 0
+        """True if the active controller counts on those that run and no others, and knows of no partition without a leader."""
+        active = self.controllers()
+        gone = len(self.ports) - len(self.processes)
+        return len(active) == 1 and self.metric(active[0], FENCED) == gone and self.metric(active[0], OFFLINE) == 0
 
     def all_caught_up(self):
         return all(self.metric(node, BEHIND) == 0 for node in self.processes)
@@ -114,13 +119,18 @@ def measure(nodes, topics):
     memory = [resident_bytes(process.pid) / 1e6 for process in nodes.processes.values()]
     tell("memory of each broker", ", ".join(f"{each:.0f} MB" for each in memory))
 
-    steady = nodes.steady(30)
-    nodes.kill(1)
-    tell("after kill -9 of one: until each partition has a leader", f"{nodes.until(nodes.all_led):.1f} s")
-    nodes.start(1)
-    tell("it starts again: until it is ready", f"{nodes.until(nodes.are_ready):.1f} s")
-    tell("until all replicas are in sync", f"{nodes.until(nodes.all_caught_up):.1f} s more")
-    tell("acknowledgements elsewhere meanwhile", waited(steady))
+    for is_controller in [False, True]:
+        (controller,) = nodes.controllers()
+        victim = controller if is_controller else controller % 3 + 1
+        steady = nodes.steady(20)
+        time.sleep(5)
+        nodes.kill(victim)
+        who = "the controller" if is_controller else "one that is not the controller"
+        tell(f"after kill -9 of {who}: until each partition has a leader", f"{nodes.until(nodes.all_led):.1f} s")
+        nodes.start(victim)
+        tell("it starts again: until it is ready", f"{nodes.until(nodes.are_ready):.1f} s")
+        tell("until all replicas are in sync", f"{nodes.until(nodes.all_caught_up):.1f} s more")
+        tell("acknowledgements elsewhere meanwhile", waited(steady))
 
     began = time.monotonic()
     for process in nodes.processes.values():

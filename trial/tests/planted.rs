@@ -369,6 +369,7 @@ const MAJORITY: &str = "the quorum commits by majority";
 const DEPOSED: &str = "a deposed controller steps down";
 const READ: &str = "clients read only what is committed";
 const METADATA: &str = "metadata agrees";
+const DISKS: &str = "disks hold what logs say";
 const READABLE: &str = "not everything could be read";
 const RETENTION: &str = "retention takes only what it may";
 const OFFSET_ORDER: &str = "offsets keep their order";
@@ -400,7 +401,7 @@ hunts! {
     recovery_trusts_torn_tail: Hunt {
         producers: BUSY,
         in_sync_min: "1",
-        ..hunt(Bug::RecoveryTrustsTornTail, LIGHTS_FLICKER, 25, &[RECOVERY, SURVIVE, AGREE, INVENTED, PREFIX, READABLE])
+        ..hunt(Bug::RecoveryTrustsTornTail, LIGHTS_FLICKER, 25, &[RECOVERY, SURVIVE, AGREE, INVENTED, PREFIX, READABLE, DISKS])
     },
     append_twice: Hunt { producers: PIPELINED, ..hunt(Bug::AppendTwice, CALM, 2, &[DUPLICATE]) },
     ack_wrong_offset: hunt(Bug::AckWrongOffset, CALM, 2, &[OFFSETS, HONEST, ORDER]),

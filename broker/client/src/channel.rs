@@ -20,6 +20,9 @@ pub enum CallError {
     /// Nothing was sent.
     #[error("no connection: {0}")]
     Connect(String),
+    /// Nothing was sent: the peer's machine says that nobody listens there.
+    #[error("no connection: {0}")]
+    Refused(String),
     /// Nothing was sent: the request cannot be said in this version, or is too large.
     #[error("the request cannot be written: {0}")]
     Request(String),
@@ -40,7 +43,7 @@ pub enum CallError {
 impl CallError {
     /// True if the request certainly never reached the peer.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, CallError::Connect(_) | CallError::Request(_))
+        matches!(self, CallError::Connect(_) | CallError::Refused(_) | CallError::Request(_))
     }
 }
 
@@ -61,7 +64,7 @@ impl<H: Host> Channel<H> {
     /// Opens a connection.
     ///
     /// # Errors
-    /// `Connect`, also if it takes longer than `wait_max`.
+    /// `Refused`; `Connect`, also if it takes longer than `wait_max`.
     pub async fn connect(
         host: &H,
         endpoint: &Endpoint,
@@ -70,6 +73,9 @@ impl<H: Host> Channel<H> {
     ) -> Result<Channel<H>, CallError> {
         let connection = match timeout(host, wait_max, host.connect(endpoint)).await {
             Ok(Ok(connection)) => connection,
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                return Err(CallError::Refused(format!("{endpoint}: {error}")));
+            }
             Ok(Err(error)) => return Err(CallError::Connect(format!("{endpoint}: {error}"))),
             Err(Elapsed) => return Err(CallError::Connect(format!("{endpoint} does not answer"))),
         };
@@ -128,7 +134,7 @@ impl<H: Host> Channel<H> {
     /// Sends a request and waits for its answer, for `wait_max` in all. No other request may be under way.
     ///
     /// # Errors
-    /// Any but `Connect`.
+    /// Any but `Connect` and `Refused`.
     pub async fn call<R: RequestMessage + Sync>(
         &mut self,
         version: i16,

@@ -10,6 +10,9 @@ pub const QUORUM_EPOCH_MAX: LeaderEpoch = LeaderEpoch(i32::MAX - 1);
 /// A fetch that brought nothing is sent again after this, so that a peer that refuses at once is not stormed.
 pub const QUORUM_RETRY_BACKOFF: Duration = Duration::from_millis(50);
 
+/// A follower whose leader's process is gone stands within this part of an election timeout, at any moment of it: seldom as soon as another.
+pub const QUORUM_SOON_DIVISOR: u32 = 8;
+
 /// A fetch waits at the leader for a quarter of the fetch timeout at most: a follower must hear from it well before it gives it up.
 pub const QUORUM_FETCH_WAIT_DIVISOR: u32 = 4;
 

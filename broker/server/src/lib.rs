@@ -29,6 +29,7 @@ mod metrics;
 mod node;
 mod own_voter;
 mod partition;
+mod presence;
 mod producer_ids;
 mod router;
 mod throttle;
@@ -122,6 +123,7 @@ pub async fn run<H: Host>(
         tasks.push(spawn(&host, metrics::serve(node.clone(), listener)));
     }
     tasks.push(spawn(&host, apply_metadata(node.clone())));
+    tasks.push(spawn(&host, presence::run(node.clone())));
     let (standing, mut stands) = watch::channel(Standing::Fenced);
     let (stopping, wants_to_stop) = watch::channel(false);
     if node.config.is_broker {

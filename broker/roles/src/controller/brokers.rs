@@ -84,13 +84,26 @@ impl Controller {
     }
 
     pub(super) fn expire_sessions(&self, now: Time) -> Decision {
-        let silent: Vec<BrokerId> = self
-            .image
-            .brokers
-            .iter()
-            .filter(|(broker, registration)| !registration.fenced && self.session_ends(**broker) <= now)
-            .map(|(&broker, _)| broker)
-            .collect();
+        let unfenced = self.image.brokers.iter().filter(|(_, registration)| !registration.fenced);
+        self.fence(unfenced.map(|(&broker, _)| broker).filter(|broker| self.session_ends(*broker) <= now).collect())
+    }
+
+    /// Processes that are gone need not be waited for. Of one that came since, or that is not counted on, that says nothing.
+    pub(super) fn end_sessions(&self, gone: &[(BrokerId, BrokerEpoch)]) -> Decision {
+        let is_counted_on = |&(broker, epoch): &(BrokerId, BrokerEpoch)| {
+            self.image.brokers.get(&broker).is_some_and(|known| known.epoch == epoch && !known.fenced)
+        };
+        let mut gone: Vec<BrokerId> = gone.iter().copied().filter(is_counted_on).map(|(broker, _)| broker).collect();
+        if self.settings.planted.has(Bug::NeverFence) {
+            gone.clear();
+        }
+        if !gone.is_empty() {
+            model::reached!("a broker's process was gone before its session ended");
+        }
+        self.fence(gone)
+    }
+
+    fn fence(&self, silent: Vec<BrokerId>) -> Decision {
         if silent.is_empty() {
             return Decision { records: Vec::new(), reply: Reply::SessionsExpired };
         }

@@ -32,6 +32,8 @@ pub enum Command {
     },
     /// Fences the brokers that were silent for too long. Due at [`Controller::deadline`](super::Controller::deadline).
     ExpireSessions,
+    /// Nobody listens any more where the processes of these registrations did.
+    EndSessions(Vec<(BrokerId, BrokerEpoch)>),
 }
 
 /// A broker's process makes itself known (BrokerRegistration, KIP-631).

@@ -129,7 +129,8 @@ impl Controller {
             | Command::UnregisterBroker(_)
             | Command::UpdateLevel(_)
             | Command::BalanceLeaders
-            | Command::ExpireSessions => {}
+            | Command::ExpireSessions
+            | Command::EndSessions(_) => {}
         }
         if *command == Command::BalanceLeaders {
             self.balanced = now;
@@ -159,6 +160,7 @@ impl Controller {
             Command::UpdateLevel(request) => self.update_level(request),
             Command::BalanceLeaders => Ok(self.balance_leaders()),
             Command::ExpireSessions => Ok(self.expire_sessions(now)),
+            Command::EndSessions(gone) => Ok(self.end_sessions(gone)),
         }
     }
 

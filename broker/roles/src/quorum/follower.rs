@@ -8,6 +8,7 @@ use super::message::{RequestId, Span};
 use super::snapshot::Pieces;
 use super::unattached::Unattached;
 use super::{Output, Quorum, Role};
+use crate::limits::QUORUM_SOON_DIVISOR;
 
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -111,6 +112,23 @@ impl Quorum {
             let unattached = Unattached::patient(self);
             self.become_unattached(unattached);
         }
+    }
+
+    /// Nobody listens where the leader did: its process is gone, and is given up soon. Where only the network says so, the others hear
+    /// from the leader and let nobody stand; so that this node does not ask them again and again, it hurries once an epoch.
+    pub(super) fn connection_refused(&mut self, id: RequestId) {
+        let most = self.config.election_timeout / QUORUM_SOON_DIVISOR;
+        let soon = self.now + self.part_of(most);
+        if let Role::Follower(follower) = &mut self.role
+            && follower.fetching.is_under_way(id)
+            && self.hurried_in < self.state.epoch
+        {
+            model::reached!("a metadata leader's process was gone before its silence was too long");
+            self.hurried_in = self.state.epoch;
+            follower.give_up_at = follower.give_up_at.min(soon);
+            follower.has_fetched = false;
+        }
+        self.failed(id);
     }
 
     /// True if `id` is this follower's fetch of this epoch. The leader lives.

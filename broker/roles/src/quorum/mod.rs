@@ -110,6 +110,8 @@ pub enum Input {
     Answered { id: RequestId, from: BrokerId, response: Response },
     /// No answer will come, or in time.
     Failed { id: RequestId },
+    /// It could not be asked: its machine says that nobody listens there.
+    Refused { id: RequestId },
     /// The state of `PersistState { version }`, or a later one, is on disk.
     StatePersisted { version: u64 },
     /// This leader's own records are in its log, which ends at `end` now.
@@ -243,6 +245,8 @@ pub struct Quorum {
     high_watermark: Offset,
     /// A snapshot that is on its way to the disk: until it is there, this node asks for nothing and does not stand.
     installing: Option<SnapshotId>,
+    /// The last epoch whose leader this node gave up because nobody listened there.
+    hurried_in: LeaderEpoch,
     role: Role,
     next_request: u64,
     /// Outputs of this and earlier steps, each with the version that must be on disk first.
@@ -280,6 +284,7 @@ impl Quorum {
             log,
             voters,
             installing: None,
+            hurried_in: LeaderEpoch::NONE,
             role: Role::Unattached(Unattached::default()),
             next_request: 0,
             held: VecDeque::new(),
@@ -304,6 +309,7 @@ impl Quorum {
             Input::Request { ticket, request } => self.request(ticket, request),
             Input::Answered { id, from, response } => self.answered(id, from, response),
             Input::Failed { id } => self.failed(id),
+            Input::Refused { id } => self.connection_refused(id),
             Input::StatePersisted { version } => self.state_persisted(version),
             Input::Appended { end } => self.appended(end),
             Input::Truncated { end } => self.truncate(end.min(self.log.end)),
@@ -534,10 +540,15 @@ impl Quorum {
 
     /// Between one and two election timeouts from now, so that seldom two stand at once.
     fn election_deadline(&mut self) -> Time {
-        let timeout = u64::try_from(self.config.election_timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let more = Duration::from_nanos(self.chance % timeout);
+        self.now + self.config.election_timeout + self.part_of(self.config.election_timeout)
+    }
+
+    /// Any time less than `most`, by chance.
+    fn part_of(&mut self, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let part = Duration::from_nanos(self.chance % most);
         self.chance = self.chance.rotate_left(23);
-        self.now + self.config.election_timeout + more
+        part
     }
 
     fn check(&self, (before, high_watermark): (QuorumState, Offset)) {

@@ -122,6 +122,11 @@ impl<H: Host> Metadata<H> {
         Some((known.leader?, known.leader_at.clone()?))
     }
 
+    /// Who leads the quorum, as it changes.
+    pub(crate) fn watch_leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
     /// Who votes on the metadata, by this node's log.
     pub(crate) fn voters(&self) -> VoterSet {
         self.voters.borrow().clone()

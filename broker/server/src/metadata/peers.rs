@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use client::Channel;
+use client::{CallError, Channel};
 use host::{Host, Task, buggify, spawn};
 use model::{BrokerId, Endpoint, MetadataVersion};
 use protocol::messages::StrBytes;
@@ -31,6 +31,8 @@ pub(super) enum Told {
     Answer(Answered),
     /// There is no answer to be had.
     Nothing,
+    /// Nobody listens there.
+    Refused,
     /// A record that this program does not know, where it must: whoever has it goes by it, committed or not.
     TooNew(RecordError),
 }
@@ -169,7 +171,7 @@ impl<H: Host> Peer<H> {
             Ok(channel) => channel,
             Err(error) => {
                 tracing::debug!(peer = %self.id, %error, "cannot reach a voter");
-                return Told::Nothing;
+                return if matches!(error, CallError::Refused(_)) { Told::Refused } else { Told::Nothing };
             }
         };
         let (timeout, newest) = (self.timeout, self.newest);

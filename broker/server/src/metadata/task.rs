@@ -306,6 +306,7 @@ impl<H: Host> MetadataTask<H> {
                 self.step(Input::Answered { id, from, response })
             }
             Told::Nothing => self.step(Input::Failed { id }),
+            Told::Refused => self.step(Input::Refused { id }),
             // It can neither keep that record nor say that it has what comes behind it: sooner than hold the others up, it says why.
             Told::TooNew(record) => Err(ReadError::Record(record).into()),
         }

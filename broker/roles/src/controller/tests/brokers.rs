@@ -78,6 +78,35 @@ fn a_silent_broker_is_fenced_and_one_in_sync_leads_in_its_place() {
 }
 
 #[test]
+fn a_broker_whose_process_is_gone_is_not_waited_for() {
+    let mut cluster = Cluster::of(3);
+    let orders = cluster.orders(&[1, 2, 3]);
+    let before = cluster.heartbeat_of(1).epoch;
+    cluster.start(1);
+    let ended = |cluster: &mut Cluster, epoch| cluster.ask(Command::EndSessions(vec![(id(1), epoch)])).unwrap().records;
+    assert_eq!(ended(&mut cluster, before), [], "another process has come since");
+    cluster.beat(1);
+    let now = cluster.heartbeat_of(1).epoch;
+    assert!(!cluster.controller.image().brokers[&id(1)].fenced);
+    assert!(!ended(&mut cluster, now).is_empty());
+    assert!(cluster.controller.image().brokers[&id(1)].fenced);
+    assert_eq!(ended(&mut cluster, now), [], "it is fenced already");
+    assert_eq!(cluster.partition(orders).in_sync, ids(&[2, 3]));
+    cluster.beat(1);
+    assert!(!cluster.controller.image().brokers[&id(1)].fenced, "it lives after all");
+}
+
+#[test]
+fn who_is_gone_together_stays_in_sync_together() {
+    let mut cluster = Cluster::of(2);
+    let orders = cluster.orders(&[1, 2]);
+    let gone = [1, 2].map(|broker| (id(broker), cluster.heartbeat_of(broker).epoch));
+    cluster.ask(Command::EndSessions(gone.to_vec())).unwrap();
+    let partition = cluster.partition(orders);
+    assert_eq!((partition.leader, &partition.in_sync), (None, &ids(&[1, 2])), "each has all that is committed");
+}
+
+#[test]
 fn a_new_controller_gives_every_broker_a_whole_session() {
     let mut cluster = Cluster::of(2);
     let start = Time(100_000_000_000);

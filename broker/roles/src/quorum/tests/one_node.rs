@@ -198,6 +198,32 @@ fn a_follower_that_hears_its_leader_lets_nobody_stand() {
 }
 
 #[test]
+fn a_follower_whose_leaders_process_is_gone_stands_soon_and_once_an_epoch() {
+    let (mut quorum, id) = follower();
+    let nothing = Body::Records { high_watermark: Offset(0), spans: Vec::new(), records: Default::default() };
+    let out = step(&mut quorum, 20, answer(id, TWO, 5, Some(TWO), nothing));
+    let (id, ..) = sends(&out)[0];
+
+    // Drawn from an eighth of the election timeout.
+    let mut out = Vec::new();
+    quorum.step(Time(1 + 30_000_000), 40_000_000, Input::Refused { id }, &mut out);
+    assert_eq!((quorum.leader(), quorum.deadline()), (Some(TWO), Time(1 + 70_000_000)));
+    assert_eq!(body(&step(&mut quorum, 40, vote(5, 2, 10, true))), Some(&Body::Vote { granted: true }));
+    let out = step(&mut quorum, 70, Input::Tick);
+    let asked = sends(&out);
+    assert!(matches!(asked[..], [(_, TWO, Request::Vote(_)), (_, THREE, Request::Vote(_))]), "{asked:?}");
+
+    // Node 3 hears from the leader: it was the network that refused, and may go on doing so.
+    let (id, ..) = asked[1];
+    let out = step(&mut quorum, 80, answer(id, THREE, 5, Some(TWO), Body::Vote { granted: false }));
+    assert_eq!(quorum.leader(), Some(TWO));
+    let (id, ..) = sends(&out)[0];
+    step(&mut quorum, 90, Input::Refused { id });
+    assert_eq!(quorum.leader(), Some(TWO));
+    assert_eq!(sends(&step(&mut quorum, 1000, Input::Tick)).len(), 1, "it only asks the leader again");
+}
+
+#[test]
 fn the_only_voter_elects_itself_at_once_but_not_before_its_vote_is_on_disk() {
     let alone = Recovered { state: QuorumState::default(), log: Positions::default(), voters: voters(&[ONE]) };
     let mut quorum = Quorum::new(config(), alone, Time(1), 0);

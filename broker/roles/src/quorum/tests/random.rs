@@ -18,7 +18,8 @@ fn live(world: &mut World, events: &[Event]) {
         let wire = (pick as usize).checked_rem(world.wires.len());
         match (kind, wire) {
             (0..45, Some(wire)) => world.deliver(wire),
-            (45..49, Some(wire)) => world.lose(wire),
+            (45..48, Some(wire)) => world.lose(wire),
+            (48, Some(wire)) => world.refuse(wire),
             (49..65, _) => world.persist(id),
             (65..76, _) => world.sync(id),
             (76..84, _) => world.propose(world.leader().unwrap_or(id)),

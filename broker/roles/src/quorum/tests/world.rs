@@ -306,6 +306,14 @@ impl World {
         }
     }
 
+    /// Whoever was to be asked is said to be gone, whether it is or not.
+    pub(super) fn refuse(&mut self, index: usize) {
+        match self.wires.remove(index) {
+            Wire::Request { from, id, .. } => self.step(from, Input::Refused { id }),
+            response @ Wire::Response { .. } => self.wires.push(response),
+        }
+    }
+
     pub(super) fn persist(&mut self, id: BrokerId) {
         let node = self.nodes.get_mut(&id).unwrap();
         if let Some((version, state)) = node.to_persist.take() {
