@@ -360,7 +360,7 @@ const KEYS: &[Key] = &[
         name: "broker.session.timeout.ms",
         shape: milliseconds!(broker_session_timeout, 100),
         absent: None,
-        means: "A broker that is silent for so long loses its leaderships to others. Shorter fails over sooner, and in error.",
+        means: "A broker that is silent for so long loses its leaderships to others. Shorter fails over sooner, and in error. One whose process is gone, as its machine says, is not waited for.",
     },
     Key {
         name: "controller.quorum.election.timeout.ms",
@@ -372,7 +372,7 @@ const KEYS: &[Key] = &[
         name: "controller.quorum.fetch.timeout.ms",
         shape: milliseconds!(quorum_fetch_timeout, 10),
         absent: None,
-        means: "A voter that heard nothing from its leader for so long stands for election.",
+        means: "A voter that heard nothing from its leader for so long stands for election. One whose leader's process is gone, as its machine says, stands at once.",
     },
     Key {
         name: "metadata.log.segment.bytes",
