@@ -102,6 +102,7 @@ const TALES: &[Tale] = tales![
     "storage/reads-and-writes-fail.toml",
     "storage/one-disk-of-two-dies.toml",
     "storage/rot-beside-a-dead-disk.toml",
+    "storage/time-index-rots.toml",
     "storage/new-disk-waits-for-the-records.toml",
     "storage/disk-stands-still.toml",
     "storage/new-files-lose-power.toml",

@@ -43,8 +43,11 @@ struct Tally {
 pub(crate) async fn run<H: Host>(node: Arc<Node<H>>) {
     let mut hopeless: BTreeSet<PartitionId> = BTreeSet::new();
     loop {
-        let end = match dirtiest(&node, &hopeless) {
-            Some(partition) => {
+        let dirtiest = dirtiest(&node, &hopeless);
+        let ratio = dirtiest.as_ref().map(|(due, _)| due.dirty_ratio());
+        node.metrics.cleaner.looked(node.host.now(), ratio, hopeless.len());
+        let end = match dirtiest {
+            Some((_, partition)) => {
                 let end = compact(&node, &partition).await;
                 if end == End::Hopeless {
                     hopeless.insert(partition.id);
@@ -60,7 +63,7 @@ pub(crate) async fn run<H: Host>(node: Arc<Node<H>>) {
 }
 
 /// The log that is to be compacted next: one that is overdue, else the one of which the largest part is dirty.
-fn dirtiest<H: Host>(node: &Node<H>, hopeless: &BTreeSet<PartitionId>) -> Option<Arc<Partition<H>>> {
+fn dirtiest<H: Host>(node: &Node<H>, hopeless: &BTreeSet<PartitionId>) -> Option<(storage::Due, Arc<Partition<H>>)> {
     let now = node.host.wall_clock();
     let partitions = node.partitions().into_iter().filter(|partition| !hopeless.contains(&partition.id));
     let due = partitions.filter_map(|partition| match partition.compaction_due(now) {
@@ -72,8 +75,7 @@ fn dirtiest<H: Host>(node: &Node<H>, hopeless: &BTreeSet<PartitionId>) -> Option
     });
     let rank = |due: &storage::Due| (due.is_overdue, due.dirty_ratio());
     // Of equals the first, so that the order does not depend on how many there are.
-    let most = due.reduce(|most, next| if rank(&most.0) < rank(&next.0) { next } else { most });
-    most.map(|(_, partition)| partition)
+    due.reduce(|most, next| if rank(&most.0) < rank(&next.0) { next } else { most })
 }
 
 async fn compact<H: Host>(node: &Node<H>, partition: &Partition<H>) -> End {
@@ -111,6 +113,7 @@ async fn run_compaction<H: Host>(
         match compacting.step()? {
             Step::Worked { bytes, rewritten } => {
                 tally.read_bytes += bytes;
+                node.metrics.cleaner.read_bytes.add(bytes);
                 tally.batches_rewritten += rewritten.len();
                 tally.records_kept += rewritten.iter().map(|batch| batch.kept.len()).sum::<usize>();
                 partition.will_be_rewritten(rewritten);
@@ -133,6 +136,7 @@ async fn run_compaction<H: Host>(
         }
     }
     partition.finish_compaction(compacting.keep().await?)?;
+    node.metrics.cleaner.runs.add(1);
     model::reached!("a log was compacted");
     Ok(End::Done)
 }

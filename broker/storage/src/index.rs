@@ -35,6 +35,8 @@ pub(crate) struct Index {
     /// Timestamps and offsets rise.
     moments: Vec<Moment>,
     latest: Option<Moment>,
+    /// Its older entries were not made from batches, but read from files.
+    is_from_files: bool,
     planted: Planted,
 }
 
@@ -44,14 +46,29 @@ impl Index {
     }
 
     fn with(config: &LogConfig, places: Vec<Place>, moments: Vec<Moment>) -> Index {
-        Index { interval_bytes: config.index_interval_bytes, places, moments, latest: None, planted: config.planted }
+        let (interval_bytes, planted) = (config.index_interval_bytes, config.planted);
+        Index { interval_bytes, places, moments, latest: None, is_from_files: false, planted }
     }
 
     /// An index that was kept in files, up to its last place: from there on batches must be noted again.
     pub(crate) fn from_entries(config: &LogConfig, places: Vec<Place>, moments: Vec<Moment>) -> Option<(Index, Place)> {
-        let mut index = Index::with(config, places, moments);
+        let mut index = Index { is_from_files: true, ..Index::with(config, places, moments) };
         let last = index.forget_from(u64::MAX)?;
         Some((index, last))
+    }
+
+    pub(crate) fn is_from_files(&self) -> bool {
+        self.is_from_files
+    }
+
+    /// One that knows nothing yet.
+    pub(crate) fn anew(&self) -> Index {
+        Index { places: Vec::new(), moments: Vec::new(), latest: None, is_from_files: false, ..*self }
+    }
+
+    /// The newest moments of those that were read from files: whether they are true is for the batches to say.
+    pub(crate) fn moments_to_prove(&self, most: usize) -> &[Moment] {
+        if self.is_from_files { &self.moments[self.moments.len().saturating_sub(most)..] } else { &[] }
     }
 
     /// Takes note of the batch at `position`, the last one of the segment.
@@ -82,6 +99,11 @@ impl Index {
         self.latest.map_or(Timestamp(i64::MIN), |moment| moment.latest)
     }
 
+    /// Where that is, if there is any.
+    pub(crate) fn latest_moment(&self) -> Option<Moment> {
+        self.latest
+    }
+
     /// Bytes of the offset index in its file.
     pub(crate) fn bytes(&self) -> u64 {
         (self.places.len() * PLACE_BYTES) as u64
@@ -99,10 +121,10 @@ impl Index {
         after.checked_sub(1).map(|last| self.places[last])
     }
 
-    /// As [`Index::before`], of the first batch that has a timestamp at or after `at`.
-    pub(crate) fn before_time(&self, at: Timestamp) -> Option<Place> {
+    /// The last moment that is known to come before `at`.
+    pub(crate) fn moment_before(&self, at: Timestamp) -> Option<Moment> {
         let after = self.moments.partition_point(|moment| moment.latest < at);
-        after.checked_sub(1).and_then(|last| self.before(self.moments[last].offset))
+        after.checked_sub(1).map(|last| self.moments[last])
     }
 
     /// Forgets all entries from `position` on, and gives the place from which batches must be noted again. None: from the first.

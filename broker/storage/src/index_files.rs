@@ -7,8 +7,9 @@
 //! Fault model. Both are put in place only once they are synced, and taken away before their segment's file gives its name to
 //! another, so neither a crash nor a loss of power leaves one that is torn or speaks of another file. A truncation may leave
 //! entries beyond the segment's end, which are dropped. Rot is seen by bounds and order, by the walk from the last entry to the
-//! segment's end, and whenever an entry is used: the batch must begin there. A file that is missing or wrong is made again
-//! from the segment; nothing but time is lost. Not seen: rot that gives a timestamp of the time index another value in order.
+//! segment's end, and whenever an entry is used: the batch must begin there, and have that timestamp. The segment's last moment is compared
+//! with its batch at each start, and the newest of those that are to be written again, because the segment goes on or was cut. A file that
+//! is missing or wrong is made again from the segment; nothing but time is lost.
 
 use std::io;
 
@@ -46,8 +47,17 @@ pub(crate) fn encode(index: &Index, base: Offset) -> [Vec<u8>; 2] {
     ]
 }
 
-/// The index of the segment at `base` as its files have it, and its last place, from which on the segment must be walked.
-/// Entries at or after `end`, or past `length` bytes, are of a tail that was cut. None if a file is missing or makes no sense.
+/// What index files tell of their segment.
+pub(crate) struct Told {
+    /// Up to its last place, which is `place`: from there on the segment must be walked.
+    pub(crate) index: Index,
+    pub(crate) place: Place,
+    /// The latest moment of all, which may lie behind that.
+    pub(crate) latest: Option<Moment>,
+}
+
+/// What the index files of the segment at `base` tell, which ends at `end`. Places at or after that, or past `length` bytes, are of a tail
+/// that was cut. None if a file is missing or makes no sense.
 pub(crate) fn read<D: Disk>(
     disk: &D,
     directory: &str,
@@ -55,7 +65,7 @@ pub(crate) fn read<D: Disk>(
     end: Offset,
     length: u64,
     config: &LogConfig,
-) -> Option<(Index, Place)> {
+) -> Option<Told> {
     let bytes = entries(disk, &index_path(directory, base), PLACE_BYTES)?;
     let mut places: Vec<Place> = places(&bytes, base).collect();
     places.truncate(places.partition_point(|place| place.offset < end && place.position < length));
@@ -64,11 +74,13 @@ pub(crate) fn read<D: Disk>(
     let begins_well = places.first().is_some_and(|first| first.position == 0);
     let places_rise = places.is_sorted_by(|a, b| a.offset < b.offset && a.position < b.position);
     let moments_rise = moments.is_sorted_by(|a, b| a.latest < b.latest && a.offset < b.offset);
-    let is_within = moments.first().is_none_or(|first| base <= first.offset);
+    let is_within = moments.iter().all(|moment| (base..end).contains(&moment.offset));
     if !(begins_well && places_rise && moments_rise && is_within) {
         return None;
     }
-    Index::from_entries(config, places, moments)
+    let latest = moments.last().copied();
+    let (index, place) = Index::from_entries(config, places, moments)?;
+    Some(Told { index, place, latest })
 }
 
 /// The entries in the bytes of an offset index.

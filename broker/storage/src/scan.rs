@@ -3,11 +3,12 @@
 use host::{Disk, File};
 use model::{BatchHeader, Bug, Epochs, Offset, Producers};
 
+use crate::index_files::{self, Told};
 use crate::recovery::{Recovered, segment_path};
 use crate::recovery_point::RecoveryPoint;
-use crate::segment::Segment;
+use crate::segment::{MOMENTS_PROVEN_MAX, Segment};
 use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
-use crate::{LogConfig, Recovery, StorageError, index_files};
+use crate::{LogConfig, Recovery, StorageError};
 
 /// What a start knows before it reads a segment.
 pub(crate) struct Scan<'a, D: Disk> {
@@ -103,7 +104,7 @@ impl<D: Disk> Scan<'_, D> {
     fn take_index(&self, segment: &mut Segment<D::File>, bounds: &Bounds, epochs: &Epochs) -> Result<bool, Damage> {
         let end = bounds.next_base.unwrap_or(Offset(i64::MAX));
         let read = index_files::read(self.disk, self.directory, segment.base, end, bounds.file_length, self.config);
-        let Some((index, place)) = read else { return Ok(false) };
+        let Some(Told { index, place, latest }) = read else { return Ok(false) };
         let file = segment.file.clone();
         let mut indexed = Segment::new(segment.base, segment.path.clone(), file.clone(), self.config);
         indexed.begin_from(index, place);
@@ -121,7 +122,9 @@ impl<D: Disk> Scan<'_, D> {
             Some(next) => indexed.end == next,
             None => indexed.length == bounds.file_length,
         };
-        if !is_whole {
+        // Of a segment that goes on the moments will be written again.
+        let proven = if bounds.next_base.is_some() { 1 } else { MOMENTS_PROVEN_MAX };
+        if !is_whole || indexed.index.latest_moment() != latest || !indexed.has_true_moments(proven) {
             tracing::warn!(file = segment.path, "an index does not agree with its segment, and is made again");
             return Ok(false);
         }
@@ -156,9 +159,11 @@ impl<D: Disk> Scan<'_, D> {
         let file = segment.file.clone();
         let mut walk = Walk::new(&file, 0, file_length, HEADER_CHUNK);
         recovered.recovery.walked_segments += 1;
+        // The latest timestamp so far, if only its header was read.
+        let mut doubtful: Option<(u64, BatchHeader)> = None;
         let damage = loop {
             if next_base == Some(expected) {
-                return Ok(false);
+                return prove(segment, doubtful).map(|()| false);
             }
             let position = walk.position();
             let header = match walk.peek() {
@@ -167,7 +172,7 @@ impl<D: Disk> Scan<'_, D> {
                 Ok(None) if position < synced_bytes && synced_bytes != u64::MAX => {
                     break format!("the file ends before byte {synced_bytes}");
                 }
-                Ok(None) => return Ok(false),
+                Ok(None) => return prove(segment, doubtful).map(|()| false),
                 Err(WalkError::Damage(error)) => break error.to_string(),
                 Err(error) => return Err(segment.refused(position, error).into()),
             };
@@ -189,6 +194,11 @@ impl<D: Disk> Scan<'_, D> {
                     break error.to_string();
                 }
                 recovered.recovery.verified_bytes += header.size as u64;
+                doubtful = None;
+            } else if verify && segment.index.latest() < header.max_timestamp {
+                doubtful = Some((position, header));
+            } else if header.max_timestamp < segment.index.latest() {
+                prove(segment, doubtful.take())?;
             }
             if !has_known_epochs {
                 recovered.epochs.assign(header.leader_epoch, header.base_offset);
@@ -205,4 +215,16 @@ impl<D: Disk> Scan<'_, D> {
         tracing::warn!(file = segment.path, position = walk.position(), damage, "a torn tail is cut");
         Ok(true)
     }
+}
+
+/// Verifies a batch whose timestamp an index would have for the latest. A header is under the checksum of its whole batch, which is not read for each:
+/// but a time that those behind it do not reach may be rot, and would stay in the index.
+fn prove<F: File>(segment: &Segment<F>, doubtful: Option<(u64, BatchHeader)>) -> Result<(), Damage> {
+    let Some((position, header)) = doubtful else { return Ok(()) };
+    let batch = segment.read_exactly(position, header.size)?;
+    let reason = match BatchHeader::verify(&batch) {
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    Err(StorageError::Corrupt { file: segment.path.clone(), position, reason }.into())
 }

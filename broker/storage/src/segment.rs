@@ -6,13 +6,16 @@ use bytes::{Bytes, BytesMut};
 use host::{File, FileRange};
 use model::{BatchError, BatchHeader, Offset, Timestamp, batches};
 
-use crate::index::{Index, Place};
+use crate::index::{Index, Moment, Place};
 use crate::recent::{RecentBatches, Ticket};
 use crate::walk::{HEADER_CHUNK, Walk, WalkError, refused};
 use crate::{LogConfig, StorageError};
 
 /// Batches at a segment's end whose place is known without reading: whoever keeps up reads these.
 const TAIL_MAX: usize = 16;
+
+/// As many moments of a segment that goes on are compared with their batches: those of some megabytes.
+pub(crate) const MOMENTS_PROVEN_MAX: usize = 1024;
 
 /// Fewer bytes are read and looked at before they are sent: that costs little, and finds rot early.
 const SENT_BYTES_MIN: u64 = 64 << 10;
@@ -110,7 +113,9 @@ impl<F: File> Segment<F> {
 
     /// Gives up the batches from `position` on, the first of which begins at `end`. The file keeps its bytes.
     pub(crate) fn cut(&mut self, position: u64, end: Offset) -> Result<(), StorageError> {
-        let mut index = self.index.clone();
+        // What was rotten would be written again, as if it were true.
+        let is_true = self.has_true_moments(MOMENTS_PROVEN_MAX);
+        let mut index = if is_true { self.index.clone() } else { self.index.anew() };
         let from = index.forget_from(position).map_or(0, |place| place.position);
         let mut walk = Walk::new(&self.file, from, position, HEADER_CHUNK);
         while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
@@ -125,6 +130,20 @@ impl<F: File> Segment<F> {
         self.synced_length = self.synced_length.min(position);
         self.end = end;
         Ok(())
+    }
+
+    /// Are the newest moments of the index, as far as they come from files, those of their batches? Rot may have made others of them that
+    /// have the order of the rest.
+    pub(crate) fn has_true_moments(&self, most: usize) -> bool {
+        self.index.moments_to_prove(most).iter().all(|moment| self.is_true(*moment))
+    }
+
+    fn is_true(&self, moment: Moment) -> bool {
+        let found = self.find(self.index.before(moment.offset), |header| moment.offset <= header.last_offset());
+        let is_that =
+            |header: &BatchHeader| (header.base_offset, header.max_timestamp) == (moment.offset, moment.latest);
+        // Where the batches make no sense it is not for the index to say so.
+        found.map_or(true, |found| found.is_some_and(|(_, header)| is_that(&header)))
     }
 
     /// The first batch whose last offset is at or after `offset`.
@@ -193,7 +212,8 @@ impl<F: File> Segment<F> {
         if self.index.latest() < at || self.end <= from {
             return Ok(None);
         }
-        let places = [self.index.before_time(at), self.index.before(from)];
+        let moment = self.index.moment_before(at).filter(|moment| !self.index.is_from_files() || self.is_true(*moment));
+        let places = [moment.and_then(|moment| self.index.before(moment.offset)), self.index.before(from)];
         let place = places.into_iter().flatten().max_by_key(|place| place.position);
         self.find(place, |header| from <= header.last_offset() && at <= header.max_timestamp)
     }

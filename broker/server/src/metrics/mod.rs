@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use model::Time;
 use prometheus_client::metrics::histogram::Histogram;
 use protocol::SUPPORTED;
 
@@ -49,6 +50,34 @@ pub(crate) struct Metrics {
     pub(crate) in_sync_expands: Count,
     /// How often this node was made leader without having been in sync.
     pub(crate) unclean_elections: Count,
+    pub(crate) cleaner: Cleaner,
+}
+
+/// What the cleaner did, and found when it last looked for a log to compact.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaner {
+    pub(crate) runs: Count,
+    pub(crate) read_bytes: Count,
+    /// Nanoseconds of the host's time.
+    looked: AtomicU64,
+    max_dirty_percent: AtomicUsize,
+    uncleanable: AtomicUsize,
+}
+
+impl Cleaner {
+    /// It looked, and found the dirtiest log to be due, if any; others it leaves alone, since their records make no sense.
+    pub(crate) fn looked(&self, now: Time, dirtiest: Option<f64>, uncleanable: usize) {
+        self.looked.store(now.0, Ordering::Relaxed);
+        self.max_dirty_percent.store((dirtiest.unwrap_or(0.0) * 100.0) as usize, Ordering::Relaxed);
+        self.uncleanable.store(uncleanable, Ordering::Relaxed);
+    }
+
+    /// How dirty the dirtiest log was, in percent; how many are left alone; when that was.
+    fn last_look(&self) -> (usize, usize, Time) {
+        let [percent, uncleanable] =
+            [&self.max_dirty_percent, &self.uncleanable].map(|seen| seen.load(Ordering::Relaxed));
+        (percent, uncleanable, Time(self.looked.load(Ordering::Relaxed)))
+    }
 }
 
 impl Default for Metrics {
@@ -62,6 +91,7 @@ impl Default for Metrics {
             in_sync_shrinks: Count::default(),
             in_sync_expands: Count::default(),
             unclean_elections: Count::default(),
+            cleaner: Cleaner::default(),
         }
     }
 }

@@ -160,12 +160,28 @@ fn replicas<H: Host>(page: &mut Page<'_>, node: &Node<H>, image: &Image) -> fmt:
     )?;
     page.gauge("kafka_server_replicamanager_reassigningpartitions", "partitions that it leads and that move", moving)?;
     throttles(page, node, image)?;
+    cleaner(page, node)?;
     let metrics = &node.metrics;
     let (shrinks, expands) = ("in-sync sets that lost a member", "in-sync sets that gained one");
     page.counter("kafka_server_replicamanager_isrshrinks", shrinks, &metrics.in_sync_shrinks)?;
     page.counter("kafka_server_replicamanager_isrexpands", expands, &metrics.in_sync_expands)?;
     let unclean = "times that this broker was made leader without having been in sync";
     page.counter("kafka_controller_controllerstats_uncleanleaderelections", unclean, &metrics.unclean_elections)
+}
+
+/// Compaction, which goes on behind everybody's back.
+fn cleaner<H: Host>(page: &mut Page<'_>, node: &Node<H>) -> fmt::Result {
+    let (max_dirty_percent, uncleanable, looked) = node.metrics.cleaner.last_look();
+    let percent = "how dirty the dirtiest log was that was due for compaction at the last look; 0: none was";
+    page.gauge("kafka_log_logcleanermanager_max_dirty_percent", percent, max_dirty_percent)?;
+    let alone = "logs that are not compacted until the next start, since their records make no sense";
+    page.gauge("kafka_log_logcleanermanager_uncleanable_partitions_count", alone, uncleanable)?;
+    let since = node.host.now().since(looked).as_millis();
+    let last = "milliseconds since the cleaner last looked for a log to compact";
+    page.gauge("kafka_log_logcleanermanager_time_since_last_run_ms", last, i64::try_from(since).unwrap_or(i64::MAX))?;
+    page.counter("kafka_log_logcleaner_runs", "logs that were compacted to their end", &node.metrics.cleaner.runs)?;
+    let read = "bytes that compaction has read";
+    page.counter("kafka_log_logcleaner_readbytes", read, &node.metrics.cleaner.read_bytes)
 }
 
 /// Replication that is throttled (KIP-73): the limit, what passed under it, and the replicas that it holds back at this moment.
