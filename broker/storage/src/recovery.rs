@@ -6,7 +6,8 @@
 //! decide.
 //!
 //! Of what lies below the recovery point nothing is read but the index files and the checkpoint of the leader epochs, and the batches
-//! after each index's last entry. Should these not agree, the batch headers are walked as if they were not there.
+//! after each index's last entry. Should these not agree, the batch headers are walked as if they were not there, and those batches verified
+//! that would give an index its latest time without others that bear them out.
 
 use host::{Disk, File};
 use model::{Bug, Epochs, Offset, Producers};

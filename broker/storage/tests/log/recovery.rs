@@ -88,6 +88,24 @@ fn damage_below_the_recovery_point_is_named_and_not_cut() {
 }
 
 #[test]
+fn a_time_that_rotted_below_the_recovery_point_is_not_taken_for_the_latest() {
+    let disk = MemoryDisk::default();
+    let (all, ends) = five(&disk);
+    close(&disk);
+    host::Disk::remove(&disk, "orders-0/00000000000000000000.timeindex").unwrap();
+    for batch in [0, ends[1], ends[3]] {
+        let mut bytes = all.clone();
+        // The last but one of the latest timestamp's bytes, in a header that is walked over.
+        bytes[batch + 41] ^= 0x40;
+        disk.overwrite(FIRST_SEGMENT, bytes);
+        let error = try_open(&disk, large()).err().unwrap();
+        assert!(matches!(&error, StorageError::Corrupt { position, .. } if *position == batch as u64), "{error}");
+    }
+    disk.overwrite(FIRST_SEGMENT, all);
+    assert!(try_open(&disk, large()).unwrap().0.indexes_equal_a_scan().unwrap());
+}
+
+#[test]
 fn a_segment_that_was_safe_and_is_gone_is_named() {
     for gone in 1.. {
         let disk = MemoryDisk::default();
