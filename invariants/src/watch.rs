@@ -86,6 +86,11 @@ impl Watch {
         self.topics.insert(name.to_owned(), topic);
     }
 
+    /// The topics that have these names by now: one that was made again has the name of the one before.
+    pub fn topics_by_name(&self) -> BTreeMap<String, TopicId> {
+        self.world.topics_by_name().clone()
+    }
+
     /// Takes the next entry of the trace. A violation ends the run: what follows the first bad event is its consequence. Each
     /// promise tells of its first only.
     pub fn observe(&mut self, entry: &Entry) -> Option<Violation> {

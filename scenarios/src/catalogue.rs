@@ -52,6 +52,7 @@ const TALES: &[Tale] = tales![
     "producers/numbers-outlive-what-is-deleted.toml",
     "topics/topic-is-deleted-under-load.toml",
     "topics/topic-is-made-again.toml",
+    "topics/name-is-left-in-another-directory.toml",
     "topics/order-to-delete-comes-late.toml",
     "storage/nothing-left-to-compare-with.toml",
     "storage/stopped-in-order.toml",

@@ -446,7 +446,8 @@ async fn conduct_run(
     world.sleep(AFTERMATH).await;
     let missed = close(world, &ground, &stage, &ends, conduct).await;
     conduct.lock().missed.extend(missed);
-    stock::take(&stage);
+    let topics = watching.lock().promises.topics_by_name();
+    stock::take(&stage, |name| topics.get(name).copied());
 }
 
 /// The topics that are not there in the end.

@@ -37,6 +37,7 @@ tales! {
     numbers_outlive_what_is_deleted: "producers/numbers-outlive-what-is-deleted.toml",
     topic_is_deleted_under_load: "topics/topic-is-deleted-under-load.toml",
     topic_is_made_again: "topics/topic-is-made-again.toml",
+    name_is_left_in_another_directory: "topics/name-is-left-in-another-directory.toml",
     order_to_delete_comes_late: "topics/order-to-delete-comes-late.toml",
     stopped_in_order: "storage/stopped-in-order.toml",
     power_fails_after_an_orderly_stop: "storage/power-fails-after-an-orderly-stop.toml",

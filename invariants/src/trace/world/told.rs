@@ -1,5 +1,7 @@
 //! How each entry of a trace changes the world.
 
+use std::collections::BTreeMap;
+
 use evidence::{Entry, Harm, What};
 use model::{Event, LeaderEpoch, Offset, PartitionId, TopicId};
 
@@ -41,6 +43,11 @@ impl World {
     pub(crate) fn name_topic(&mut self, name: &str, topic: TopicId) {
         self.directories.insert(name.to_owned(), topic);
         self.topic_names.insert(topic, name.to_owned());
+    }
+
+    /// The topics that have these names by now.
+    pub(crate) fn topics_by_name(&self) -> &BTreeMap<String, TopicId> {
+        &self.directories
     }
 
     fn hurt(&mut self, node: NodeId, harm: Harm, file: &str) {
