@@ -194,9 +194,9 @@ impl<D: Disk> Scan<'_, D> {
                     break error.to_string();
                 }
                 recovered.recovery.verified_bytes += header.size as u64;
-                doubtful = None;
-            } else if verify && segment.index.latest() < header.max_timestamp {
-                doubtful = Some((position, header));
+            }
+            if segment.index.latest() < header.max_timestamp {
+                doubtful = (verify && position + header.size as u64 <= synced_bytes).then_some((position, header));
             } else if header.max_timestamp < segment.index.latest() {
                 prove(segment, doubtful.take())?;
             }
@@ -211,6 +211,7 @@ impl<D: Disk> Scan<'_, D> {
             let (file, position) = (segment.path.clone(), walk.position());
             return Err(StorageError::Corrupt { file, position, reason: damage }.into());
         }
+        prove(segment, doubtful)?;
         model::reached!("a torn tail was cut");
         tracing::warn!(file = segment.path, position = walk.position(), damage, "a torn tail is cut");
         Ok(true)
