@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use scenarios::{Change, ChangeKind, PartitionName, Scenario, Selector, Topic};
 use sim::{Links, Stream};
 
+use crate::faults::attend;
 use crate::scene::Scene;
 use crate::selection::{Role, select};
 use crate::stage::Stage;
@@ -228,18 +229,21 @@ fn give_back(left: &mut BTreeSet<usize>, group: &BTreeSet<usize>, least: usize, 
 }
 
 /// Demands that all but `left` find themselves: every partition that can takes a record and gives it back, and `stalls` says what is
-/// missing yet. Answers what was not to be had, besides what the promise will tell of.
+/// missing yet. A node of theirs that gives up is attended to as ever. Answers what was not to be had, besides what the promise will tell
+/// of.
 pub(crate) async fn demand(
     stage: &Stage,
     ground: &Ground,
     left: &BTreeSet<usize>,
     within: Duration,
     stalls: impl Fn() -> Vec<String>,
+    scene: impl Fn() -> Scene,
 ) -> Option<String> {
     let world = &stage.world;
     let is_core = |member: &usize| !stage.roles()[*member].is_client() && !left.contains(member);
-    let core = (0..stage.roles().len()).filter(is_core).map(|member| NodeName(stage.node(member).name().into()));
-    world.note(What::QuietBegan { core: core.collect() });
+    let core: Vec<usize> = (0..stage.roles().len()).filter(is_core).collect();
+    let names = core.iter().map(|&member| NodeName(stage.node(member).name().into()));
+    world.note(What::QuietBegan { core: names.collect() });
     let progress: Arc<Mutex<BTreeMap<_, Probed>>> = Arc::default();
     let (own, noted) = (ground.clone(), progress.clone());
     let prober = errands::start(world, errands::PROBE, move |host| probe(host, own.clone(), noted.clone()));
@@ -248,7 +252,12 @@ pub(crate) async fn demand(
         progress.iter().find(|(_, probed)| **probed == Probed::Written).map(|(partition, _)| partition.to_string())
     };
     let deadline = world.now() + within;
-    while world.now() < deadline && (!stalls().is_empty() || unread().is_some()) {
+    loop {
+        let scene = scene();
+        let waiting = core.iter().filter(|&&member| !attend(member, stage, &scene)).count();
+        if deadline <= world.now() || waiting == 0 && stalls().is_empty() && unread().is_none() {
+            break;
+        }
         world.sleep(LOOK).await;
     }
     prober.crash();

@@ -433,15 +433,16 @@ async fn conduct_run(
     await_clients(&stage, producers, LAST_RECORD_MAX).await;
     end_clients(&stage, producers, &recorder);
     let stalls = || watching.lock().promises.stalls();
+    // A copy, as above.
+    let scene = || watching.lock().scene.clone();
     if let Left::These(left) = left {
-        let missed = quiet::demand(&stage, &ground, &left, within(scenario), stalls).await;
+        let missed = quiet::demand(&stage, &ground, &left, within(scenario), stalls, scene).await;
         conduct.lock().missed.extend(missed);
-        let scene = watching.lock().scene.clone();
-        quiet::heal(&mut stage, &scene);
+        quiet::heal(&mut stage, &scene());
         late = changes.wait(world, LAST_RECORD_MAX).await;
     }
     conduct.lock().missed.extend(late);
-    let missed = quiet::demand(&stage, &ground, &BTreeSet::new(), within(scenario), stalls).await;
+    let missed = quiet::demand(&stage, &ground, &BTreeSet::new(), within(scenario), stalls, scene).await;
     conduct.lock().missed.extend(missed);
     world.sleep(AFTERMATH).await;
     let missed = close(world, &ground, &stage, &ends, conduct).await;

@@ -21,6 +21,8 @@ pub(crate) struct Scene {
     lost_directory: Arc<BTreeSet<String>>,
     /// Logs that a process has opened and that still runs, by node.
     opened: Arc<BTreeMap<String, BTreeSet<PartitionId>>>,
+    /// Logs that a node found damaged since it started, by node.
+    damaged: Arc<BTreeMap<String, BTreeSet<PartitionId>>>,
 }
 
 /// One partition, as the newest metadata that anybody applied says.
@@ -79,6 +81,7 @@ impl Scene {
                 Arc::make_mut(&mut self.opened).remove(&*entry.node.0);
                 Arc::make_mut(&mut self.gave_up).remove(&*entry.node.0);
                 Arc::make_mut(&mut self.lost_directory).remove(&*entry.node.0);
+                Arc::make_mut(&mut self.damaged).remove(&*entry.node.0);
                 return Vec::new();
             }
             _ => return Vec::new(),
@@ -86,6 +89,10 @@ impl Scene {
         match event {
             Event::Recovered { partition, .. } => {
                 Arc::make_mut(&mut self.opened).entry(entry.node.0.to_string()).or_default().insert(*partition);
+                Vec::new()
+            }
+            Event::LogDamaged { partition } => {
+                Arc::make_mut(&mut self.damaged).entry(entry.node.0.to_string()).or_default().insert(*partition);
                 Vec::new()
             }
             Event::LogDirectoryFailed { replicas, .. } => {
@@ -152,8 +159,17 @@ impl Scene {
 
     /// Has the process that runs on this node opened its log of the partition?
     pub(crate) fn has_opened(&self, node: &str, partition: &PartitionName) -> bool {
+        self.is_among(&self.opened, node, partition)
+    }
+
+    /// Has it found that log damaged since it started?
+    pub(crate) fn has_found_damaged(&self, node: &str, partition: &PartitionName) -> bool {
+        self.is_among(&self.damaged, node, partition)
+    }
+
+    fn is_among(&self, logs: &BTreeMap<String, BTreeSet<PartitionId>>, node: &str, partition: &PartitionName) -> bool {
         let id = self.id(partition);
-        id.is_some_and(|id| self.opened.get(node).is_some_and(|opened| opened.contains(&id)))
+        id.is_some_and(|id| logs.get(node).is_some_and(|logs| logs.contains(&id)))
     }
 
     fn id(&self, name: &PartitionName) -> Option<PartitionId> {

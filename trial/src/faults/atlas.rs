@@ -37,13 +37,25 @@ pub(super) fn may_start(member: usize, stage: &Stage, scene: &Scene) -> Verdict 
     if !stage.is_spared(member) {
         return Verdict::MayStart;
     }
-    verdict(member, |directory| stage.node(member).disk().is_hurt(directory), stage, scene)
+    verdict(member, |log| is_hurt(member, log, stage, scene), stage, scene)
+}
+
+/// Is anything wrong with a member's log? Its bytes, or what the node told of it: a log that was shortened for the sake of bytes that
+/// have since been mended is not what it was.
+pub(super) fn is_hurt(member: usize, log: &PartitionName, stage: &Stage, scene: &Scene) -> bool {
+    let node = stage.node(member);
+    node.disk().is_hurt(&stage.log_directory(member, log)) || scene.has_found_damaged(node.name(), log)
 }
 
 /// May it start if these logs are hurt?
-pub(super) fn verdict(member: usize, is_hurt: impl Fn(&str) -> bool, stage: &Stage, scene: &Scene) -> Verdict {
+pub(super) fn verdict(
+    member: usize,
+    is_hurt: impl Fn(&PartitionName) -> bool,
+    stage: &Stage,
+    scene: &Scene,
+) -> Verdict {
     let logs = scene.partitions().filter(|(_, seen)| is_replica(member, seen, stage));
-    let hurt = logs.filter(|(name, _)| is_hurt(&stage.log_directory(member, name)));
+    let hurt = logs.filter(|(name, _)| is_hurt(name));
     let verdicts = hurt.map(|(name, seen)| {
         if !stage.broker(member).is_some_and(|id| seen.in_sync.contains(&id)) {
             Verdict::MayStart

@@ -177,7 +177,7 @@ fn without(members: Vec<usize>, is_done: impl Fn(usize) -> bool) -> Vec<usize> {
 
 /// An operator does with a node that gave up what its error says: moves damaged logs away, and starts it. False if that must
 /// wait.
-fn attend(member: usize, stage: &Stage, scene: &Scene) -> bool {
+pub(crate) fn attend(member: usize, stage: &Stage, scene: &Scene) -> bool {
     if !scene.gave_up(stage.node(member).name()) {
         return true;
     }
@@ -186,8 +186,9 @@ fn attend(member: usize, stage: &Stage, scene: &Scene) -> bool {
         Verdict::MustWait => return false,
         Verdict::MustBeMended => disk.undo_damage(),
         Verdict::MayStart => {
-            let logs = scene.partitions().map(|(name, _)| stage.log_directory(member, &name));
-            logs.filter(|log| disk.is_hurt(log)).for_each(|log| disk.remove_directory(&log));
+            let logs = scene.partitions().map(|(name, _)| name);
+            let hurt = logs.filter(|log| atlas::is_hurt(member, log, stage, scene));
+            hurt.for_each(|log| disk.remove_directory(&stage.log_directory(member, &log)));
         }
     }
     stage.revive(member);

@@ -14,6 +14,7 @@ mod node;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(crate) use disk::attend;
 use evidence::{Recorder, What};
 use model::Time;
 use scenarios::{Fault, FaultKind, Moment, Range, Selector, Sleep, When};
