@@ -109,6 +109,7 @@ const TALES: &[Tale] = tales![
     "storage/disk-stands-still.toml",
     "storage/new-files-lose-power.toml",
     "nodes/empty-disk.toml",
+    "nodes/all-stop-at-once.toml",
     "nodes/only-copy-is-lost.toml",
     "nodes/last-copy-keeps-its-disk.toml",
     "nodes/power-fails-while-they-write.toml",

@@ -94,6 +94,7 @@ tales! {
     disk_stands_still: "storage/disk-stands-still.toml",
     new_files_lose_power: "storage/new-files-lose-power.toml",
     empty_disk: "nodes/empty-disk.toml",
+    all_stop_at_once: "nodes/all-stop-at-once.toml",
     last_copy_keeps_its_disk: "nodes/last-copy-keeps-its-disk.toml",
     only_copy_is_lost: "nodes/only-copy-is-lost.toml",
     power_fails_while_they_write: "nodes/power-fails-while-they-write.toml",

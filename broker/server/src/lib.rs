@@ -148,7 +148,13 @@ pub async fn run<H: Host>(
         stop.await;
         stopping.send_replace(true);
         if node.config.is_broker {
-            let may_stop = stands.wait_for(|standing| *standing == Standing::MayStop);
+            let may_stop = async {
+                tokio::select! {
+                    biased;
+                    _ = stands.wait_for(|standing| *standing == Standing::MayStop) => {}
+                    () = presence::until_no_majority_is_left(&node) => {}
+                }
+            };
             let _ = timeout(&host, node.config.controlled_shutdown_wait_max, may_stop).await;
         }
         node.metadata.resign().await;

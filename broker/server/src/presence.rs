@@ -7,13 +7,18 @@
 //!
 //! Who lives after all, because it is the network that refuses, comes back with its next heartbeat, as after any session that ended too soon.
 //! It is not looked after any more under that registration: it would be fenced again, and come back again.
+//!
+//! Likewise a broker that is to stop asks nobody for leave where too few voters are left to have a controller.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use host::{Connection, Host, Reader, Task, spawn, timeout};
 use model::{BrokerEpoch, BrokerId, Endpoint};
 use roles::controller::Command;
@@ -78,6 +83,20 @@ async fn end_sessions<H: Host>(node: &Node<H>, gone: Vec<Registration>) {
     {
         node.host.sleep(PAUSE[0]).await;
     }
+}
+
+/// Returns when so many voters are gone that the rest is no majority.
+pub(crate) async fn until_no_majority_is_left<H: Host>(node: &Node<H>) {
+    let voters = node.metadata.voters();
+    let others = voters.iter().filter(|voter| voter.id != node.config.node_id);
+    let mut gone: FuturesUnordered<_> =
+        others.map(|voter| until_nobody_listens(&node.host, &voter.endpoint, node.config.request_timeout)).collect();
+    for _ in voters.majority()..=voters.len() {
+        if gone.next().await.is_none() {
+            return pending().await;
+        }
+    }
+    model::reached!("a broker that was to stop found no majority of voters");
 }
 
 /// Returns when a connection is refused. As long as there is one, nothing is asked.
