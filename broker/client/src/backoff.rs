@@ -18,8 +18,13 @@ impl Backoff {
 
     /// The next pause; `entropy` spreads it, so that clients that failed together do not come back together.
     pub(crate) fn next(&mut self, entropy: u64) -> Duration {
-        let pause = self.first.saturating_mul(1 << self.attempts.min(20)).min(self.max);
         self.attempts += 1;
+        self.after(self.attempts, entropy)
+    }
+
+    /// The pause after so many attempts that failed, one at least.
+    pub(crate) fn after(&self, attempts: u32, entropy: u64) -> Duration {
+        let pause = self.first.saturating_mul(1 << (attempts - 1).min(20)).min(self.max);
         let permille = 800 + (entropy % 401) as u32;
         pause * permille / 1000
     }

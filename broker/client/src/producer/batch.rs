@@ -45,6 +45,7 @@ impl OpenBatch {
             replies: self.replies,
             size: self.size,
             deadline: self.deadline,
+            failed_attempts: 0,
             in_doubt: false,
             stamp: None,
         }
@@ -60,6 +61,7 @@ pub(super) struct Batch {
     replies: Vec<Reply>,
     size: usize,
     pub(super) deadline: Time,
+    pub(super) failed_attempts: u32,
     /// Whether some attempt may have written it.
     pub(super) in_doubt: bool,
     /// Its number, from its first attempt on, if the producer is idempotent.

@@ -347,12 +347,11 @@ impl<H: Host> Sender<H> {
             link.in_flight -= 1;
         }
         let now = self.cluster.host().now();
-        for (batch, outcome) in done.outcomes {
+        for (mut batch, outcome) in done.outcomes {
             let queue = self.queues.entry(batch.partition.clone()).or_default();
             queue.in_flight.remove(&batch.sequence);
             match outcome {
                 Outcome::Written(base) => {
-                    self.retry_backoff.reset();
                     if let (Some(sequences), Some(stamp)) = (&mut self.sequences, batch.stamp) {
                         sequences.note_taken(&batch.partition, stamp, &done.endpoint);
                     }
@@ -361,8 +360,9 @@ impl<H: Host> Sender<H> {
                 Outcome::Failed(reason) => {
                     // Whatever it was, the leader may be another by now.
                     self.refresh_needed = true;
-                    let pause = self.retry_backoff.next(self.cluster.host().entropy());
-                    queue.retry_at = now + pause;
+                    batch.failed_attempts += 1;
+                    let pause = self.retry_backoff.after(batch.failed_attempts, self.cluster.host().entropy());
+                    queue.retry_at = queue.retry_at.max(now + pause);
                     if let Some(sequences) = &mut self.sequences {
                         sequences.note_not_taken(&batch.partition);
                         if let Reason::Refused(code) = &reason
