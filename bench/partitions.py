@@ -3,6 +3,7 @@ producer writes elsewhere. One line a figure. `cargo build --release -p broker &
 
 import argparse
 import concurrent.futures
+import itertools
 import json
 import pathlib
 import re
@@ -31,6 +32,7 @@ class Nodes(Cluster):
     def __init__(self, binary, directory):
         super().__init__(binary, directory, 3, extra='"num.partitions" = 10\n')
         self.metrics_ports = free_ports(3)
+        self.made = 0
         for node, port in enumerate(self.metrics_ports, 1):
             with open(self.directory / f"broker-{node}" / "broker.toml", "a") as config:
                 config.write(f'"metrics.listener" = "127.0.0.1:{port}"\n')
@@ -78,9 +80,18 @@ class Nodes(Cluster):
         command = [self.binary, *arguments, "--bootstrap", self.bootstrap]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
-    def steady(self, seconds):
-        """A producer that writes 200 records a second elsewhere."""
-        arguments = ["produce", "steady", "--rate", "200", "--records", str(200 * seconds), "--json"]
+    def topic_led(self, is_it):
+        """A new topic of one partition, whose leader is as asked."""
+        for number in itertools.count():
+            name = f"steady-{self.made}-{number}"
+            self.run("topic", "create", name, "--partitions", "1")
+            if is_it(int(re.search(r"leader (\d+)", self.run("topic", "describe", name))[1])):
+                self.made += 1
+                return name
+
+    def steady(self, topic, seconds):
+        """A producer that writes 200 records a second."""
+        arguments = ["produce", topic, "--rate", "200", "--records", str(200 * seconds), "--json"]
         command = [self.binary, "bench", *arguments, "--bootstrap", self.bootstrap]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -108,12 +119,11 @@ def measure(nodes, topics):
     names = [f"topic-{number}" for number in range(topics)]
     nodes.start_all()
     nodes.until(nodes.are_ready)
-    nodes.run("topic", "create", "steady", "--partitions", "1")
-    steady = nodes.steady(30)
+    steady = nodes.steady(nodes.topic_led(lambda leader: True), 30)
     each, all_of = at_once(lambda name: nodes.run("topic", "create", name), names)
     tell(f"{topics} topics of 10 partitions, 3 replicas each, made by 8 clients", f"{all_of:.1f} s, the slowest {max(each):.2f} s")
     tell("until each has a leader and all replicas in sync", f"{nodes.until(lambda: nodes.all_led() and nodes.all_caught_up()):.1f} s more")
-    tell("acknowledgements elsewhere meanwhile", waited(steady))
+    tell("acknowledgements of another topic meanwhile", waited(steady))
     _, all_of = at_once(lambda name: nodes.run("bench", "produce", name, "--records", "200", "--size", "100"), names)
     tell("200 records written to each topic", f"{all_of:.1f} s")
     memory = [resident_bytes(process.pid) / 1e6 for process in nodes.processes.values()]
@@ -122,7 +132,8 @@ def measure(nodes, topics):
     for is_controller in [False, True]:
         (controller,) = nodes.controllers()
         victim = controller if is_controller else controller % 3 + 1
-        steady = nodes.steady(20)
+        written = [nodes.topic_led(lambda leader: (leader == victim) == is_led) for is_led in [False, True]]
+        elsewhere, there = [nodes.steady(topic, 20) for topic in written]
         time.sleep(5)
         nodes.kill(victim)
         who = "the controller" if is_controller else "one that is not the controller"
@@ -130,7 +141,8 @@ def measure(nodes, topics):
         nodes.start(victim)
         tell("it starts again: until it is ready", f"{nodes.until(nodes.are_ready):.1f} s")
         tell("until all replicas are in sync", f"{nodes.until(nodes.all_caught_up):.1f} s more")
-        tell("acknowledgements elsewhere meanwhile", waited(steady))
+        tell("acknowledgements where another led meanwhile", waited(elsewhere))
+        tell("acknowledgements where it had led meanwhile", waited(there))
 
     began = time.monotonic()
     for process in nodes.processes.values():
