@@ -137,8 +137,8 @@ fn replaced(bench: &Bench, name: &str) -> Log<RealDisk> {
         let records: Vec<Keyed> = keys.map(record).collect();
         log.append(&keyed_batch(at * RECORDS as i64, 1, &records, Compression::None, None)).unwrap();
     }
-    let done = bench.runtime.block_on(log.begin_close().run()).unwrap();
-    let _ = log.finish_sync(done);
+    let pending = log.begin_sync().unwrap();
+    let _ = log.finish_sync(bench.runtime.block_on(pending.run()).unwrap());
     log
 }
 
