@@ -22,6 +22,9 @@ const MESSAGE: &[u8] = &[7; 64];
 
 const PORT: u16 = 9_000;
 
+/// Of world time: longer than any number of round trips takes.
+const A_DAY: Duration = Duration::from_secs(86_400);
+
 /// An echo on plain madsim: how long `round_trips` took.
 ///
 /// # Errors
@@ -36,7 +39,7 @@ pub fn bare_echo(round_trips: u32) -> Result<Duration, String> {
 /// A sentence if the run failed.
 pub fn our_echo(round_trips: u32) -> Result<Duration, String> {
     timed(move || {
-        let outcome = run(Options { time_limit: Duration::MAX, ..Options::new(1) }, move |world| async move {
+        let outcome = run(Options { time_limit: A_DAY, ..Options::new(1) }, move |world| async move {
             world.node("server").start(|host| async move { our_server(host).await.map_err(|error| error.to_string()) });
             let (sender, receiver) = channel();
             let client = world.node("client");
