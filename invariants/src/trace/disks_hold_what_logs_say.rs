@@ -6,9 +6,9 @@
 //! replicas differ from where both begin up to the high watermark of both. Of what compaction made the epoch counts between replicas, and
 //! after a loss of power, which may undo the exchange of files; else the borders too.
 //!
-//! Not asked of a log that the world hurt, that its node has not opened since it lost its power, or gave up; of what a snapshot tells
-//! of a producer, not after the log had forgotten it. Nor, once the world hurt the log, be it whole again, of what is read from headers
-//! without their batches' checksums, and may be written down before it is whole: what batches tell of producers, and times in an index.
+//! Not asked of a log that the world hurt, that its node has not opened since it lost its power, or gave up; and of what a snapshot tells
+//! of a producer, not after the log had forgotten it, nor once the world hurt the log, be it whole again: what batches tell of
+//! producers is read from their headers, and no checksum is looked at for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,11 +116,8 @@ impl Promise for DisksHoldWhatLogsSay {
             }
             What::LogFlawed { file, position, reason, producer } => {
                 let Some((partition, _)) = self.answerable(file, node, before) else { return Ok(()) };
-                let is_of_headers = producer.is_some() || file.ends_with(".timeindex");
                 let was_hurt = self.were_hurt.contains(&(partition, node));
-                let is_forgotten =
-                    producer.is_some_and(|producer| self.forgotten.contains(&(partition, node, producer)));
-                if is_forgotten || was_hurt && is_of_headers {
+                if producer.is_some_and(|producer| was_hurt || self.forgotten.contains(&(partition, node, producer))) {
                     return Ok(());
                 }
                 let (words, name) = (before.words(partition), before.name(node));

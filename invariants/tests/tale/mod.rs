@@ -214,13 +214,6 @@ impl Tale {
         self.what(n, What::LogFlawed { file, position: 0, reason: "it lies".into(), producer: Some(ProducerId(7)) })
     }
 
-    /// An index that lies on the disk of `n` says something else than the batches do.
-    pub(crate) fn misindexed(mut self, n: i32, extension: &str) -> Tale {
-        self.watch.name_topic("orders", P.topic);
-        let file = format!("data/orders-0/00000000000000000000.{extension}");
-        self.what(n, What::LogFlawed { file, position: 0, reason: "it lies".into(), producer: None })
-    }
-
     pub(crate) fn commits(self, n: i32, epoch: i32, to: i64) -> Tale {
         self.says(n, Event::HighWatermarkAdvanced { partition: P, epoch: LeaderEpoch(epoch), to: Offset(to) })
     }
