@@ -532,7 +532,9 @@ impl<H: Host> Node<H> {
         // What a trial makes tiny stays so until somebody changes a setting.
         let is_small = buggify!(self.host, "segments were made tiny");
         let segment_bytes = if is_small { TINY_SEGMENT_BYTES } else { settings.log.segment_bytes };
-        let config = LogConfig { segment_bytes, planted, ..settings.log };
+        let are_many = buggify!(self.host, "checkpoints were taken often");
+        let checkpoint_bytes = if are_many { TINY_SEGMENT_BYTES } else { settings.log.checkpoint_bytes };
+        let config = LogConfig { segment_bytes, checkpoint_bytes, planted, ..settings.log };
         let (mut log, recovery) = Log::open(self.host.disk(), &directory, config).await?;
         log.keep_in(self.recent.clone());
         if let Some(to) = recovery.begun_anew {

@@ -58,6 +58,9 @@ pub struct LogConfig {
     pub max_compaction_lag: Option<Duration>,
     /// `cleanup.policy`
     pub cleanup_policy: CleanupPolicy,
+    /// Bytes that a segment grows at least before the recovery point follows, and what spares a start the walk up to there. Not one of
+    /// Kafka's, which goes by time for all logs at once (`log.flush.offset.checkpoint.interval.ms`).
+    pub checkpoint_bytes: u64,
     pub planted: Planted,
 }
 
@@ -85,6 +88,7 @@ impl Default for LogConfig {
             min_compaction_lag: Duration::ZERO,
             max_compaction_lag: None,
             cleanup_policy: CleanupPolicy::Delete,
+            checkpoint_bytes: 1 << 20,
             planted: Planted::NONE,
         }
     }

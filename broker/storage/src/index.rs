@@ -66,7 +66,12 @@ impl Index {
         Index { places: Vec::new(), moments: Vec::new(), latest: None, is_from_files: false, ..*self }
     }
 
-    /// The newest moments of those that were read from files: whether they are true is for the batches to say.
+    /// The newest places of those that were read from files: whether they are true is for the batches to say.
+    pub(crate) fn places_to_prove(&self, most: usize) -> &[Place] {
+        if self.is_from_files { &self.places[self.places.len().saturating_sub(most)..] } else { &[] }
+    }
+
+    /// The newest moments, in the same way.
     pub(crate) fn moments_to_prove(&self, most: usize) -> &[Moment] {
         if self.is_from_files { &self.moments[self.moments.len().saturating_sub(most)..] } else { &[] }
     }

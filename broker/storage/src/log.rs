@@ -509,7 +509,7 @@ impl<D: Disk> Log<D> {
             self.directory_changes += 1;
             let removed = index_files::remove(&self.disk, &self.directory, segment.base);
             removed.map_err(|error| self.failure.note(&segment.path, &error))?;
-            (segment.has_index_files, segment.is_index_kept) = (false, false);
+            (segment.has_index_files, segment.indexed_length) = (false, 0);
         }
         Ok(())
     }

@@ -1,18 +1,18 @@
 //! What a log knew of its producers at some offset: `<offset>.snapshot`.
 //!
-//! A checksum and [`Producers`] in CBOR, taken where a segment begins and when the log is closed. It is put in place like the recovery
-//! point, and before it: once the log is safe up to there. So a start, or a truncation, walks the batch headers of the last
-//! segment alone, and what retention deletes stays known: where a crash came before the snapshot, or retention would, one is put at the
+//! A checksum and [`Producers`] in CBOR, taken where a segment begins, now and then within the one that grows, and when the log is closed.
+//! It is put in place like the recovery point, and before it: once the log is safe up to there. So a start, or a truncation, reads the last
+//! batches alone, each of which it verifies, and what retention deletes stays known: where a crash came before the snapshot, or retention would, one is put at the
 //! log's new start before that holds. A file that is missing, damaged or cannot be read counts as none: then
 //! an older one and more batches tell. A truncation removes those beyond the log's new end before it makes the file of the new
 //! tail, so that none of another history is ever found.
 
 use host::{Disk, File};
-use model::{Offset, Producers};
+use model::{Bug, Offset, Planted, Producers};
 
 use crate::recovery::numbered;
 use crate::segment::Segment;
-use crate::walk::{HEADER_CHUNK, Walk};
+use crate::walk::{WHOLE_CHUNK, Walk};
 use crate::{StorageError, checkpoint};
 
 const SUFFIX: &str = ".snapshot";
@@ -64,12 +64,13 @@ pub(crate) fn rebuild<D: Disk>(
     snapshots: &[Snapshot],
     segments: &[Segment<D::File>],
     end: Offset,
+    planted: Planted,
 ) -> Result<Producers, StorageError> {
     let usable = snapshots.iter().rev().filter(|snapshot| snapshot.offset <= end);
     let found = usable.filter_map(|snapshot| Some((snapshot.read(disk, directory)?, snapshot.offset))).next();
     let (mut producers, from) = found.unwrap_or_default();
     for segment in segments {
-        note_between(segment, from, end, &mut producers)?;
+        note_between(segment, from, end, &mut producers, planted)?;
     }
     Ok(producers)
 }
@@ -79,14 +80,17 @@ fn note_between<F: File>(
     from: Offset,
     end: Offset,
     producers: &mut Producers,
+    planted: Planted,
 ) -> Result<(), StorageError> {
     if segment.end <= from {
         return Ok(());
     }
     let Some((position, first)) = segment.locate(from)? else { return Ok(()) };
     let mut expected = first.base_offset;
-    let mut walk = Walk::new(&segment.file, position, segment.length, HEADER_CHUNK);
-    while let Some(header) = walk.peek().map_err(|error| segment.refused(walk.position(), error))? {
+    let mut walk = Walk::new(&segment.file, position, segment.length, WHOLE_CHUNK);
+    let next =
+        |walk: &mut Walk<F>| if planted.has(Bug::RecoveryTrustsTornTail) { walk.peek() } else { walk.verified() };
+    while let Some(header) = next(&mut walk).map_err(|error| segment.refused(walk.position(), error))? {
         segment.follows(expected, &header, walk.position())?;
         expected = header.end_offset();
         if end < expected {

@@ -40,8 +40,7 @@ impl<D: Disk> Log<D> {
             return Ok(None);
         }
         model::reached!("a log start was kept with what was known of producers");
-        let producers =
-            producer_snapshot::rebuild(&self.disk, &self.directory, &self.snapshots, &self.segments, start)?;
+        let producers = self.producers_at(start)?;
         Ok(Some(producer_snapshot::encode(&producers)))
     }
 
@@ -58,7 +57,12 @@ impl<D: Disk> Log<D> {
         if !self.producers.reach_beyond(end) || self.config.planted.has(Bug::ProducersSurviveTruncation) {
             return Ok(None);
         }
-        producer_snapshot::rebuild(&self.disk, &self.directory, &self.snapshots, &self.segments, end).map(Some)
+        self.producers_at(end).map(Some)
+    }
+
+    fn producers_at(&self, end: Offset) -> Result<Producers, StorageError> {
+        let Log { disk, directory, snapshots, segments, config, .. } = self;
+        producer_snapshot::rebuild(disk, directory, snapshots, segments, end, config.planted)
     }
 
     /// Removes the snapshots that speak of more than the log will have when it ends at `end`.
@@ -79,6 +83,22 @@ impl<D: Disk> Log<D> {
             self.remove_snapshot(&snapshot)?;
         }
         Ok(())
+    }
+
+    /// Removes the snapshots that a newer one in the same segment stands for. The next start would do it as well.
+    pub(crate) fn remove_passed_snapshots(&mut self) {
+        let Some(newest) = self.snapshots.iter().rfind(|snapshot| snapshot.unkept.is_none()) else { return };
+        let between = self.snapshots[0].offset.plus(1)..newest.offset;
+        let is_passed = |snapshot: &mut Snapshot| {
+            let begins_segment = self.segments.binary_search_by_key(&snapshot.offset, |segment| segment.base).is_ok();
+            snapshot.unkept.is_none() && between.contains(&snapshot.offset) && !begins_segment
+        };
+        for passed in self.snapshots.extract_if(.., is_passed) {
+            let path = producer_snapshot::path(&self.directory, passed.offset);
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::warn!(path, %error, "a snapshot of producers stays that is of no use any more");
+            }
+        }
     }
 
     fn remove_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {

@@ -6,8 +6,9 @@
 //! decide.
 //!
 //! Of what lies below the recovery point nothing is read but the index files and the checkpoint of the leader epochs, and the batches
-//! after each index's last entry. Should these not agree, the batch headers are walked as if they were not there, and those batches verified
-//! that would give an index its latest time without others that bear them out.
+//! after each index's last entry; of the last segment these may be some, since its index follows from time to time. Should they not agree,
+//! the segment is walked as if they were not there. Every batch that is walked is verified, those that are known to be safe as well: an index
+//! that was made from a header alone would keep its rot when the batch is long mended.
 
 use host::{Disk, File};
 use model::{Bug, Epochs, Offset, Producers};
@@ -174,8 +175,14 @@ async fn recover_from<D: Disk>(
     recovered.snapshots = sort_snapshots(disk, directory, names, &recovered.segments).map_err(failed)?;
     let end = recovered.segments.last().map_or(start, |last| last.end);
     if !config.planted.has(Bug::ForgetProducersOnRestart) {
-        recovered.producers =
-            producer_snapshot::rebuild(disk, directory, &recovered.snapshots, &recovered.segments, end)?;
+        recovered.producers = producer_snapshot::rebuild(
+            disk,
+            directory,
+            &recovered.snapshots,
+            &recovered.segments,
+            end,
+            config.planted,
+        )?;
     }
     recovered.compacted = compaction::read_checkpoint(disk, directory, start, end).map_err(failed)?;
     Ok(recovered)

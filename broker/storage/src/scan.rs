@@ -3,10 +3,11 @@
 use host::{Disk, File};
 use model::{BatchHeader, Bug, Epochs, Offset, Producers};
 
+use crate::index::{Moment, Place};
 use crate::index_files::{self, Told};
 use crate::recovery::{Recovered, segment_path};
 use crate::recovery_point::RecoveryPoint;
-use crate::segment::{MOMENTS_PROVEN_MAX, Segment};
+use crate::segment::Segment;
 use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError};
 use crate::{LogConfig, Recovery, StorageError};
 
@@ -57,6 +58,14 @@ struct Bounds {
     has_known_epochs: bool,
 }
 
+/// A segment with what its index files told of it: its batches up to `place`.
+struct Kept<F: File> {
+    indexed: Segment<F>,
+    place: Place,
+    /// The latest moment in them, which may lie behind that.
+    latest: Option<Moment>,
+}
+
 impl<D: Disk> Scan<'_, D> {
     /// Takes the segments that begin at `bases`, up to the first damage above the recovery point.
     pub(crate) fn run(&self, bases: &[Offset], known: Option<&Known>) -> Result<Recovered<D::File>, Damage> {
@@ -85,12 +94,17 @@ impl<D: Disk> Scan<'_, D> {
             {
                 recovered.epochs = known.epochs.clone();
             }
-            if known.is_some_and(|known| known.point.segment == base) && !bounds.has_known_epochs {
-                recovered.epochs.truncate_to(base);
-            }
             let mut segment = Segment::new(base, path, file, self.config);
             let is_indexed = bounds.has_known_epochs && self.take_index(&mut segment, &bounds, &recovered.epochs)?;
-            let is_torn = !is_indexed && self.walk(&mut segment, &bounds, &mut recovered)?;
+            let is_torn = !is_indexed && {
+                if known.is_some_and(|known| known.point.segment == base) {
+                    self.begin_from_index(&mut segment, &bounds, &recovered.epochs)?;
+                    if !bounds.has_known_epochs {
+                        recovered.epochs.truncate_to(segment.end);
+                    }
+                }
+                self.walk(&mut segment, &bounds, &mut recovered)?
+            };
             segment.synced_length = segment.length.min(synced_bytes);
             recovered.segments.push(segment);
             if is_torn {
@@ -102,16 +116,15 @@ impl<D: Disk> Scan<'_, D> {
 
     /// Takes a segment by its index files and the batches after their last entry. False if these do not tell a whole segment.
     fn take_index(&self, segment: &mut Segment<D::File>, bounds: &Bounds, epochs: &Epochs) -> Result<bool, Damage> {
-        let end = bounds.next_base.unwrap_or(Offset(i64::MAX));
-        let read = index_files::read(self.disk, self.directory, segment.base, end, bounds.file_length, self.config);
-        let Some(Told { index, place, latest }) = read else { return Ok(false) };
+        let Some(Kept { mut indexed, place, latest }) = self.read_index(segment, bounds, bounds.file_length) else {
+            return Ok(false);
+        };
+        indexed.go_on_from(place);
         let file = segment.file.clone();
-        let mut indexed = Segment::new(segment.base, segment.path.clone(), file.clone(), self.config);
-        indexed.begin_from(index, place);
         let mut walk = Walk::new(&file, place.position, bounds.file_length, HEADER_CHUNK);
         while bounds.next_base != Some(indexed.end) {
             let Ok(Some(header)) = walk.peek() else { break };
-            if header.base_offset != indexed.end || end < header.end_offset() {
+            if header.base_offset != indexed.end || bounds.next_base.is_some_and(|next| next < header.end_offset()) {
                 break;
             }
             self.compare(epochs, &header)?;
@@ -122,18 +135,57 @@ impl<D: Disk> Scan<'_, D> {
             Some(next) => indexed.end == next,
             None => indexed.length == bounds.file_length,
         };
-        // Of a segment that goes on the moments will be written again.
-        let proven = if bounds.next_base.is_some() { 1 } else { MOMENTS_PROVEN_MAX };
-        if !is_whole || indexed.index.latest_moment() != latest || !indexed.has_true_moments(proven) {
-            tracing::warn!(file = segment.path, "an index does not agree with its segment, and is made again");
+        // Of headers whose checksums nobody looked at nothing stays that the index does not say as well.
+        let agrees = is_whole && indexed.index.latest_moment() == latest;
+        if bounds.next_base.is_none() {
+            // Its entries will be written again.
+            if !agrees || !indexed.has_true_entries() {
+                return Ok(false);
+            }
+            indexed.first_time = segment.read_first_time(bounds.file_length)?;
+        } else if !agrees || !indexed.has_true_moments(1) {
+            disagrees(segment);
             return Ok(false);
         }
-        if bounds.next_base.is_none() {
-            indexed.first_time = segment.read_first_time(bounds.file_length)?;
-        }
-        indexed.is_index_kept = bounds.next_base.is_some();
+        indexed.indexed_length = indexed.length;
         *segment = indexed;
         Ok(true)
+    }
+
+    /// Begins a segment with what its index files tell of the part that is known to be safe, if they can be trusted. A walk may go on there.
+    fn begin_from_index(&self, segment: &mut Segment<D::File>, bounds: &Bounds, epochs: &Epochs) -> Result<(), Damage> {
+        let safe_bytes = bounds.file_length.min(bounds.synced_bytes);
+        let Some(Kept { mut indexed, place, latest }) = self.read_index(segment, bounds, safe_bytes) else {
+            return Ok(());
+        };
+        // The walk will find the latest moment, too, if it is one.
+        let has_true_entries = indexed.has_true_entries() && latest.is_none_or(|moment| indexed.is_true(moment));
+        let mut walk = Walk::new(&segment.file, place.position, safe_bytes, HEADER_CHUNK);
+        match walk.peek() {
+            Ok(Some(header)) if has_true_entries && header.base_offset == place.offset => {
+                self.compare(epochs, &header)?;
+            }
+            _ => {
+                disagrees(segment);
+                return Ok(());
+            }
+        }
+        model::reached!("a start walked on from what an index of the last segment told");
+        indexed.go_on_from(place);
+        indexed.first_time = segment.read_first_time(bounds.file_length)?;
+        indexed.indexed_length = indexed.length;
+        *segment = indexed;
+        Ok(())
+    }
+
+    /// What the index files tell of the first `length` bytes of a segment.
+    fn read_index(&self, segment: &Segment<D::File>, bounds: &Bounds, length: u64) -> Option<Kept<D::File>> {
+        let end = bounds.next_base.unwrap_or(Offset(i64::MAX));
+        let Told { index, place, latest } =
+            index_files::read(self.disk, self.directory, segment.base, end, length, self.config)?;
+        let mut indexed = Segment::new(segment.base, segment.path.clone(), segment.file.clone(), self.config);
+        (indexed.index, indexed.length) = (index, length);
+        Some(Kept { indexed, place, latest })
     }
 
     /// Is the batch's epoch the one that the checkpoint has there?
@@ -146,7 +198,8 @@ impl<D: Disk> Scan<'_, D> {
         }
     }
 
-    /// Takes the whole batches of a segment's file, and says whether they end before they should.
+    /// Takes the whole batches of a segment's file, from what is known of it on, and says whether they end before they should. Each is
+    /// verified, those that are known to be safe as well: what stays of them in an index would outlive rot.
     fn walk(
         &self,
         segment: &mut Segment<D::File>,
@@ -155,15 +208,13 @@ impl<D: Disk> Scan<'_, D> {
     ) -> Result<bool, Damage> {
         let Bounds { file_length, next_base, synced_bytes, has_known_epochs } = *bounds;
         let verify = !self.config.planted.has(Bug::RecoveryTrustsTornTail);
-        let mut expected = recovered.segments.last().map_or(segment.base, |last| last.end);
+        let mut expected = segment.end;
         let file = segment.file.clone();
-        let mut walk = Walk::new(&file, 0, file_length, HEADER_CHUNK);
+        let mut walk = Walk::new(&file, segment.length, file_length, WHOLE_CHUNK);
         recovered.recovery.walked_segments += 1;
-        // The latest timestamp so far, if only its header was read.
-        let mut doubtful: Option<(u64, BatchHeader)> = None;
         let damage = loop {
             if next_base == Some(expected) {
-                return prove(segment, doubtful).map(|()| false);
+                return Ok(false);
             }
             let position = walk.position();
             let header = match walk.peek() {
@@ -172,7 +223,7 @@ impl<D: Disk> Scan<'_, D> {
                 Ok(None) if position < synced_bytes && synced_bytes != u64::MAX => {
                     break format!("the file ends before byte {synced_bytes}");
                 }
-                Ok(None) => return prove(segment, doubtful).map(|()| false),
+                Ok(None) => return Ok(false),
                 Err(WalkError::Damage(error)) => break error.to_string(),
                 Err(error) => return Err(segment.refused(position, error).into()),
             };
@@ -187,18 +238,12 @@ impl<D: Disk> Scan<'_, D> {
             } else if recovered.epochs.last().is_some_and(|last| header.leader_epoch < last) {
                 break format!("the batch at offset {expected} has an epoch before the last one");
             }
-            if synced_bytes < position + header.size as u64 && verify {
-                walk.read_in_chunks_of(WHOLE_CHUNK);
+            if verify {
                 let batch = walk.batch(&header).map_err(|error| segment.refused(position, error))?;
                 if let Err(error) = BatchHeader::verify(batch) {
                     break error.to_string();
                 }
                 recovered.recovery.verified_bytes += header.size as u64;
-            }
-            if segment.index.latest() < header.max_timestamp {
-                doubtful = (verify && position + header.size as u64 <= synced_bytes).then_some((position, header));
-            } else if header.max_timestamp < segment.index.latest() {
-                prove(segment, doubtful.take())?;
             }
             if !has_known_epochs {
                 recovered.epochs.assign(header.leader_epoch, header.base_offset);
@@ -211,21 +256,12 @@ impl<D: Disk> Scan<'_, D> {
             let (file, position) = (segment.path.clone(), walk.position());
             return Err(StorageError::Corrupt { file, position, reason: damage }.into());
         }
-        prove(segment, doubtful)?;
         model::reached!("a torn tail was cut");
         tracing::warn!(file = segment.path, position = walk.position(), damage, "a torn tail is cut");
         Ok(true)
     }
 }
 
-/// Verifies a batch whose timestamp an index would have for the latest. A header is under the checksum of its whole batch, which is not read for each:
-/// but a time that those behind it do not reach may be rot, and would stay in the index.
-fn prove<F: File>(segment: &Segment<F>, doubtful: Option<(u64, BatchHeader)>) -> Result<(), Damage> {
-    let Some((position, header)) = doubtful else { return Ok(()) };
-    let batch = segment.read_exactly(position, header.size)?;
-    let reason = match BatchHeader::verify(&batch) {
-        Ok(_) => return Ok(()),
-        Err(error) => error.to_string(),
-    };
-    Err(StorageError::Corrupt { file: segment.path.clone(), position, reason }.into())
+fn disagrees<F: File>(segment: &Segment<F>) {
+    tracing::warn!(file = segment.path, "an index does not agree with its segment, and is made again");
 }

@@ -8,14 +8,14 @@ use model::{BatchError, BatchHeader, Offset, Timestamp, batches};
 
 use crate::index::{Index, Moment, Place};
 use crate::recent::{RecentBatches, Ticket};
-use crate::walk::{HEADER_CHUNK, Walk, WalkError, refused};
+use crate::walk::{HEADER_CHUNK, WHOLE_CHUNK, Walk, WalkError, refused};
 use crate::{LogConfig, StorageError};
 
 /// Batches at a segment's end whose place is known without reading: whoever keeps up reads these.
 const TAIL_MAX: usize = 16;
 
-/// As many moments of a segment that goes on are compared with their batches: those of some megabytes.
-pub(crate) const MOMENTS_PROVEN_MAX: usize = 1024;
+/// As many entries of each index that will be written again are compared with their batches: those of some megabytes.
+const ENTRIES_PROVEN_MAX: usize = 1024;
 
 /// Fewer bytes are read and looked at before they are sent: that costs little, and finds rot early.
 const SENT_BYTES_MIN: u64 = 64 << 10;
@@ -35,8 +35,8 @@ pub(crate) struct Segment<F: File> {
     pub(crate) index: Index,
     /// Index files stand beside it. They may lack what came later; and after a start that could not go by them, be wrong until they are made again.
     pub(crate) has_index_files: bool,
-    /// Those files have all of it.
-    pub(crate) is_index_kept: bool,
+    /// The bytes of it that those files tell of.
+    pub(crate) indexed_length: u64,
     /// The timestamp of its first batch: how old it is, for whoever rolls it by age.
     pub(crate) first_time: Option<Timestamp>,
     /// The last batches, oldest first.
@@ -66,7 +66,7 @@ impl<F: File> Segment<F> {
             has_surplus: false,
             index: Index::new(config),
             has_index_files: false,
-            is_index_kept: false,
+            indexed_length: 0,
             first_time: None,
             tail: VecDeque::new(),
         }
@@ -75,7 +75,6 @@ impl<F: File> Segment<F> {
     /// Takes the batch at the segment's end for its own.
     pub(crate) fn note(&mut self, header: &BatchHeader) {
         self.index.note(header, self.length);
-        self.is_index_kept = false;
         if self.length == 0 {
             self.first_time = Some(header.max_timestamp).filter(|&time| Timestamp(0) <= time);
         }
@@ -87,9 +86,8 @@ impl<F: File> Segment<F> {
         self.end = header.end_offset();
     }
 
-    /// Takes over an index that was kept, whose last place was `place`: from there on batches are noted again.
-    pub(crate) fn begin_from(&mut self, index: Index, place: Place) {
-        self.index = index;
+    /// Its index was kept, and `place` was the last in it: from there on batches are noted again.
+    pub(crate) fn go_on_from(&mut self, place: Place) {
         self.length = place.position;
         self.end = place.offset;
     }
@@ -114,16 +112,16 @@ impl<F: File> Segment<F> {
     /// Gives up the batches from `position` on, the first of which begins at `end`. The file keeps its bytes.
     pub(crate) fn cut(&mut self, position: u64, end: Offset) -> Result<(), StorageError> {
         // What was rotten would be written again, as if it were true.
-        let is_true = self.has_true_moments(MOMENTS_PROVEN_MAX);
+        let is_true = self.has_true_entries();
         let mut index = if is_true { self.index.clone() } else { self.index.anew() };
         let from = index.forget_from(position).map_or(0, |place| place.position);
-        let mut walk = Walk::new(&self.file, from, position, HEADER_CHUNK);
-        while let Some(header) = walk.peek().map_err(|error| self.refused(walk.position(), error))? {
+        let mut walk = Walk::new(&self.file, from, position, WHOLE_CHUNK);
+        while let Some(header) = walk.verified().map_err(|error| self.refused(walk.position(), error))? {
             index.note(&header, walk.position());
             walk.step(&header);
         }
         self.index = index;
-        self.is_index_kept = false;
+        self.indexed_length = 0;
         self.tail.retain(|recent| recent.position < position);
         self.has_surplus |= position < self.length;
         self.length = position;
@@ -132,13 +130,24 @@ impl<F: File> Segment<F> {
         Ok(())
     }
 
-    /// Are the newest moments of the index, as far as they come from files, those of their batches? Rot may have made others of them that
+    /// Are the newest entries of its indexes, as far as they come from files, those of their batches? Rot may have made others of them that
     /// have the order of the rest.
+    pub(crate) fn has_true_entries(&self) -> bool {
+        let places = self.index.places_to_prove(ENTRIES_PROVEN_MAX);
+        places.iter().all(|place| self.is_there(*place)) && self.has_true_moments(ENTRIES_PROVEN_MAX)
+    }
+
+    /// As far as the newest moments go.
     pub(crate) fn has_true_moments(&self, most: usize) -> bool {
         self.index.moments_to_prove(most).iter().all(|moment| self.is_true(*moment))
     }
 
-    fn is_true(&self, moment: Moment) -> bool {
+    fn is_there(&self, place: Place) -> bool {
+        let mut walk = Walk::new(&self.file, place.position, self.length, HEADER_CHUNK);
+        matches!(walk.peek(), Ok(Some(header)) if header.base_offset == place.offset)
+    }
+
+    pub(crate) fn is_true(&self, moment: Moment) -> bool {
         let found = self.find(self.index.before(moment.offset), |header| moment.offset <= header.last_offset());
         let is_that =
             |header: &BatchHeader| (header.base_offset, header.max_timestamp) == (moment.offset, moment.latest);

@@ -1,7 +1,6 @@
 //! Making a log safe: begun and finished under its owner's lock, waited for outside of it.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 
 use futures_util::future::{join, try_join_all};
 use host::{Disk, File};
@@ -12,9 +11,8 @@ use crate::recovery_point::{self, RecoveryPoint};
 use crate::segment::Segment;
 use crate::{Log, StorageError, checkpoint, epoch_checkpoint, index_files, producer_snapshot};
 
-/// Bytes that may be synced before the recovery point follows, within one segment: a quarter of what is there, within these bounds. A start
-/// checks about so much at most, and writes it again; the point costs one small file that is synced.
-const RECOVERY_POINT_INTERVAL_BYTES: RangeInclusive<u64> = 1 << 20..=16 << 20;
+/// The recovery point follows at the latest when so many bytes more are synced: a start writes about so much again.
+const RECOVERY_POINT_LAG_MAX: u64 = 16 << 20;
 
 /// A sync that was begun: what must reach the device for everything appended so far to be safe. Dropping it loses nothing.
 #[must_use = "nothing is safe before it has run"]
@@ -119,10 +117,16 @@ impl<D: Disk> Log<D> {
         self.has_unsynced().then(|| {
             let point = self.current_point();
             let before = self.recovery_point.unwrap_or(RecoveryPoint { segment: self.segments[0].base, position: 0 });
-            let interval = RECOVERY_POINT_INTERVAL_BYTES;
-            let interval = (before.position / 4).clamp(*interval.start(), *interval.end());
-            let is_due = before.segment != point.segment || before.position + interval <= point.position;
-            let checkpoint = is_due.then(|| self.checkpoint(point, self.segments.len() - 1));
+            let lag_max = self.lag_max(before.position).min(RECOVERY_POINT_LAG_MAX);
+            let is_due = before.segment != point.segment || before.position + lag_max <= point.position;
+            let checkpoint = is_due.then(|| {
+                let active = self.active();
+                let is_index_due = active.indexed_length + self.lag_max(active.indexed_length) <= active.length;
+                if is_index_due {
+                    self.take_snapshot();
+                }
+                self.checkpoint(point, self.segments.len() - usize::from(!is_index_due))
+            });
             self.pending(checkpoint)
         })
     }
@@ -190,10 +194,16 @@ impl<D: Disk> Log<D> {
         RecoveryPoint { segment: active.base, position: active.length }
     }
 
+    /// How much a segment may grow before its part that a start goes by does: a quarter of that part, so that what is written again and again
+    /// stays little beside the segment, and what a start walks, too.
+    fn lag_max(&self, kept: u64) -> u64 {
+        (kept / 4).max(self.config.checkpoint_bytes)
+    }
+
     /// What the next start need not find out again, once everything below `point` is synced: the index of each of the first
     /// `segments` segments among it.
     fn checkpoint(&self, point: RecoveryPoint, segments: usize) -> Checkpoint {
-        let unkept = self.segments[..segments].iter().filter(|segment| !segment.is_index_kept && 0 < segment.length);
+        let unkept = self.segments[..segments].iter().filter(|segment| segment.indexed_length < segment.length);
         Checkpoint {
             number: self.syncs_begun,
             indexes: unkept.map(|segment| (segment.base, index_files::encode(&segment.index, segment.base))).collect(),
@@ -238,7 +248,9 @@ impl<D: Disk> Log<D> {
         }
         for (base, _) in &checkpoint.indexes {
             if let Ok(index) = found(&self.segments, *base) {
-                self.segments[index].is_index_kept = index + 1 < self.segments.len();
+                let is_active = *base == checkpoint.point.segment;
+                let segment = &mut self.segments[index];
+                segment.indexed_length = if is_active { checkpoint.point.position } else { segment.length };
             }
         }
         for (offset, _) in &checkpoint.snapshots {
@@ -250,6 +262,7 @@ impl<D: Disk> Log<D> {
             self.kept_epochs = checkpoint.epochs;
         }
         self.recovery_point = Some(checkpoint.point);
+        self.remove_passed_snapshots();
     }
 
     /// Takes away the files of a checkpoint that is not put in place.

@@ -49,11 +49,6 @@ impl<'a, F: File> Walk<'a, F> {
         Walk { file, position, end, chunk, is_sparse, buffer, have, buffer_position: position }
     }
 
-    /// Reads so many bytes at once from now on.
-    pub(crate) fn read_in_chunks_of(&mut self, chunk: usize) {
-        self.chunk = chunk;
-    }
-
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
@@ -74,6 +69,12 @@ impl<'a, F: File> Walk<'a, F> {
     /// The bytes of the batch at the walk's position, which [`Walk::peek`] has seen.
     pub(crate) fn batch(&mut self, header: &BatchHeader) -> Result<&[u8], WalkError> {
         self.bytes(header.size)
+    }
+
+    /// As [`Walk::peek`], of a batch whose checksum is right.
+    pub(crate) fn verified(&mut self) -> Result<Option<BatchHeader>, WalkError> {
+        let Some(header) = self.peek()? else { return Ok(None) };
+        BatchHeader::verify(self.bytes(header.size)?).map(Some).map_err(WalkError::Damage)
     }
 
     /// Goes on to the next batch.

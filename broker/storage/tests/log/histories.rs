@@ -6,11 +6,11 @@ use futures_util::FutureExt;
 use model::{BatchHeader, Epochs, LeaderEpoch, Offset, Producers, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
-use storage::{RecentBatches, SyncedTo};
+use storage::{LogConfig, RecentBatches, SyncedTo};
 
 use crate::batch::{NO_PRODUCER, batch_of};
 use crate::disk::MemoryDisk;
-use crate::{everything, open, sync};
+use crate::{everything, small, sync, try_open};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -111,11 +111,13 @@ proptest! {
     fn a_log_is_a_list_of_batches_and_what_was_synced_outlives_everything(
         steps in steps(),
         memory in prop::option::of(0..3_000usize),
+        // Of segments of 600 bytes, so that some checkpoints fall into the midst of one.
+        checkpoint_bytes in prop_oneof![Just(0), 100..400u64, Just(1 << 20)],
     ) {
         let disk = MemoryDisk::default();
         let recent = memory.map(|bytes_max| Arc::new(RecentBatches::new(bytes_max)));
         let open = || {
-            let mut log = open(&disk);
+            let mut log = try_open(&disk, LogConfig { checkpoint_bytes, ..small() }).unwrap().0;
             if let Some(recent) = &recent {
                 log.keep_in(recent.clone());
             }

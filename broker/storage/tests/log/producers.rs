@@ -72,6 +72,47 @@ fn a_snapshot_stands_where_each_segment_begins_once_the_log_is_synced_up_to_ther
 }
 
 #[test]
+fn within_a_segment_that_grows_the_newest_snapshot_stays() {
+    let disk = MemoryDisk::default();
+    let config = LogConfig { segment_bytes: 1 << 20, checkpoint_bytes: 300, ..small() };
+    let (mut log, _) = try_open(&disk, config).unwrap();
+    let mut seen = Vec::new();
+    for offset in 0..40 {
+        append(&mut log, offset..offset + 1);
+        sync(&mut log);
+        seen.extend(snapshots(&disk).into_iter().filter(|offset| !seen.contains(offset)).collect::<Vec<_>>());
+        assert!(snapshots(&disk).len() <= 2, "the first and the newest: {:?}", snapshots(&disk));
+    }
+    assert!(4 < seen.len() && seen.len() < 12, "{seen:?}");
+    drop(log);
+    let (log, recovery) = try_open(&disk, config).unwrap();
+    assert!(
+        0 < recovery.verified_bytes && recovery.verified_bytes < log.bytes() / 3,
+        "{recovery:?} of {}",
+        log.bytes()
+    );
+    assert_eq!((admit(&log, 39), admit(&log, 41)), (again(39), expects(40, 41)));
+}
+
+#[test]
+fn a_producer_whose_number_rotted_is_not_made_up() {
+    let config = LogConfig { segment_bytes: 1 << 20, ..small() };
+    let disk = MemoryDisk::default();
+    let (mut log, _) = try_open(&disk, config).unwrap();
+    append(&mut log, 0..5);
+    close(log);
+    // Neither help is there: the batches must tell.
+    host::Disk::remove(&disk, &path(5)).unwrap();
+    let file = format!("{DIRECTORY}/{:0>20}.log", 0);
+    let mut bytes = disk.content(&file);
+    // The last byte of the first batch's producer.
+    bytes[50] ^= 1;
+    disk.overwrite(&file, bytes);
+    let error = try_open(&disk, config).err().unwrap();
+    assert!(matches!(error, StorageError::Corrupt { position: 0, .. }), "{error}");
+}
+
+#[test]
 fn a_log_without_producers_has_snapshots_too_so_that_a_start_need_not_look_for_any() {
     let disk = MemoryDisk::default();
     let mut log = open(&disk);

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use model::{Bug, Offset, Planted};
 use storage::{LogConfig, StorageError};
 
-use crate::batch::batch;
+use crate::batch::{NO_PRODUCER, Recipe, batch};
 use crate::disk::MemoryDisk;
 use crate::{DIRECTORY, everything, open, small, sync, try_open};
 
@@ -104,17 +104,54 @@ fn a_time_that_rotted_below_the_recovery_point_is_not_taken_for_the_latest() {
     disk.overwrite(FIRST_SEGMENT, all);
     let (mut log, _) = try_open(&disk, large()).unwrap();
     assert!(log.indexes_equal_a_scan().unwrap());
+}
 
-    // A batch that is verified, since it is not known to be safe, bears out nothing if it is earlier; nor does a torn tail.
-    log.append(&batch(10, 1, 2, 10)).unwrap();
-    drop(log);
-    let more = disk.content(FIRST_SEGMENT);
-    for length in [more.len(), more.len() - 1] {
-        let mut bytes = more[..length].to_vec();
-        bytes[ends[4] + 41] ^= 0x40;
-        disk.overwrite(FIRST_SEGMENT, bytes);
-        let error = try_open(&disk, large()).err().unwrap();
-        assert!(matches!(&error, StorageError::Corrupt { position, .. } if *position == ends[4] as u64), "{error}");
+#[test]
+fn no_bit_of_a_time_that_rotted_outlives_the_rot_in_an_index() {
+    for checkpoint_bytes in [0, 150, 1 << 20] {
+        let config = LogConfig { checkpoint_bytes, ..large() };
+        let disk = MemoryDisk::default();
+        let (mut log, _) = try_open(&disk, config).unwrap();
+        let mut ends = vec![0];
+        for offset in 0..12 {
+            // Later by ever more, so that times are found between them.
+            let timestamps = vec![1_000 + offset * offset];
+            let recipe = Recipe { base_offset: offset, epoch: 1, timestamps, value_bytes: 30, producer: NO_PRODUCER };
+            log.append(&recipe.build()).unwrap();
+            sync(&mut log);
+            ends.push(log.bytes() as usize);
+        }
+        drop(log);
+        let names = host::Disk::list(&disk, DIRECTORY).unwrap();
+        let files = |names: &[String]| -> Vec<(String, Vec<u8>)> {
+            names
+                .iter()
+                .map(|name| format!("{DIRECTORY}/{name}"))
+                .map(|path| (path.clone(), disk.content(&path)))
+                .collect()
+        };
+        let (before, whole) = (files(&names), disk.content(FIRST_SEGMENT));
+        for (batch, bit) in ends[..12].iter().flat_map(|&batch| (0..16).map(move |bit| (batch, bit))) {
+            let mut bytes = whole.clone();
+            bytes[batch + 42 - bit / 8] ^= 1 << (bit % 8);
+            disk.overwrite(FIRST_SEGMENT, bytes);
+            if let Ok((log, _)) = try_open(&disk, config) {
+                drop(log);
+                close(&disk);
+                // What it cut is gone for good; the rest is mended.
+                let length = disk.content(FIRST_SEGMENT).len();
+                disk.overwrite(FIRST_SEGMENT, whole[..length].to_vec());
+                let (log, _) = try_open(&disk, config).unwrap();
+                assert!(log.indexes_equal_a_scan().unwrap(), "bit {bit} of the batch at {batch}");
+                crate::stocktaking::assert_in_order(&disk, &log);
+            }
+            for name in host::Disk::list(&disk, DIRECTORY).unwrap() {
+                host::Disk::remove(&disk, &format!("{DIRECTORY}/{name}")).unwrap();
+            }
+            for (path, content) in &before {
+                host::File::write_at(&host::Disk::create(&disk, path).unwrap(), 0, content).unwrap();
+            }
+        }
     }
 }
 
