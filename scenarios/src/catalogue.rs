@@ -104,6 +104,7 @@ const TALES: &[Tale] = tales![
     "storage/one-disk-of-two-dies.toml",
     "storage/rot-beside-a-dead-disk.toml",
     "storage/time-index-rots.toml",
+    "storage/time-rots-before-a-restart.toml",
     "storage/cut-for-bytes-that-were-mended.toml",
     "storage/new-disk-waits-for-the-records.toml",
     "storage/disk-stands-still.toml",

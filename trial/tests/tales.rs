@@ -89,6 +89,7 @@ tales! {
     one_disk_of_two_dies: "storage/one-disk-of-two-dies.toml",
     rot_beside_a_dead_disk: "storage/rot-beside-a-dead-disk.toml",
     time_index_rots: "storage/time-index-rots.toml",
+    time_rots_before_a_restart: "storage/time-rots-before-a-restart.toml",
     cut_for_bytes_that_were_mended: "storage/cut-for-bytes-that-were-mended.toml",
     new_disk_waits_for_the_records: "storage/new-disk-waits-for-the-records.toml",
     disk_stands_still: "storage/disk-stands-still.toml",
