@@ -33,15 +33,22 @@ struct Kept {
 /// The keys of one partition's records.
 #[derive(Default)]
 struct Keys {
-    /// By offset, and the epoch in which it was told.
-    records: BTreeMap<Offset, (LeaderEpoch, KeySent)>,
-    /// By key.
-    offsets: BTreeMap<u64, BTreeSet<Offset>>,
+    /// By offset.
+    records: Vec<Record>,
+    /// Of each key, where its records are.
+    offsets: BTreeMap<u64, Vec<Offset>>,
     /// Leaders of different epochs told of them.
     disputed: BTreeSet<Offset>,
-    /// What somebody took, and might.
-    gone: BTreeSet<Offset>,
     compactions: Vec<Compaction>,
+}
+
+/// A record, as the leader of `epoch` told of it.
+struct Record {
+    offset: Offset,
+    epoch: LeaderEpoch,
+    key: KeySent,
+    /// Somebody took it, and might.
+    is_gone: bool,
 }
 
 struct Compaction {
@@ -54,32 +61,44 @@ struct Compaction {
 impl Keys {
     /// The record at `offset` has this key, unless a later leader's word is known.
     fn tell(&mut self, offset: Offset, epoch: LeaderEpoch, key: KeySent) {
-        if let Some((known_epoch, known)) = self.records.get(&offset) {
-            if epoch != *known_epoch {
-                self.disputed.insert(offset);
+        let at = self.first_from(offset);
+        match self.records.get_mut(at).filter(|known| known.offset == offset) {
+            Some(known) => {
+                if epoch != known.epoch {
+                    self.disputed.insert(offset);
+                }
+                if epoch < known.epoch {
+                    return;
+                }
+                if let Some(offsets) = self.offsets.get_mut(&known.key.key) {
+                    offsets.retain(|other| *other != offset);
+                }
+                (known.epoch, known.key) = (epoch, key);
             }
-            if epoch < *known_epoch {
-                return;
-            }
-            if let Some(offsets) = self.offsets.get_mut(&known.key) {
-                offsets.remove(&offset);
-            }
+            None => self.records.insert(at, Record { offset, epoch, key, is_gone: false }),
         }
-        self.records.insert(offset, (epoch, key));
-        self.offsets.entry(key.key).or_default().insert(offset);
+        let offsets = self.offsets.entry(key.key).or_default();
+        let at = offsets.partition_point(|other| *other < offset);
+        offsets.insert(at, offset);
     }
 
-    /// Why the record at `offset` may not be gone at the time `now`, if it may not.
-    fn must_stay(&self, offset: Offset, now: Timestamp, high_watermark: Offset) -> Option<&'static str> {
-        let (_, record) = self.records.get(&offset)?;
+    /// The number of the first record at or after `offset`. Nearly always it is the next to come.
+    fn first_from(&self, offset: Offset) -> usize {
+        match self.records.last() {
+            Some(last) if offset <= last.offset => self.records.partition_point(|record| record.offset < offset),
+            _ => self.records.len(),
+        }
+    }
+
+    /// Why this record may not be gone at the time `now`, if it may not.
+    fn must_stay(&self, record: &Record, now: Timestamp, high_watermark: Offset) -> Option<&'static str> {
+        let Record { offset, key: record, .. } = *record;
         if high_watermark <= offset {
             return Some("which is not committed");
         }
-        let is_superseded = self
-            .offsets
-            .get(&record.key)
-            .is_some_and(|offsets| offsets.range(offset.plus(1)..high_watermark).next().is_some());
-        if is_superseded {
+        let of_key = &self.offsets[&record.key];
+        let next = of_key.get(of_key.partition_point(|other| *other <= offset));
+        if next.is_some_and(|next| *next < high_watermark) {
             return None;
         }
         if !record.is_tombstone {
@@ -112,19 +131,22 @@ impl CompactionKeepsTheLast {
         }
         let keys = self.logs.entry(partition).or_default();
         for batch in self.pending.remove(&(partition, node)).unwrap_or_default() {
-            let kept: BTreeSet<Offset> = batch.offsets.into_iter().collect();
+            let mut kept = batch.offsets;
+            kept.sort_unstable();
             if let Some(strange) = kept.iter().find(|&&offset| offset < batch.base || batch.end <= offset) {
                 return Err(format!("{partition}: {name} keeps a record at {strange}, outside of its batch"));
             }
-            for offset in (batch.base.0..batch.end.0).map(Offset).filter(|offset| !kept.contains(offset)) {
+            for at in keys.first_from(batch.base)..keys.first_from(batch.end) {
+                let record = &keys.records[at];
+                let offset = record.offset;
                 let is_in_doubt = has_given_up && keys.disputed.range(offset..).next().is_some();
-                if is_in_doubt || keys.gone.contains(&offset) {
+                if record.is_gone || kept.binary_search(&offset).is_ok() || is_in_doubt {
                     continue;
                 }
-                if let Some(why) = keys.must_stay(offset, now, high_watermark) {
+                if let Some(why) = keys.must_stay(record, now, high_watermark) {
                     return Err(format!("{partition}: {name} takes the record at offset {offset} away, {why}"));
                 }
-                keys.gone.insert(offset);
+                keys.records[at].is_gone = true;
             }
         }
         keys.compactions.push(compaction);

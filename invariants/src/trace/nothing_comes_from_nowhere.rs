@@ -7,16 +7,18 @@
 //! sent before; whether the records in it are the same, clients tell. The metadata log holds decisions, not requests. A trace in which no client ever spoke leaves
 //! the promise unknown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use evidence::{Entry, What};
+use foldhash::fast::FixedState;
+use indexmap::IndexSet;
 use model::{Event, PartitionId};
 
 use super::{Frequent, NodeId, Promise, World};
 
 #[derive(Default)]
 pub(super) struct NothingComesFromNowhere {
-    sent: BTreeMap<PartitionId, BTreeSet<u32>>,
+    sent: BTreeMap<PartitionId, IndexSet<u32, FixedState>>,
     judged: u64,
 }
 

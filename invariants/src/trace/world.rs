@@ -198,14 +198,8 @@ impl World {
 
     /// Stretches of records that compaction took from some replica: clients may miss them.
     pub(crate) fn compacted_away(&self, partition: PartitionId) -> Vec<(Offset, Offset)> {
-        let mut stretches: Vec<(Offset, Offset)> = Vec::new();
-        for &offset in self.partition(partition).iter().flat_map(|partition| &partition.gone) {
-            match stretches.last_mut() {
-                Some((_, end)) if *end == offset => *end = offset.plus(1),
-                _ => stretches.push((offset, offset.plus(1))),
-            }
-        }
-        stretches
+        let gone = self.partition(partition).into_iter().flat_map(|partition| partition.gone.iter());
+        gone.map(|stretch| (stretch.start, stretch.end)).collect()
     }
 
     /// A batch that was appended: as it was sent, or as compaction left it.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{BrokerId, LeaderEpoch, Offset, PartitionEpoch, Time};
+use rangemap::RangeSet;
 
 use super::super::shadow::Shadow;
 use super::NodeId;
@@ -16,7 +17,7 @@ pub(crate) struct Partition {
     /// What producers were told is safe: the batches that stood there in the log of whoever told them.
     pub(crate) acknowledged: Shadow,
     /// Every offset of which that was ever said; one may be given to a second record, where the first was answered with acks=1.
-    pub(crate) vouched: BTreeSet<Offset>,
+    pub(crate) vouched: RangeSet<Offset>,
     pub(crate) high_watermark: Offset,
     /// When it got where.
     pub(super) advances: Vec<(Time, Offset)>,
@@ -35,7 +36,7 @@ pub(crate) struct Partition {
     /// Checksums of batches of which compaction took a part.
     pub(super) compacted: BTreeSet<u32>,
     /// Offsets of records that compaction took from some replica.
-    pub(super) gone: BTreeSet<Offset>,
+    pub(super) gone: RangeSet<Offset>,
 }
 
 /// The in-sync set that metadata names.
@@ -63,6 +64,13 @@ pub(crate) enum CutWhy {
     Recovery,
     /// To follow the leader of this epoch, if it followed one.
     Following(Option<LeaderEpoch>),
+}
+
+/// Adds the offsets from `from` to before `to`, if there are any.
+pub(super) fn add(set: &mut RangeSet<Offset>, from: Offset, to: Offset) {
+    if from < to {
+        set.insert(from..to);
+    }
 }
 
 impl Partition {

@@ -6,6 +6,7 @@ use evidence::{Entry, Harm, What};
 use model::{Event, LeaderEpoch, Offset, PartitionId, TopicId};
 
 use super::super::shadow::Batch;
+use super::partition::add;
 use super::{Cut, CutWhy, InSyncState, Known, NodeId, Partition, Replica, World};
 
 /// What the directory of the metadata log is called, but for its number.
@@ -214,11 +215,11 @@ impl World {
                 let Some(Some(replica)) = replicas.get(node.0) else { return };
                 for batch in replica.log.overlapping(base, end) {
                     state.acknowledged.put(*batch);
-                    state.vouched.extend((batch.base.0..batch.end.0).map(Offset));
+                    add(&mut state.vouched, batch.base, batch.end);
                 }
                 // A producer that asks again about what is deleted by now.
                 if end <= replica.start {
-                    state.vouched.extend((base.0..end.0).map(Offset));
+                    add(&mut state.vouched, base, end);
                 }
             }
             Event::BatchCompacted { partition, epoch, base, end, crc, ref kept } => {
@@ -233,8 +234,12 @@ impl World {
                         continue;
                     }
                     replica.log.compact(batch);
-                    let gone = (batch.base.0..batch.end.0).map(Offset).filter(|offset| !kept.contains(offset));
-                    state.gone.extend(gone);
+                    // Between one that is left and the next, all are gone.
+                    let mut from = batch.base;
+                    for to in kept.into_iter().chain([batch.end]) {
+                        add(&mut state.gone, from, to);
+                        from = to.plus(1);
+                    }
                 }
             }
             Event::KeysWritten { .. }
