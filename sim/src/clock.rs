@@ -9,6 +9,7 @@
 //! madsim never forgets a timer, even if nobody waits for it any more. So near deadlines go straight to madsim; far ones (mostly
 //! time-outs that will be called off) stay in a book of ours, and a housekeeper hands them on when they come near.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -196,6 +197,11 @@ impl Clock {
         Sleep { clock: self.clone(), deadline, waiting: None }
     }
 
+    /// The same, for who has a clock for as long: most waits are called off, and would cost no more than the copy of it.
+    pub(crate) fn wait_until(&self, deadline: Time) -> Sleep<&Clock> {
+        Sleep { clock: self, deadline, waiting: None }
+    }
+
     /// Wakes at `deadline`, or in a moment if that has passed. Cannot be called off: for what is near and sure to matter.
     pub(crate) fn wake_at(&self, deadline: Time, waker: &Waker) {
         let elapsed = self.elapsed();
@@ -259,8 +265,8 @@ impl Future for Housekeeper {
 
 /// Waits until a deadline. Dropping it calls the wait off.
 #[must_use = "a wait does nothing unless awaited"]
-pub struct Sleep {
-    clock: Clock,
+pub struct Sleep<C: Borrow<Clock> + Unpin = Clock> {
+    clock: C,
     deadline: Time,
     waiting: Option<Waiting>,
 }
@@ -271,27 +277,27 @@ enum Waiting {
     Far(Written),
 }
 
-impl Sleep {
+impl<C: Borrow<Clock> + Unpin> Sleep<C> {
     fn call_off(&mut self) {
         if let Some(Waiting::Far(written)) = self.waiting.take() {
-            let waker = self.clock.0.book.lock().call_off(written);
+            let waker = self.clock.borrow().0.book.lock().call_off(written);
             drop(waker);
         }
     }
 }
 
-impl Future for Sleep {
+impl<C: Borrow<Clock> + Unpin> Future for Sleep<C> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let now = self.clock.now();
+        let now = self.clock.borrow().now();
         if let Some(waiting) = &self.waiting {
             if now >= self.deadline {
                 return Poll::Ready(());
             }
             let wakes = match waiting {
                 Waiting::Near(waker) => waker.will_wake(context.waker()),
-                Waiting::Far(written) => self.clock.0.book.lock().wakes(*written, context.waker()),
+                Waiting::Far(written) => self.clock.borrow().0.book.lock().wakes(*written, context.waker()),
             };
             if wakes {
                 return Poll::Pending;
@@ -300,9 +306,9 @@ impl Future for Sleep {
         }
         self.deadline = self.deadline.max(now + WAIT_MIN);
         let waiting = if self.deadline.since(now) > NEAR {
-            Waiting::Far(self.clock.write_down(self.deadline, context.waker()))
+            Waiting::Far(self.clock.borrow().write_down(self.deadline, context.waker()))
         } else {
-            self.clock.wake_at(self.deadline, context.waker());
+            self.clock.borrow().wake_at(self.deadline, context.waker());
             Waiting::Near(context.waker().clone())
         };
         self.waiting = Some(waiting);
@@ -310,7 +316,7 @@ impl Future for Sleep {
     }
 }
 
-impl Drop for Sleep {
+impl<C: Borrow<Clock> + Unpin> Drop for Sleep<C> {
     fn drop(&mut self) {
         self.call_off();
     }

@@ -91,7 +91,7 @@ impl host::Host for SimHost {
     fn sleep_until(&self, deadline: Time) -> impl Future<Output = ()> + Send {
         let deadline = Time(deadline.0.saturating_sub(self.0.origin.as_nanos() as u64));
         self.0.core.digest.event(Kind::Waited, self.0.node, deadline.0, 0);
-        self.0.core.clock.sleep_until(deadline)
+        self.0.core.clock.wait_until(deadline)
     }
 
     fn spawn_detached(&self, future: impl Future<Output = ()> + Send + 'static) {

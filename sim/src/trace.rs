@@ -19,6 +19,8 @@ pub(crate) struct Trace {
 
 struct Written {
     count: u64,
+    /// What nodes are called, by index: lent to each entry while it is shown, for to copy one costs as much as to show it.
+    names: Vec<Option<NodeName>>,
     /// None if nobody asked for them.
     entries: Option<Vec<Entry>>,
     observer: Option<Observer>,
@@ -30,7 +32,7 @@ struct Written {
 impl Trace {
     pub(crate) fn new(clock: Clock, digest: Digest, observer: Observer, keep: bool) -> Trace {
         let (entries, observer) = (keep.then(Vec::new), Some(observer));
-        let written = Written { count: 0, entries, observer, stopped: false, waiting: Vec::new() };
+        let written = Written { count: 0, names: Vec::new(), entries, observer, stopped: false, waiting: Vec::new() };
         Trace { clock, digest, written: Confined::new(written) }
     }
 
@@ -48,10 +50,16 @@ impl Trace {
             }
             other => self.digest.event_at(time, Kind::Noted, node, fingerprint(&format!("{other:?}")), index),
         }
-        let entry = Entry { index, time, node: name.clone(), what };
+        let place = usize::from(node.0);
+        if written.names.len() <= place {
+            written.names.resize(place + 1, None);
+        }
+        let name = written.names[place].take().unwrap_or_else(|| name.clone());
+        let entry = Entry { index, time, node: name, what };
         let verdict = written.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer(&entry));
-        if let Some(entries) = &mut written.entries {
-            entries.push(entry);
+        match &mut written.entries {
+            Some(entries) => entries.push(entry),
+            None => written.names[place] = Some(entry.node),
         }
         if verdict.is_break() {
             written.observer = None;

@@ -21,32 +21,48 @@ pub(crate) struct Turn(Arc<Shared>);
 pub(crate) struct Shared {
     clock: Clock,
     is_on: AtomicBool,
-    born: AtomicU64,
     polls: AtomicU64,
-    woken: Confined<Vec<(u64, Waker)>>,
+    /// madsim's waker of each task, by its birth; none before its first poll, and when it is over.
+    wakers: Confined<Vec<Option<Waker>>>,
+    /// By their births. A number, where a waker would be copied and dropped each time.
+    woken: Confined<Vec<usize>>,
 }
 
 /// The waker of one task, in its world's order.
 struct Ordered {
-    birth: u64,
-    waker: Waker,
+    birth: usize,
     turn: Turn,
+}
+
+/// A task's place among the wakers, for as long as it is there.
+struct Seat {
+    birth: usize,
+    turn: Turn,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Not under the lock: a waker may be the last that holds its task.
+        let waker = self.turn.0.wakers.lock().get_mut(self.birth).and_then(Option::take);
+        drop(waker);
+    }
 }
 
 impl Turn {
     pub(crate) fn new(clock: Clock) -> Turn {
-        let (is_on, woken) = (AtomicBool::new(false), Confined::default());
-        Turn(Arc::new(Shared { clock, is_on, born: AtomicU64::new(0), polls: AtomicU64::new(0), woken }))
+        let (is_on, polls) = (AtomicBool::new(false), AtomicU64::new(0));
+        Turn(Arc::new(Shared { clock, is_on, polls, wakers: Confined::default(), woken: Confined::default() }))
     }
 
     /// `future`, as a task that takes its turn.
     pub(crate) async fn take<T>(self, future: impl Future<Output = T>) -> T {
-        let birth = self.0.born.fetch_add(1, Ordering::Relaxed);
+        let seat = self.seat();
         let mut future = pin!(future);
         let mut ordered: Option<Waker> = None;
         poll_fn(move |context| {
             let waker = ordered.get_or_insert_with(|| {
-                Waker::from(Arc::new(Ordered { birth, waker: context.waker().clone(), turn: self.clone() }))
+                self.0.wakers.lock()[seat.birth] = Some(context.waker().clone());
+                Waker::from(Arc::new(Ordered { birth: seat.birth, turn: self.clone() }))
             });
             self.0.is_on.store(true, Ordering::Relaxed);
             self.0.polls.store(self.polls() + 1, Ordering::Relaxed);
@@ -58,15 +74,27 @@ impl Turn {
         .await
     }
 
+    fn seat(&self) -> Seat {
+        let wakers = &mut *self.0.wakers.lock();
+        wakers.push(None);
+        Seat { birth: wakers.len() - 1, turn: self.clone() }
+    }
+
     fn end(&self) {
         self.0.clock.end_poll();
         self.0.is_on.store(false, Ordering::Relaxed);
         let woken = &mut *self.0.woken.lock();
         if woken.len() > 1 {
-            woken.sort_unstable_by_key(|(birth, _)| *birth);
-            woken.dedup_by_key(|(birth, _)| *birth);
+            woken.sort_unstable();
+            woken.dedup();
         }
-        woken.drain(..).for_each(|(_, waker)| waker.wake());
+        woken.drain(..).for_each(|birth| self.wake(birth));
+    }
+
+    fn wake(&self, birth: usize) {
+        if let Some(Some(waker)) = self.0.wakers.lock().get(birth) {
+            waker.wake_by_ref();
+        }
     }
 
     /// Tells whether anything of the world is still held: every waker holds its turn.
@@ -79,11 +107,14 @@ impl Turn {
         self.0.polls.load(Ordering::Relaxed)
     }
 
-    /// Lets go of all that was woken when a poll panicked.
+    /// Lets go of all that was woken when a poll panicked, and of every task.
     pub(crate) fn clear(&self) {
         self.0.clock.end_poll();
         self.0.is_on.store(false, Ordering::Relaxed);
         self.0.woken.lock().clear();
+        // Not under the lock, as above.
+        let wakers: Vec<Option<Waker>> = self.0.wakers.lock().iter_mut().map(Option::take).collect();
+        drop(wakers);
     }
 }
 
@@ -94,9 +125,9 @@ impl Wake for Ordered {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.turn.0.is_on.load(Ordering::Relaxed) {
-            self.turn.0.woken.lock().push((self.birth, self.waker.clone()));
+            self.turn.0.woken.lock().push(self.birth);
         } else {
-            self.waker.wake_by_ref();
+            self.turn.wake(self.birth);
         }
     }
 }

@@ -151,7 +151,7 @@ impl Positions {
     /// Looks at these.
     fn look_at<H: Host>(&mut self, node: &Node<H>, answered: Vec<PartitionId>) {
         for id in answered {
-            match node.partition(id).and_then(|partition| partition.fetch_position_at(self.leader)) {
+            match node.find_in_partition(id, |partition| partition.fetch_position_at(self.leader)) {
                 Some(position) => _ = self.known.insert(id, position),
                 None => _ = self.known.remove(&id),
             }

@@ -125,6 +125,11 @@ impl<H: Host> Node<H> {
         self.partitions.read().values().filter_map(|partition| find(partition)).collect()
     }
 
+    /// The same of this one.
+    pub(crate) fn find_in_partition<T>(&self, id: PartitionId, find: impl Fn(&Partition<H>) -> Option<T>) -> Option<T> {
+        self.partitions.read().get(&id).and_then(|partition| find(partition))
+    }
+
     /// A partition that this broker holds.
     ///
     /// # Errors

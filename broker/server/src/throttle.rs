@@ -5,6 +5,7 @@
 //!
 //! Those in sync are never held back: producers wait for them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::Time;
@@ -25,6 +26,8 @@ pub(crate) struct Throttles {
 /// One direction.
 #[derive(Default)]
 pub(crate) struct Throttle {
+    /// There is a limit. Nearly always there is none, and nothing to lock for.
+    is_limited: AtomicBool,
     state: Mutex<State>,
     /// Bytes that passed while there was a limit.
     pub(crate) passed: Count,
@@ -45,11 +48,19 @@ impl Throttle {
         let mut state = self.state.lock();
         if state.bytes_per_second != bytes_per_second {
             *state = State { bytes_per_second, closed_until: Time::ZERO };
+            self.is_limited.store(bytes_per_second.is_some(), Ordering::Release);
         }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.is_limited.load(Ordering::Acquire)
     }
 
     /// How much may pass now: a second's worth at most, or nothing. None: there is no limit.
     pub(crate) fn room(&self, now: Time) -> Option<usize> {
+        if !self.is_limited() {
+            return None;
+        }
         let state = self.state.lock();
         let rate = state.bytes_per_second?;
         let is_closed = rate == 0 || now < state.closed_until;
@@ -63,6 +74,9 @@ impl Throttle {
 
     /// So much has passed.
     pub(crate) fn passed(&self, now: Time, bytes: usize) {
+        if !self.is_limited() {
+            return;
+        }
         let mut state = self.state.lock();
         if let Some(rate) = state.bytes_per_second.filter(|rate| 0 < *rate) {
             self.passed.add(bytes as u64);
