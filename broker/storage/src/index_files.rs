@@ -1,4 +1,5 @@
-//! The two files beside a sealed segment that spare a start the walk over its batches, in Kafka's formats.
+//! The two files beside a segment that spare a start the walk over its batches, in Kafka's formats. Of the segment that grows they are written
+//! now and then, and tell of its beginning.
 //!
 //! ```text
 //! <base>.index       8 bytes an entry: offset i32, relative to the base | position i32
@@ -8,7 +9,7 @@
 //! another, so neither a crash nor a loss of power leaves one that is torn or speaks of another file. A truncation may leave
 //! entries beyond the segment's end, which are dropped. Rot is seen by bounds and order, by the walk from the last entry to the
 //! segment's end, and whenever an entry is used: the batch must begin there, and have that timestamp. The segment's last moment is compared
-//! with its batch at each start, and the newest of those that are to be written again, because the segment goes on or was cut. A file that
+//! with its batch at each start, and the newest entries of those that are to be written again, because the segment goes on or was cut. A file that
 //! is missing or wrong is made again from the segment; nothing but time is lost.
 
 use std::io;

@@ -25,9 +25,9 @@ use crate::{LogConfig, StorageError, anew, checkpoint, compaction, epoch_checkpo
 pub struct Recovery {
     /// Bytes of a torn tail that were cut off. Nothing in them was ever synced.
     pub cut_bytes: u64,
-    /// Bytes whose checksums were verified; the rest lies below the recovery point.
+    /// Bytes whose checksums were verified; the rest lies below the recovery point, and an index on disk tells of it.
     pub verified_bytes: u64,
-    /// Segments whose batch headers were walked; the others have an index on disk.
+    /// Segments whose batches were walked from where their index ends, or all of them; the last one is always among them.
     pub walked_segments: usize,
     /// Where the log begins, empty, because an earlier life gave up what it had. It takes no records before it has
     /// [settled](crate::Log::begin_settling).

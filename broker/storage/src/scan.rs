@@ -95,7 +95,12 @@ impl<D: Disk> Scan<'_, D> {
                 recovered.epochs = known.epochs.clone();
             }
             let mut segment = Segment::new(base, path, file, self.config);
-            let is_indexed = bounds.has_known_epochs && self.take_index(&mut segment, &bounds, &recovered.epochs)?;
+            let is_indexed = match next_base {
+                Some(next) if bounds.has_known_epochs => {
+                    self.take_index(&mut segment, &bounds, next, &recovered.epochs)?
+                }
+                _ => false,
+            };
             let is_torn = !is_indexed && {
                 if known.is_some_and(|known| known.point.segment == base) {
                     self.begin_from_index(&mut segment, &bounds, &recovered.epochs)?;
@@ -114,36 +119,32 @@ impl<D: Disk> Scan<'_, D> {
         Ok(recovered)
     }
 
-    /// Takes a segment by its index files and the batches after their last entry. False if these do not tell a whole segment.
-    fn take_index(&self, segment: &mut Segment<D::File>, bounds: &Bounds, epochs: &Epochs) -> Result<bool, Damage> {
+    /// Takes a segment that ends at `next` by its index files and the batches after their last entry. False if these do not tell a whole one.
+    fn take_index(
+        &self,
+        segment: &mut Segment<D::File>,
+        bounds: &Bounds,
+        next: Offset,
+        epochs: &Epochs,
+    ) -> Result<bool, Damage> {
         let Some(Kept { mut indexed, place, latest }) = self.read_index(segment, bounds, bounds.file_length) else {
             return Ok(false);
         };
         indexed.go_on_from(place);
         let file = segment.file.clone();
         let mut walk = Walk::new(&file, place.position, bounds.file_length, HEADER_CHUNK);
-        while bounds.next_base != Some(indexed.end) {
+        while indexed.end != next {
             let Ok(Some(header)) = walk.peek() else { break };
-            if header.base_offset != indexed.end || bounds.next_base.is_some_and(|next| next < header.end_offset()) {
+            if header.base_offset != indexed.end || next < header.end_offset() {
                 break;
             }
             self.compare(epochs, &header)?;
             indexed.note(&header);
             walk.step(&header);
         }
-        let is_whole = match bounds.next_base {
-            Some(next) => indexed.end == next,
-            None => indexed.length == bounds.file_length,
-        };
         // Of headers whose checksums nobody looked at nothing stays that the index does not say as well.
-        let agrees = is_whole && indexed.index.latest_moment() == latest;
-        if bounds.next_base.is_none() {
-            // Its entries will be written again.
-            if !agrees || !indexed.has_true_entries() {
-                return Ok(false);
-            }
-            indexed.first_time = segment.read_first_time(bounds.file_length)?;
-        } else if !agrees || !indexed.has_true_moments(1) {
+        let agrees = indexed.end == next && indexed.index.latest_moment() == latest;
+        if !agrees || !indexed.has_true_moments(1) {
             disagrees(segment);
             return Ok(false);
         }

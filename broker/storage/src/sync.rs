@@ -136,7 +136,7 @@ impl<D: Disk> Log<D> {
         self.dirty().next().is_some() || self.directory_synced < self.directory_changes
     }
 
-    /// Begins the last sync of an orderly stop, after which a start checks nothing. The log can be read, and does not change any more.
+    /// Begins the last sync of an orderly stop, after which a start checks hardly anything. The log can be read, and does not change any more.
     pub fn begin_close(&mut self) -> PendingSync<D> {
         self.take_snapshot();
         self.is_closed = true;

@@ -82,7 +82,8 @@ fn an_orderly_stop_leaves_a_start_with_one_directory_to_sync_and_no_file() {
     disk.die_after(Some(2));
     assert_eq!(begin(&disk, Planted::NONE).unwrap(), Some(EPOCH));
     let (log, recovery) = open(&disk).unwrap();
-    assert_eq!((recovery.verified_bytes, recovery.walked_segments, log.end()), (0, 0, Offset(18)));
+    assert_eq!((recovery.walked_segments, log.end()), (1, Offset(18)));
+    assert!(recovery.verified_bytes < 300, "what comes after the last entry of the last index: {recovery:?}");
     assert_eq!(disk.syncs(), syncs);
 }
 

@@ -66,12 +66,13 @@ fn index_files_have_the_entries_that_kafka_would_read() {
 }
 
 #[test]
-fn a_start_after_an_orderly_stop_walks_no_segment() {
+fn a_start_after_an_orderly_stop_walks_the_end_of_the_last_segment_alone() {
     let disk = MemoryDisk::default();
     let all = closed(&disk, small());
     assert_eq!(files(&disk, ".index").len(), files(&disk, ".log").len());
     let (log, recovery) = try_open(&disk, small()).unwrap();
-    assert_eq!((recovery.walked_segments, recovery.verified_bytes), (0, 0));
+    assert_eq!(recovery.walked_segments, 1);
+    assert!(recovery.verified_bytes < 300, "{recovery:?}");
     assert_eq!(everything(&log), all);
     assert!(log.indexes_equal_a_scan().unwrap());
 }
