@@ -102,7 +102,7 @@ fn a_time_that_rotted_below_the_recovery_point_is_not_taken_for_the_latest() {
         assert!(matches!(&error, StorageError::Corrupt { position, .. } if *position == batch as u64), "{error}");
     }
     disk.overwrite(FIRST_SEGMENT, all);
-    let (mut log, _) = try_open(&disk, large()).unwrap();
+    let (log, _) = try_open(&disk, large()).unwrap();
     assert!(log.indexes_equal_a_scan().unwrap());
 }
 
