@@ -369,7 +369,10 @@ impl<H: Host> Partition<H> {
     pub(crate) async fn close(&self) -> Result<(), StorageError> {
         let pending = self.state.lock().log.begin_close();
         let done = pending.run().await?;
-        let _end = self.state.lock().log.finish_sync(done);
+        let mut state = self.state.lock();
+        let end = state.log.finish_sync(done);
+        // Connections are still answered, and what a leader counts as safe here is so by this sync.
+        self.host.witness(Event::Synced { partition: self.id, end });
         Ok(())
     }
 

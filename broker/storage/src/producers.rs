@@ -89,8 +89,11 @@ impl<D: Disk> Log<D> {
     pub(crate) fn remove_passed_snapshots(&mut self) {
         let Some(newest) = self.snapshots.iter().rfind(|snapshot| snapshot.unkept.is_none()) else { return };
         let between = self.snapshots[0].offset.plus(1)..newest.offset;
+        // Both are in order, and there may be thousands.
+        let mut bases = self.segments.iter().map(|segment| segment.base).peekable();
         let is_passed = |snapshot: &mut Snapshot| {
-            let begins_segment = self.segments.binary_search_by_key(&snapshot.offset, |segment| segment.base).is_ok();
+            while bases.next_if(|base| *base < snapshot.offset).is_some() {}
+            let begins_segment = bases.peek() == Some(&snapshot.offset);
             snapshot.unkept.is_none() && between.contains(&snapshot.offset) && !begins_segment
         };
         for passed in self.snapshots.extract_if(.., is_passed) {

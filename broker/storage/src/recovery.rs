@@ -14,7 +14,7 @@ use host::{Disk, File};
 use model::{Bug, Epochs, Offset, Producers};
 
 use crate::producer_snapshot::{self, Snapshot};
-use crate::recovery_point::RecoveryPoint;
+use crate::recovery_point::{self, RecoveryPoint};
 use crate::scan::{Damage, Known, Scan};
 use crate::segment::Segment;
 use crate::walk::WHOLE_CHUNK;
@@ -131,7 +131,16 @@ async fn recover_from<D: Disk>(
         _ => {}
     }
     // A segment that retention took may have had the recovery point in it: the next one was not synced yet.
-    let point = point.filter(|point| bases.contains(&point.segment));
+    let is_gone = |point: RecoveryPoint| !bases.contains(&point.segment);
+    let point = match point {
+        Some(point) if is_gone(point) => {
+            model::reached!("a recovery point was found whose segment is gone");
+            // It would vouch for another segment that begins where that one did.
+            disk.remove(&format!("{directory}/{}", recovery_point::FILE_NAME)).map_err(failed)?;
+            None
+        }
+        other => other,
+    };
 
     let kept_epochs = epoch_checkpoint::read(disk, directory).map_err(failed)?;
     let known = point.and_then(|point| kept_epochs.clone().map(|epochs| Known { epochs, point }));
@@ -250,7 +259,7 @@ fn begin_at<D: Disk>(
     recovered: &mut Recovered<D::File>,
 ) -> Result<(), StorageError> {
     if recovered.point.take().is_some() {
-        let path = format!("{directory}/{}", crate::recovery_point::FILE_NAME);
+        let path = format!("{directory}/{}", recovery_point::FILE_NAME);
         disk.remove(&path).map_err(|error| StorageError::of(&path, &error))?;
     }
     let path = segment_path(directory, start);

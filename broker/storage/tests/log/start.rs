@@ -57,6 +57,24 @@ fn a_start_that_was_kept_and_not_yet_heard_of_holds_after_a_crash() {
 }
 
 #[test]
+fn a_recovery_point_whose_segment_is_gone_vouches_for_no_later_one_of_that_name() {
+    const POINT: &str = "orders-0/recovery-point-checkpoint";
+    let (disk, mut log) = twenty(small());
+    let closed = log.begin_close().run().now_or_never().unwrap().unwrap();
+    let _end = log.finish_sync(closed);
+    let point = disk.content(POINT);
+    let mut log = open(&disk);
+    advance(&mut log, 30);
+    sync(&mut log);
+    drop(log);
+    // Its removal was lost with the power.
+    host::File::write_at(&host::Disk::create(&disk, POINT).unwrap(), 0, &point).unwrap();
+    let log = open(&disk);
+    assert_eq!((log.start(), log.end()), (Offset(30), Offset(30)));
+    assert!(!disk.names().iter().any(|name| name == POINT), "{:?}", disk.names());
+}
+
+#[test]
 fn what_a_sync_meant_to_keep_of_segments_that_went_meanwhile_goes_with_them() {
     let changes: [fn(&mut Log<MemoryDisk>); 2] = [|log| advance(log, 9), |log| log.truncate_to(Offset(5)).unwrap()];
     for change in changes {
