@@ -16,13 +16,15 @@ const IN_USE: f64 = 0.25;
 pub(crate) struct Buggify {
     is_on: AtomicBool,
     streams: Streams,
-    sites: Confined<Vec<Site>>,
+    sites: Confined<Sites>,
 }
 
-struct Site {
-    name: &'static str,
-    is_in_use: bool,
-    stream: Stream,
+#[derive(Default)]
+struct Sites {
+    /// Apart from their streams, which are large: they are looked through at each call.
+    names: Vec<&'static str>,
+    /// None of one that is not in use.
+    streams: Vec<Option<Stream>>,
 }
 
 impl Buggify {
@@ -41,14 +43,14 @@ impl Buggify {
         }
         let sites = &mut *self.sites.lock();
         // Nearly always the very text that its first call had, and the texts need not be compared.
-        let known = sites.iter().position(|known| std::ptr::eq(known.name, site));
-        let known = known.or_else(|| sites.iter().position(|known| known.name == site)).unwrap_or_else(|| {
+        let known = sites.names.iter().position(|known| std::ptr::eq(*known, site));
+        let known = known.or_else(|| sites.names.iter().position(|known| *known == site)).unwrap_or_else(|| {
             let mut stream = self.streams.stream(&format!("buggify/{site}"));
-            sites.push(Site { name: site, is_in_use: stream.chance(IN_USE), stream });
-            sites.len() - 1
+            sites.names.push(site);
+            sites.streams.push(stream.chance(IN_USE).then_some(stream));
+            sites.names.len() - 1
         });
-        let Site { is_in_use, stream, .. } = &mut sites[known];
-        *is_in_use && stream.chance(chance)
+        sites.streams[known].as_mut().is_some_and(|stream| stream.chance(chance))
     }
 }
 

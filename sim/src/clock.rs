@@ -70,6 +70,8 @@ type Written = (u64, usize);
 struct Book {
     /// Deadline and entry; those on one page in no order.
     pages: BTreeMap<u64, Vec<(Time, Written)>>,
+    /// Pages that are over, for the next ones.
+    empty_pages: Vec<Vec<(Time, Written)>>,
     wakers: Vec<Option<Waits>>,
     /// Places in `wakers` of which no line speaks, and at which nobody waits.
     free: Vec<usize>,
@@ -96,7 +98,8 @@ impl Book {
         let written = (self.sequence, place);
         self.sequence += 1;
         self.wakers[place] = Some(Waits { sequence: written.0, waker, is_handed_on: false });
-        self.pages.entry(deadline.0 / PAGE).or_default().push((deadline, written));
+        let page = self.pages.entry(deadline.0 / PAGE);
+        page.or_insert_with(|| self.empty_pages.pop().unwrap_or_default()).push((deadline, written));
         written
     }
 
@@ -128,7 +131,7 @@ impl Book {
             if let Some((deadline, _)) = first.get().iter().min() {
                 return Some(*deadline);
             }
-            first.remove();
+            self.empty_pages.push(first.remove());
         }
         None
     }

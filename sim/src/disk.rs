@@ -33,6 +33,7 @@ mod trouble;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::confined::Confined;
@@ -100,6 +101,8 @@ struct State {
     /// Writes and syncs so far, and how many there were when no file had anything that was not safe: none but they change that.
     changes: u64,
     clean_at: Option<u64>,
+    /// Who waits for a write.
+    awaiting: Vec<Waker>,
     sync_delay: SyncDelay,
     trouble: Trouble,
     /// The device lies about what it wrote to these files.
@@ -120,6 +123,13 @@ struct Lock {
     path: String,
 }
 
+impl State {
+    fn note_write(&mut self) {
+        self.changes += 1;
+        self.awaiting.drain(..).for_each(Waker::wake);
+    }
+}
+
 impl DiskState {
     pub(crate) fn new(seam: DiskSeam) -> DiskState {
         let state = State {
@@ -128,6 +138,7 @@ impl DiskState {
             capacity: CAPACITY,
             changes: 0,
             clean_at: None,
+            awaiting: Vec::new(),
             sync_delay: SyncDelay::default(),
             trouble: Trouble::default(),
             lying: None,

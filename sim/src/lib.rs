@@ -32,8 +32,8 @@ mod run;
 mod seam;
 mod streams;
 mod tally;
+mod tasks;
 mod trace;
-mod turn;
 mod wall_clock;
 mod world;
 

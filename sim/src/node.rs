@@ -21,9 +21,10 @@ use madsim::runtime::{Handle, NodeHandle};
 use crate::digest::{Kind, NodeIndex};
 use crate::disk::DiskState;
 use crate::life::Life;
-use crate::panics::caught;
+use crate::panics;
 use crate::process::{Process, SimHost};
 use crate::seam::DiskSeam;
+use crate::tasks::OnPanic;
 use crate::wall_clock::WallClock;
 use crate::world::Core;
 
@@ -181,7 +182,7 @@ impl Node {
 
     #[expect(clippy::expect_used, reason = "the contract of `restart`")]
     fn launch(&self) {
-        let (program, process, madsim) = {
+        let (program, process) = {
             let machine = &mut *self.state.machine.lock();
             let program = machine.program.clone().expect("a program that was started before");
             if !std::mem::replace(&mut machine.has_power, true) {
@@ -192,41 +193,36 @@ impl Node {
             machine.starts += 1;
             let life = Life::begin();
             let madsim = self.core.madsim.create_node().name(self.name()).build();
-            machine.process = Some(Running { life: life.clone(), madsim: madsim.clone(), is_paused: false });
+            let crew = self.core.tasks.begin(&madsim, life.clone(), self.end_by_panic(life.clone()));
+            machine.process = Some(Running { life: life.clone(), madsim, is_paused: false });
             let entropy = self.core.streams.stream(&format!("entropy/{}/{}", self.name(), machine.starts));
             self.charge(Kind::Started, u64::from(machine.starts));
             let process = Process {
                 core: self.core.clone(),
-                machine: self.clone(),
                 node: self.index(),
                 name: self.state.name.clone(),
                 disk: self.state.disk.mount(life.clone()),
                 life,
-                madsim: madsim.clone(),
+                crew,
                 origin: machine.origin,
                 wall_clock: self.state.wall_clock.clone(),
                 entropy: Confined::new(entropy),
             };
-            (program, process, madsim)
+            (program, process)
         };
         self.note(What::NodeStarted);
-        let (node, life) = (self.clone(), process.life.clone());
-        self.core.spawn(&madsim, async move {
-            let result = caught(async { program(SimHost::new(process)).await }).await;
-            node.stopped(&life, result.unwrap_or_else(Err));
+        let (node, crew, life) = (self.clone(), process.crew, process.life.clone());
+        self.core.tasks.spawn(crew, async move {
+            let result = program(SimHost::new(process)).await;
+            node.stopped(&life, result);
         });
     }
 
-    /// Runs a task of the process `life`; if it panics, the process is over.
-    pub(crate) fn spawn(&self, madsim: &NodeHandle, life: &Life, future: impl Future<Output = ()> + Send + 'static) {
-        let (node, life) = (self.clone(), life.clone());
-        // In its place once and for all: what is put around a task would move it again and again.
-        let future = Box::pin(future);
-        self.core.spawn(madsim, async move {
-            if let Err(panic) = caught(future).await {
-                node.stopped(&life, Err(panic));
-            }
-        });
+    /// What becomes of the process when a task of it panics.
+    fn end_by_panic(&self, life: Life) -> OnPanic {
+        panics::watch();
+        let node = self.clone();
+        Some(Box::new(move |panic| node.stopped(&life, Err(panic))))
     }
 
     /// The program has ended by itself, or panicked.

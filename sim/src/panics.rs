@@ -5,12 +5,8 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, set_hook, take_hook};
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
-
-use futures_util::future::FutureExt;
 
 /// How the end of a process that panicked begins to be told.
 pub const PANICKED: &str = "panicked at ";
@@ -21,8 +17,8 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Sees to it that places are noted.
-fn watch() {
+/// Sees to it that places are noted, from now on.
+pub(crate) fn watch() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
         let before = take_hook();
@@ -35,20 +31,15 @@ fn watch() {
     });
 }
 
-/// Runs a future of a simulated process.
+/// Polls a task of a simulated process.
 ///
 /// # Errors
 /// If it panics: where, and with which message.
-pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
-    watch();
-    let mut future = pin!(AssertUnwindSafe(future).catch_unwind());
-    let result = std::future::poll_fn(|context| {
-        POLLING.set(POLLING.get() + 1);
-        let poll = future.as_mut().poll(context);
-        POLLING.set(POLLING.get() - 1);
-        poll
-    });
-    result.await.map_err(|payload| {
+pub(crate) fn caught<T>(poll: impl FnOnce() -> T) -> Result<T, String> {
+    POLLING.set(POLLING.get() + 1);
+    let result = catch_unwind(AssertUnwindSafe(poll));
+    POLLING.set(POLLING.get() - 1);
+    result.map_err(|payload| {
         let place = PLACE.take().unwrap_or_else(|| "an unknown place".to_owned());
         format!("{PANICKED}{place}: {}", message(&*payload))
     })

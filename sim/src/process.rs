@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use crate::confined::Confined;
 use evidence::{NodeName, What};
-use madsim::runtime::NodeHandle;
 use model::{Endpoint, Event, Planted, Time, Timestamp};
 
 use crate::digest::{Kind, NodeIndex};
 use crate::disk::SimDisk;
 use crate::life::Life;
 use crate::network::{SimConnection, SimListener};
-use crate::node::Node;
 use crate::streams::Stream;
+use crate::tasks::Crew;
 use crate::wall_clock::WallClock;
 use crate::world::Core;
 
@@ -26,12 +25,11 @@ pub struct SimHost(Arc<Process>);
 /// One process, from its start to its end.
 pub(crate) struct Process {
     pub(crate) core: Arc<Core>,
-    pub(crate) machine: Node,
     pub(crate) node: NodeIndex,
     pub(crate) name: NodeName,
     pub(crate) disk: SimDisk,
     pub(crate) life: Life,
-    pub(crate) madsim: NodeHandle,
+    pub(crate) crew: Crew,
     pub(crate) origin: Duration,
     pub(crate) wall_clock: Arc<Confined<WallClock>>,
     pub(crate) entropy: Confined<Stream>,
@@ -97,7 +95,7 @@ impl host::Host for SimHost {
     fn spawn_detached(&self, future: impl Future<Output = ()> + Send + 'static) {
         if self.0.life.is_on() {
             self.0.core.digest.event(Kind::Spawned, self.0.node, 0, 0);
-            self.0.machine.spawn(&self.0.madsim, &self.0.life, future);
+            self.0.core.tasks.spawn(self.0.crew, future);
         }
     }
 

@@ -230,7 +230,7 @@ where
             let core = core.get_or_init(|| Core::new(seed, nodes, keep, observer));
             let _somebody_waits = news.send(News::Began(core.clock.clone()));
             let limit = core.clock.sleep_until(Time::ZERO + time_limit);
-            let scenario = core.turn.clone().take(scenario(World::new(core.clone())));
+            let scenario = core.tasks.clone().alone(scenario(World::new(core.clone())));
             match select(pin!(scenario), pin!(limit)).await {
                 Either::Left((value, _)) => Ok(value),
                 Either::Right(_) => Err(Reason::TimeLimit(time_limit)),
@@ -245,10 +245,11 @@ where
             core.end();
             runtime.block_on(async { madsim::time::sleep(Duration::from_millis(1)).await });
             core.forget_waits();
+            core.tasks.clear();
         }));
     }
     let left = left.unwrap_or_else(|| Outcome::nothing(seed));
-    let ghost = core.get().map(|core| core.turn.ghost());
+    let ghost = core.get().map(|core| core.tasks.ghost());
     drop((core, runtime));
     match result {
         Ok(value) => {

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::confined::Confined;
@@ -13,12 +12,13 @@ use model::{Planted, Time, coverage};
 use crate::buggify::Buggify;
 use crate::clock::{Clock, Sleep};
 use crate::digest::{Digest, NodeIndex, Recording};
+use crate::life::Life;
 use crate::network::{Fabric, Network};
 use crate::node::{Node, NodeState};
 use crate::run::{Keep, Observer, Outcome};
 use crate::streams::{Stream, Streams};
+use crate::tasks::{Crew, Tasks};
 use crate::trace::Trace;
-use crate::turn::Turn;
 
 /// The world itself, as a node of the trace.
 const WORLD: &str = "world";
@@ -50,10 +50,10 @@ pub(crate) struct Core {
     pub(crate) madsim: Handle,
     /// Where tasks of the world itself run.
     keeper: NodeHandle,
+    own_tasks: Crew,
     /// By name, in the order of their making; the world itself is not among them.
     nodes: Confined<Vec<Arc<NodeState>>>,
-    pub(crate) turn: Turn,
-    spawned: AtomicU32,
+    pub(crate) tasks: Tasks,
 }
 
 impl World {
@@ -107,7 +107,7 @@ impl World {
 
     /// Runs `future` beside the scenario, on no node.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.core.spawn(&self.core.keeper, future);
+        self.core.tasks.spawn(self.core.own_tasks, future);
     }
 
     /// Writes an entry of the world's own into the trace: a fault that begins, a phase that is over.
@@ -144,7 +144,8 @@ impl Core {
         assert_eq!(world, NodeIndex(0));
         let Nodes { planted, buggify } = nodes;
         let buggify = Buggify::new(buggify, streams);
-        let (nodes, turn, spawned) = (Confined::default(), Turn::new(clock.clone()), AtomicU32::new(0));
+        let tasks = Tasks::new(clock.clone(), streams.stream("tasks"));
+        let own_tasks = tasks.begin(&keeper, Life::begin(), None);
         Arc::new(Core {
             seed,
             planted,
@@ -156,18 +157,10 @@ impl Core {
             fabric,
             madsim,
             keeper,
-            nodes,
-            turn,
-            spawned,
+            own_tasks,
+            nodes: Confined::default(),
+            tasks,
         })
-    }
-
-    pub(crate) fn spawn(&self, on: &NodeHandle, future: impl Future<Output = ()> + Send + 'static) {
-        on.spawn(self.turn.clone().take(future));
-        // madsim remembers every task that ever was until somebody counts them.
-        if self.spawned.fetch_add(1, Ordering::Relaxed) % 4096 == 4095 {
-            self.madsim.metrics().num_tasks();
-        }
     }
 
     /// What is left of the run; it is over.
@@ -180,7 +173,7 @@ impl Core {
             digest: self.digest.value(),
             events: self.digest.events(),
             world_time: self.clock.now(),
-            tally: self.digest.tally(self.turn.polls(), &nodes),
+            tally: self.digest.tally(self.tasks.polls(), &nodes),
             entries: self.trace.take_entries(),
             points: coverage::end(),
             recording: self.digest.take_recording().map(|records| Recording { nodes, records }),
@@ -199,8 +192,7 @@ impl Core {
     /// Lets go of all that waits for something, or the world would hold its tasks and they the world.
     pub(crate) fn forget_waits(&self) {
         self.fabric.clear();
-        self.nodes.lock().iter().for_each(|state| state.disk.forget_waits());
         self.clock.clear();
-        self.turn.clear();
+        self.tasks.forget_poll();
     }
 }

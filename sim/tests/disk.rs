@@ -237,6 +237,24 @@ fn a_stalled_device_ends_no_sync_until_it_goes_on() {
 }
 
 #[test]
+fn who_waits_for_a_write_is_woken_by_the_next_one() {
+    in_a_world(|world| async move {
+        let node = world.node("node");
+        make_file(&world, &node, "data/file").await;
+        let (disk, before, begin) = (node.disk(), node.disk().changes(), world.now());
+        start(&node, |host| async move {
+            let file = host.disk().open("data/file").unwrap();
+            host.sleep(Duration::from_millis(5)).await;
+            file.write_at(0, b"written").unwrap();
+        });
+        std::future::poll_fn(|context| disk.poll_written(before, context)).await;
+        assert_eq!(world.now().since(begin).as_millis(), 5);
+        assert!(disk.has_unsynced_writes());
+        ended(&world, &node).await;
+    });
+}
+
+#[test]
 fn a_slow_disk_takes_so_many_times_longer() {
     in_a_world(|world| async move {
         let node = world.node("node");

@@ -408,13 +408,15 @@ async fn conduct_run(
     conduct.lock().readers = readers;
 
     let end = zero + length;
-    while let Some(next) = faults.next().filter(|next| *next < end) {
-        world.sleep_until(next).await;
+    loop {
+        faults.next(end, world).await;
+        if end <= world.now() {
+            break;
+        }
         // A copy: what the faults do is seen by who watches.
         let scene = watching.lock().scene.clone();
         faults.step(&mut stage, &scene);
     }
-    world.sleep_until(end).await;
     let scene = watching.lock().scene.clone();
     let sufferings = Sufferings::of(&stage);
     faults.heal(&mut stage, &scene);

@@ -85,10 +85,19 @@ struct Ready {
     reply: Reply,
 }
 
+/// What leaves with one write. Emptied after each, so that its room is used again.
+#[derive(Default)]
+struct Outbox {
+    parts: Vec<Bytes>,
+    /// The answers in it, and when their requests came.
+    answers: Vec<(i16, Time)>,
+}
+
 async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Result<(), Hangup> {
     let (mut reader, mut writer) = connection.split();
     let mut buffer = BytesMut::new();
     let mut due: VecDeque<Due> = VecDeque::new();
+    let mut outbox = Outbox::default();
     let mut answered = None;
     loop {
         while may_begin(&due) {
@@ -105,7 +114,7 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
             begin(node, frame, answered, &mut due)?;
         }
         if let Some(ready) = take_ready(&mut due) {
-            send(node, &mut writer, ready, &mut due).await?;
+            send(node, &mut writer, ready, &mut due, &mut outbox).await?;
             answered = Some(node.host.now());
             continue;
         }
@@ -114,7 +123,7 @@ async fn serve<H: Host>(node: &Arc<Node<H>>, connection: H::Connection) -> Resul
             reply = front(&mut due) => {
                 // No reply: the node is stopping, and the connection with it.
                 if let (Some(Due { header, since, .. }), Some(reply)) = (due.pop_front(), reply) {
-                    send(node, &mut writer, Ready { header, since, reply }, &mut due).await?;
+                    send(node, &mut writer, Ready { header, since, reply }, &mut due, &mut outbox).await?;
                     answered = Some(node.host.now());
                 }
             }
@@ -133,9 +142,9 @@ async fn send<H: Host>(
     writer: &mut <H::Connection as Connection>::Writer,
     first: Ready,
     due: &mut VecDeque<Due>,
+    Outbox { parts, answers }: &mut Outbox,
 ) -> Result<(), Hangup> {
-    let (mut parts, mut bytes) = (Vec::new(), 0);
-    let mut sent = Vec::new();
+    let mut bytes = 0;
     let mut next = Some(first);
     while let Some(Ready { header, since, reply: Reply { response, in_files } }) = next {
         let lengths: Vec<usize> = in_files.iter().map(|range| range.as_ref().map_or(0, FileRange::length)).collect();
@@ -146,7 +155,7 @@ async fn send<H: Host>(
                     parts.push(part);
                 }
                 Piece::Apart(number) => {
-                    writer.write(&parts).await?;
+                    writer.write(parts).await?;
                     parts.clear();
                     if let Some(range) = &in_files[number] {
                         writer.send_file(range).await?;
@@ -154,11 +163,12 @@ async fn send<H: Host>(
                 }
             }
         }
-        sent.push((header.api_key, since));
+        answers.push((header.api_key, since));
         next = if bytes < JOINED_BYTES_MAX { take_done(due) } else { None };
     }
-    writer.write(&parts).await?;
-    for (api_key, since) in sent {
+    writer.write(parts).await?;
+    parts.clear();
+    for (api_key, since) in answers.drain(..) {
         node.metrics.answered(api_key, node.host.now().since(since));
     }
     // A broker may close any connection at any time, as one that is idle or one too many.

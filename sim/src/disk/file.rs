@@ -72,7 +72,7 @@ impl host::File for SimFile {
         self.0.disk.check()?;
         self.0.disk.state.trouble(Operation::Write, &self.0.path, position)?;
         let state = &mut *self.0.disk.state.0.state.lock();
-        state.changes += 1;
+        state.note_write();
         let mut content = self.0.inode.lock();
         if !content.can_be_written(position, bytes.len()) {
             return Err(self.0.disk.state.refuse(Operation::Write, position));
@@ -98,7 +98,7 @@ impl host::File for SimFile {
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.0.disk.check_at(&self.0.path)?;
         let state = &mut *self.0.disk.state.0.state.lock();
-        state.changes += 1;
+        state.note_write();
         let mut content = self.0.inode.lock();
         let growth = length.saturating_sub(content.length());
         if state.capacity.saturating_sub(state.used) < growth {

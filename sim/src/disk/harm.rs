@@ -3,6 +3,7 @@
 //! Whatever is done is told to the trace, with file and place, so that nobody is blamed for what the world destroyed.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use evidence::{Harm, What};
 
@@ -148,6 +149,23 @@ impl DiskState {
         let is_dirty = state.names.files().any(|inode| inode.lock().is_dirty());
         state.clean_at = (!is_dirty).then_some(state.changes);
         is_dirty
+    }
+
+    /// How many writes and syncs there were, for [`DiskState::poll_written`].
+    pub fn changes(&self) -> u64 {
+        self.0.state.lock().changes
+    }
+
+    /// Ready if there was a write or a sync since there were so many; else who asks is woken by the next write.
+    pub fn poll_written(&self, since: u64, context: &mut Context<'_>) -> Poll<()> {
+        let state = &mut *self.0.state.lock();
+        if state.changes != since {
+            return Poll::Ready(());
+        }
+        if !state.awaiting.iter().any(|known| known.will_wake(context.waker())) {
+            state.awaiting.push(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     fn some_sector(&self, scope: &Scope, stream: &mut Stream) -> Option<(String, Inode, u64)> {

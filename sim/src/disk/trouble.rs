@@ -153,9 +153,4 @@ impl DiskState {
         })
         .await;
     }
-
-    /// Lets go of the tasks that wait for a stalled device.
-    pub(crate) fn forget_waits(&self) {
-        self.0.state.lock().trouble.waiting.clear();
-    }
 }

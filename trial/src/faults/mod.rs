@@ -12,13 +12,15 @@ mod network;
 mod node;
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use disk::attend;
 use evidence::{Recorder, What};
 use model::Time;
 use scenarios::{Fault, FaultKind, Moment, Range, Selector, Sleep, When};
-use sim::{Stream, Streams};
+use sim::{DiskState, Stream, Streams, World};
 
 use crate::phases::Windows;
 use crate::scene::Scene;
@@ -32,9 +34,10 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 const WRITES_MAX: Duration = Duration::from_secs(2);
 const ELECTION_MAX: Duration = Duration::from_secs(5);
 
-/// How often it looks whether that has come. Drawn, or it could for ever miss what comes at even times. A new leader is met before
-/// its first record or a few records later.
-const WRITES_POLL: std::ops::Range<Duration> = Duration::from_micros(100)..Duration::from_micros(1_900);
+/// How long after a write it strikes: before its sync begins, or while that runs. If it was over by then, the next write is awaited.
+const WRITES_LOOK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_micros(500);
+
+/// How often it looks for a new leader. Drawn, so that one is met before its first record or a few records later.
 const ELECTION_POLL: std::ops::Range<Duration> = Duration::from_millis(1)..Duration::from_millis(150);
 
 /// Drives the faults of one run.
@@ -46,6 +49,8 @@ pub(crate) struct Faults {
     /// How often somebody slept, and woke.
     pub(crate) wakings: u64,
     agenda: BTreeMap<(Time, u64), Deed>,
+    /// Faults that strike after the next write.
+    waiting: Vec<Await>,
     /// What goes on: by its identity the fault's place in the scenario, and how it ends.
     going: BTreeMap<u32, (usize, Undo)>,
     next_deed: u64,
@@ -73,12 +78,8 @@ enum Deed {
     /// A note for the trace.
     Tell(String),
     Begin(usize),
-    /// A fault whose victims are drawn waits for its moment.
-    AwaitWrites {
-        fault: usize,
-        members: Vec<usize>,
-        until: Time,
-    },
+    /// Something was written: the fault that awaited it looks whether it is still unsynced.
+    LookForWrites(Await),
     /// A fault waits for a leader of later than `since`.
     AwaitElection {
         fault: usize,
@@ -90,6 +91,15 @@ enum Deed {
     /// The laptop lid of this consumer closes.
     Sleep(usize),
     Wake(usize),
+}
+
+/// A fault whose victims are drawn waits for their writes.
+struct Await {
+    fault: usize,
+    members: Vec<usize>,
+    until: Time,
+    /// The disks of the victims, and how much had happened to each when it last looked.
+    disks: Vec<(DiskState, u64)>,
 }
 
 /// Whom a fault befell, and how it ends.
@@ -148,6 +158,7 @@ impl Faults {
             end: windows.whole().end,
             wakings: 0,
             agenda: BTreeMap::new(),
+            waiting: Vec::new(),
             going: BTreeMap::new(),
             next_deed: 0,
             next_id: 1,
@@ -190,19 +201,49 @@ impl Faults {
         self.plan(from + first, Deed::Sleep(self.sleepers.len() - 1));
     }
 
-    /// When the next thing is to be done; never, if all is over.
-    pub(crate) fn next(&self) -> Option<Time> {
-        self.agenda.first_key_value().map(|((time, _), _)| *time)
+    /// Waits until the next thing is to be done, or `end`.
+    pub(crate) async fn next(&mut self, end: Time, world: &World) {
+        while let Some(met) = self.next_write_before(self.next_time().min(end), world).await {
+            let waiting = self.waiting.swap_remove(met);
+            let look = world.now() + self.faults[waiting.fault].stream.duration(WRITES_LOOK);
+            self.plan(look.min(waiting.until), Deed::LookForWrites(waiting));
+        }
+    }
+
+    fn next_time(&self) -> Time {
+        let planned = self.agenda.first_key_value().map(|((time, _), _)| *time);
+        let given_up = self.waiting.iter().map(|waiting| waiting.until);
+        planned.into_iter().chain(given_up).min().unwrap_or(Time(u64::MAX))
+    }
+
+    /// Which of those that wait for writes is met by one; none if it is `time` before.
+    async fn next_write_before(&self, time: Time, world: &World) -> Option<usize> {
+        let is_written = |waiting: &Await, context: &mut Context<'_>| {
+            waiting.disks.iter().any(|(disk, changes)| disk.poll_written(*changes, context).is_ready())
+        };
+        let write = poll_fn(|context| match self.waiting.iter().position(|waiting| is_written(waiting, context)) {
+            Some(met) => Poll::Ready(met),
+            None => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            met = write => Some(met),
+            () = world.sleep_until(time) => None,
+        }
     }
 
     /// Does what is due.
     pub(crate) fn step(&mut self, stage: &mut Stage, scene: &Scene) {
         let now = stage.world.now();
+        while let Some(late) = self.waiting.iter().position(|waiting| waiting.until <= now) {
+            let Await { fault, members, .. } = self.waiting.remove(late);
+            self.strike(fault, Some(members), stage, scene);
+        }
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
             match entry.remove() {
                 Deed::Tell(text) => stage.world.note(What::Note { text }),
                 Deed::Begin(fault) => self.begin(fault, stage, scene),
-                Deed::AwaitWrites { fault, members, until } => self.await_writes(fault, members, until, stage, scene),
+                Deed::LookForWrites(waiting) => self.look_for_writes(waiting, stage, scene),
                 Deed::AwaitElection { fault, since } => self.await_election(fault, since, stage, scene),
                 Deed::Step(id) => self.go_on(id, stage),
                 Deed::End(id) => self.end(id, stage, scene),
@@ -239,6 +280,7 @@ impl Faults {
     /// Ends every fault that goes on, and lets none begin.
     pub(crate) fn heal(&mut self, stage: &mut Stage, scene: &Scene) {
         stage.mend_disks();
+        self.waiting.clear();
         let agenda = std::mem::take(&mut self.agenda);
         for deed in agenda.into_values() {
             match deed {
@@ -257,7 +299,7 @@ impl Faults {
                 }
                 Deed::Tell(_)
                 | Deed::Begin(_)
-                | Deed::AwaitWrites { .. }
+                | Deed::LookForWrites(_)
                 | Deed::AwaitElection { .. }
                 | Deed::Step(_)
                 | Deed::Sleep(_) => {}
@@ -298,21 +340,22 @@ impl Faults {
         let members = of.map_or_else(Vec::new, |of| {
             Aim { stage, scene, stream, recorder: &self.recorder, chosen: None }.choose(&of)
         });
-        self.await_writes(index, members, now + WRITES_MAX, stage, scene);
+        let waiting = Await { fault: index, members, until: now + WRITES_MAX, disks: Vec::new() };
+        self.look_for_writes(waiting, stage, scene);
     }
 
     /// Strikes if the moment has come, or will not.
-    fn await_writes(&mut self, fault: usize, members: Vec<usize>, until: Time, stage: &mut Stage, scene: &Scene) {
-        let now = stage.world.now();
-        let is_dirty = |&member: &usize| stage.is_up(member) && stage.node(member).disk().has_unsynced_writes();
-        if until <= now || !members.iter().any(|&member| stage.is_up(member)) || members.iter().any(is_dirty) {
-            return self.strike(fault, Some(members), stage, scene);
+    fn look_for_writes(&mut self, mut waiting: Await, stage: &mut Stage, scene: &Scene) {
+        let disk_of = |&member: &usize| stage.node(member).disk().clone();
+        let mut up = waiting.members.iter().filter(|&&member| stage.is_up(member)).map(disk_of).peekable();
+        if up.peek().is_none() || up.any(|disk| disk.has_unsynced_writes()) {
+            return self.strike(waiting.fault, Some(waiting.members), stage, scene);
         }
-        let next = now + self.faults[fault].stream.duration(WRITES_POLL);
-        self.plan(next, Deed::AwaitWrites { fault, members, until });
+        waiting.disks = waiting.members.iter().map(disk_of).map(|disk| (disk.clone(), disk.changes())).collect();
+        self.waiting.push(waiting);
     }
 
-    /// The same; whom it strikes is found then.
+    /// Strikes if there is a new leader, or will not be; whom it strikes is found then.
     fn await_election(&mut self, fault: usize, since: Time, stage: &mut Stage, scene: &Scene) {
         let now = stage.world.now();
         let Armed { fault: awaiting, stream, .. } = &mut self.faults[fault];
