@@ -106,6 +106,7 @@ const TALES: &[Tale] = tales![
     "storage/time-index-rots.toml",
     "storage/time-rots-before-a-restart.toml",
     "storage/recovery-point-outlives-its-log.toml",
+    "storage/damaged-log-keeps-its-tail.toml",
     "storage/cut-for-bytes-that-were-mended.toml",
     "storage/new-disk-waits-for-the-records.toml",
     "storage/disk-stands-still.toml",

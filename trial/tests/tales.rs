@@ -91,6 +91,7 @@ tales! {
     time_index_rots: "storage/time-index-rots.toml",
     time_rots_before_a_restart: "storage/time-rots-before-a-restart.toml",
     recovery_point_outlives_its_log: "storage/recovery-point-outlives-its-log.toml",
+    damaged_log_keeps_its_tail: "storage/damaged-log-keeps-its-tail.toml",
     cut_for_bytes_that_were_mended: "storage/cut-for-bytes-that-were-mended.toml",
     new_disk_waits_for_the_records: "storage/new-disk-waits-for-the-records.toml",
     disk_stands_still: "storage/disk-stands-still.toml",

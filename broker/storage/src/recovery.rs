@@ -165,9 +165,12 @@ async fn recover_from<D: Disk>(
     }
     recovered.recovery.begun_anew = anew;
     recovered.kept_epochs = kept_epochs;
+    // Before anything is cut: where that finds damage the log stays as it is.
+    find_producers(disk, directory, config, names, &mut recovered)?;
     recovered.recovery.cut_bytes = cut(disk, directory, &bases, &mut recovered)?;
     if recovered.segments.last().is_none_or(|last| last.end < start) {
         begin_at(disk, directory, config, start, &mut recovered)?;
+        find_producers(disk, directory, config, &disk.list(directory).map_err(failed)?, &mut recovered)?;
     }
     recovered.epochs.start_at(start);
     recovered.epochs.truncate_to(recovered.segments.last().map_or(start, |last| last.end));
@@ -181,20 +184,27 @@ async fn recover_from<D: Disk>(
             segment.has_surplus = false;
         }
     }
-    recovered.snapshots = sort_snapshots(disk, directory, names, &recovered.segments).map_err(failed)?;
     let end = recovered.segments.last().map_or(start, |last| last.end);
-    if !config.planted.has(Bug::ForgetProducersOnRestart) {
-        recovered.producers = producer_snapshot::rebuild(
-            disk,
-            directory,
-            &recovered.snapshots,
-            &recovered.segments,
-            end,
-            config.planted,
-        )?;
-    }
     recovered.compacted = compaction::read_checkpoint(disk, directory, start, end).map_err(failed)?;
     Ok(recovered)
+}
+
+/// What the segments and the snapshots beside them tell of producers.
+fn find_producers<D: Disk>(
+    disk: &D,
+    directory: &str,
+    config: &LogConfig,
+    names: &[String],
+    recovered: &mut Recovered<D::File>,
+) -> Result<(), StorageError> {
+    let Recovered { segments, snapshots, producers, .. } = recovered;
+    *snapshots =
+        sort_snapshots(disk, directory, names, segments).map_err(|error| StorageError::of(directory, &error))?;
+    let Some(last) = segments.last().filter(|_| !config.planted.has(Bug::ForgetProducersOnRestart)) else {
+        return Ok(());
+    };
+    *producers = producer_snapshot::rebuild(disk, directory, snapshots, segments, last.end, config.planted)?;
+    Ok(())
 }
 
 /// The snapshots of producers that belong to these segments: one where each begins, the first one, which may stand for batches that are

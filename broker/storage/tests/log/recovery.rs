@@ -228,3 +228,40 @@ fn a_damaged_recovery_point_only_costs_a_check() {
     assert_eq!(everything(&log), all);
     assert_eq!(recovery.verified_bytes, all.len() as u64);
 }
+
+#[test]
+fn a_log_that_is_damaged_stays_as_it_is_though_its_tail_is_torn() {
+    const KEPT: [&str; 3] = [
+        "orders-0/recovery-point-checkpoint",
+        "orders-0/00000000000000000000.index",
+        "orders-0/00000000000000000000.timeindex",
+    ];
+    let disk = MemoryDisk::default();
+    let append = |offsets: std::ops::Range<i64>| {
+        let (mut log, _) = try_open(&disk, small()).unwrap();
+        offsets.for_each(|offset| log.append(&batch(offset, 1, 1, 60)).unwrap());
+        let done = log.begin_close().run().now_or_never().unwrap().unwrap();
+        let _end = log.finish_sync(done);
+    };
+    append(0..3);
+    let kept = KEPT.map(|path| disk.content(path));
+    append(3..6);
+    // As after a crash that came before the recovery point had followed: what lies behind it counts as torn where it is damaged.
+    KEPT.into_iter().zip(kept).for_each(|(path, bytes)| disk.overwrite(path, bytes));
+    let mut bytes = disk.content(FIRST_SEGMENT);
+    let size = bytes.len() / 4;
+    bytes[size / 2] ^= 1;
+    bytes[3 * size + size / 2] ^= 1;
+    disk.overwrite(FIRST_SEGMENT, bytes);
+    // The producers must be found again.
+    for snapshot in disk.names().into_iter().filter(|name| name.ends_with(".snapshot")) {
+        host::Disk::remove(&disk, &snapshot).unwrap();
+    }
+    let segments =
+        || disk.names().into_iter().filter(|name| name.ends_with(".log")).map(|name| (disk.content(&name), name));
+    let before: Vec<_> = segments().collect();
+    assert_eq!(before.len(), 2);
+    let opened = try_open(&disk, small()).map(|_| ());
+    assert!(matches!(opened, Err(StorageError::Corrupt { .. })), "{opened:?}");
+    assert!(segments().eq(before), "what was damaged was cut");
+}
