@@ -1,5 +1,7 @@
 //! The tasks of processes: who goes on when several could.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod common;
 
 use std::collections::BTreeSet;
